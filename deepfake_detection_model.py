@@ -1,0 +1,645 @@
+"""Train an MLP that tells fake videos from real ones on ResNet-18 features, and score videos with it.
+
+Reads   what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32, <split>_labels.npy (N,) int64 with
+        1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and extraction.json
+Writes  to <output-dir>: model.pt, metrics.json, predictions.csv (a line a video) and pictures
+
+    python deepfake_detection_model.py
+    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --output-dir results/longer
+    python deepfake_detection_model.py --predict clip.mp4 folder_of_clips
+
+A score is the probability of *fake*; a video's score is the mean of its frames' scores. Only the train and the
+validation split are looked at during training; no epoch and no threshold is chosen on what is reported.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import sklearn
+import torch
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from tqdm import tqdm
+
+from feature_extraction import (
+    CLASSES,
+    N_FEATURES,
+    SPLITS,
+    InputError,
+    extract_video,
+    library_versions,
+    list_video_files,
+    load_backbone,
+    load_torch_file,
+    map_threads,
+    pick_device,
+    quiet_decoder,
+    read_frames,
+    replacing,
+    write_csv,
+)
+
+CHUNK = 8192  # rows at once where no gradient is needed
+TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
+COLOURS = {"train": "#0072B2", "val": "#D55E00", "test": "#009E73"}  # Okabe and Ito: apart for the colour-blind too
+
+
+# ---------------------------------------------------------------------------
+# Data
+# ---------------------------------------------------------------------------
+
+
+@dataclass
+class Split:
+    """n frames: all rows of a features file or, where two splits share a file, some of them."""
+
+    features: torch.Tensor  # (N, 1000) float32, memory-mapped: a row is read when it is used
+    rows: np.ndarray  # (n,) int64, where the frames are in `features`, ascending
+    labels: np.ndarray  # (n,) int64, 1 = fake
+    video: np.ndarray  # (n,) index into `videos`
+    number: np.ndarray  # (n,) number of the frame in its video
+    videos: list[dict]  # rows of <split>_videos.csv; where there is none, each frame stands for itself
+    known: bool  # whether there is one
+
+    def part(self, mask: np.ndarray) -> "Split":
+        arrays = {name: getattr(self, name)[mask] for name in ("rows", "labels", "video", "number")}
+        return replace(self, **arrays)
+
+    def groups(self) -> set[str]:
+        return {self.videos[i]["group"] for i in np.unique(self.video)}
+
+    def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices into `videos`, labels and scores of the videos: the mean of the (n,) scores of their frames."""
+        index, first, inverse, counts = np.unique(self.video, True, True, True)
+        return index, self.labels[first], np.bincount(inverse, scores) / counts
+
+    def units(self, scores: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """(labels, scores) of each unit that results are reported in: videos where they are known, and frames."""
+        frames = {"frames": (self.labels, scores)}
+        return {"videos": self.video_scores(scores)[1:]} | frames if self.known else frames
+
+
+def load_array(path: Path, ndim: int, kinds: str) -> np.ndarray:
+    """A memory-mapped array with a dtype of one of these kinds from a .npy file. Nothing in the file is run."""
+    try:
+        # "c" (copy on write), since torch wants writable memory; the file itself is never written to
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run feature_extraction.py first, or name another file") from None
+    except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
+        raise InputError(f"{path} is not a .npy file of numbers ({error}): extract the features again") from error
+    if not isinstance(array, np.ndarray) or array.ndim != ndim or array.dtype.kind not in kinds or not array.size:
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(f"{path} holds {found}, expected {ndim}-d numbers: extract the features again")
+    return array
+
+
+def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
+    """The split in a features file, a labels file (default: the one beside it) and the sidecar files that are there.
+
+    Raises InputError for all that training would stumble over.
+    """
+    prefix = str(features_file).removesuffix("features.npy")
+    labels_file = labels_file or Path(f"{prefix}labels.npy")
+    features, labels = load_array(features_file, 2, "f"), load_array(labels_file, 1, "iub")
+    if features.shape[1] != N_FEATURES or features.dtype != np.float32:
+        found = f"{features.dtype} in {features.shape[1]} columns"
+        raise InputError(f"{features_file} has {found}, expected float32 in {N_FEATURES}: extract the features again")
+    if len(labels) != (n := len(features)):
+        raise InputError(
+            f"{labels_file} has {len(labels)} rows but {features_file} has {n}: run feature_extraction.py again"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError(f"{labels_file} has the labels {np.unique(labels)[:5]}, expected only 0 (real) and 1 (fake)")
+    for start in range(0, n, CHUNK):
+        bad = np.flatnonzero(~np.isfinite(features[start : start + CHUNK]).all(1))
+        if len(bad):
+            raise InputError(f"{features_file} has NaN or infinity in row {start + bad[0]}: extract the features again")
+    labels = labels.astype(np.int64)
+
+    frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
+    known = frames_file.is_file() and videos_file.is_file()
+    if known:
+        frames = load_array(frames_file, 2, "iu")
+        with open(videos_file, newline="", encoding="utf-8") as file:
+            videos = list(csv.DictReader(file))
+        video_labels = np.array([row.get("label") for row in videos] + [None])  # None for what is out of range
+        video, number = frames[:, 0], frames[:, -1]
+        of_frame = video_labels[np.where((video >= 0) & (video < len(videos)), video, -1)]
+        if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(str)):
+            raise InputError(
+                f"{frames_file} and {videos_file} do not fit {labels_file}: run feature_extraction.py again"
+            )
+    else:
+        video, number = np.arange(n), np.zeros(n, np.int64)
+        videos = [{"video": f"row {i}", "group": f"row {i}"} for i in range(n)]
+    return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known)
+
+
+def split_groups(split: Split, val_fraction: float, seed: int) -> tuple[Split, Split]:
+    """Training and validation part of a split: no group in both, the classes in proportion."""
+    index, labels, _ = split.video_scores(split.labels)
+    groups = np.array([split.videos[i]["group"] for i in index])
+    n_groups = [len(np.unique(groups[labels == label])) for label in (0, 1)]
+    # p of q folds, with p / q as near to the fraction as the number of groups allows
+    share = Fraction(val_fraction).limit_denominator(min(20, *n_groups)) or Fraction(1, min(n_groups))
+    p, q = share.numerator, share.denominator
+    if p < q:
+        # where each frame is a group of its own, looking for the best fit of groups would only take long
+        kind, groups = (StratifiedGroupKFold, groups) if split.known else (StratifiedKFold, None)
+        folds = kind(q, shuffle=True, random_state=seed).split(index, labels, groups)
+        folds = [fold for _, fold in folds] * 2
+        for first in range(q):  # with few groups a fold may lack a class: take the first choice where none does
+            in_val = np.isin(np.arange(len(index)), np.concatenate(folds[first : first + p]))
+            if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2:
+                mask = np.isin(split.video, index[in_val])
+                return split.part(~mask), split.part(mask)
+    raise InputError(
+        f"{n_groups[0]} groups with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} of "
+        "them out with both classes on both sides: add videos, or give --val-features-file"
+    )
+
+
+def load_extraction(folder: Path) -> dict:
+    """How the features in a folder were made, from extraction.json; empty where there is none."""
+    path = folder / "extraction.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): run feature_extraction.py again") from error
+
+
+# ---------------------------------------------------------------------------
+# Model
+# ---------------------------------------------------------------------------
+
+
+class DeepfakeMLP(nn.Module):
+    """1000 -> 512 -> 256 -> 1 with LeakyReLU and dropout. 644,097 parameters.
+
+    The features are standardised inside, with the mean and deviation of the training part, which are buffers and so
+    travel in the state dict.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(N_FEATURES))
+        self.register_buffer("deviation", torch.ones(N_FEATURES))
+        self.layers = nn.Sequential(
+            nn.Linear(N_FEATURES, 512),
+            nn.LeakyReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(512, 256),
+            nn.LeakyReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(256, 1),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(n,) logits of (n, 1000) features: their sigmoid is the score."""
+        return self.layers((features - self.mean) / self.deviation).squeeze(-1)
+
+    @torch.inference_mode()
+    def score(self, features: torch.Tensor) -> np.ndarray:
+        """(n,) float64 probabilities of fake, of (n, 1000) float32 features. Dropout is off."""
+        self.eval()
+        device = self.mean.device
+        logits = [self(chunk.to(device)).double().sigmoid().cpu() for chunk in features.split(CHUNK)]
+        return torch.cat(logits).numpy()
+
+
+def score_frames(model: DeepfakeMLP, split: Split) -> np.ndarray:
+    """(n,) float64 scores of the frames of a split."""
+    return np.concatenate([model.score(split.features[rows]) for rows in torch.from_numpy(split.rows).split(CHUNK)])
+
+
+# ---------------------------------------------------------------------------
+# Metrics
+# ---------------------------------------------------------------------------
+
+
+def compute_eer(labels, scores) -> tuple[float, float]:
+    """Equal error rate, and the threshold nearest to it: predict fake where score >= threshold.
+
+    labels (n,) of 0 and 1 = fake, scores (n,) higher = more fake. The EER is the rate at which the false positive
+    rate (real called fake) equals the false negative rate (fake called real). Both are taken on the points of the
+    ROC, on which tied scores move together and both end points lie, with a straight line between neighbours.
+    The threshold is that of the neighbour where the two rates differ less. Raises ValueError for one class alone.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    if labels.ndim != 1 or labels.shape != scores.shape:
+        raise ValueError(f"labels of shape {labels.shape} and scores of shape {scores.shape}: expected two of (n,)")
+    if not np.array_equal(np.unique(labels), (0, 1)):
+        raise ValueError(f"labels have the values {np.unique(labels).tolist()}: the EER needs both 0 and 1")
+    fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+    fnr = 1 - tpr
+    gap = fpr - fnr  # rises from -1 to 1 along the curve
+    after = int(np.argmax(gap >= 0))
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    eer = fpr[before] + share * (fpr[after] - fpr[before])
+    nearest = before if -gap[before] < gap[after] else after
+    return float(eer), float(thresholds[nearest])
+
+
+def compute_metrics(labels: np.ndarray, scores: np.ndarray) -> dict:
+    """n, n_fake, accuracy at 0.5, eer, eer_threshold, auc, as fractions; None where one class alone leaves none."""
+    both = len(np.unique(labels)) == 2
+    eer, threshold = compute_eer(labels, scores) if both else (None, None)
+    return {
+        "n": len(labels),
+        "n_fake": int(labels.sum()),
+        "accuracy": float(((scores >= 0.5) == labels).mean()),
+        "eer": eer,
+        "eer_threshold": threshold,
+        "auc": float(roc_auc_score(labels, scores)) if both else None,
+    }
+
+
+def evaluate(split: Split, scores: np.ndarray) -> dict[str, dict]:
+    """{"videos": metrics, "frames": metrics} of the (n,) scores of a split's frames."""
+    return {unit: compute_metrics(*values) for unit, values in split.units(scores).items()}
+
+
+# ---------------------------------------------------------------------------
+# Training
+# ---------------------------------------------------------------------------
+
+
+def fit_standardisation(model: DeepfakeMLP, split: Split) -> None:
+    """Set the model's mean and deviation to those of the split's frames; constant columns are left as they are."""
+    scaler = StandardScaler()
+    for rows in np.array_split(split.rows, max(1, len(split.rows) // CHUNK)):
+        scaler.partial_fit(split.features[rows].numpy().astype(np.float64))
+    model.mean.copy_(torch.from_numpy(scaler.mean_))
+    model.deviation.copy_(torch.from_numpy(scaler.scale_))
+
+
+def train_epoch(model, optimizer, features, labels, rows, batch_size) -> float:
+    """One pass over the rows in random order. The mean training loss."""
+    model.train()
+    total = torch.zeros((), device=labels.device)
+    for batch in rows[torch.randperm(len(rows))].split(batch_size):
+        batch = batch.sort().values  # a mapped file is read forwards; the order within a batch does not matter
+        loss = nn.functional.binary_cross_entropy_with_logits(model(features[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(batch)  # no .item() here: it would make the device wait at each step
+    return total.item() / len(rows)
+
+
+def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float, device: torch.device, seed: int):
+    """The model after the last epoch, and a list with a dict of figures for each epoch."""
+    torch.manual_seed(seed)
+    model = DeepfakeMLP()
+    fit_standardisation(model, splits["train"])
+    model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    features, rows = splits["train"].features, torch.from_numpy(splits["train"].rows)
+    labels = torch.zeros(len(features))
+    labels[rows] = torch.from_numpy(splits["train"].labels).float()
+    if device.type == "cuda":
+        features, labels, rows = features[rows].to(device), labels[rows].to(device), torch.arange(len(rows))
+
+    history = []
+    with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
+        for epoch in epochs:
+            record = {"epoch": epoch, "loss": train_epoch(model, optimizer, features, labels, rows, batch_size)}
+            for name in ("train", "val"):
+                unit, metrics = next(iter(evaluate(splits[name], score_frames(model, splits[name])).items()))
+                record |= {f"{name}_accuracy": metrics["accuracy"], f"{name}_eer": metrics["eer"]}
+            history.append(record)
+            epochs.write(
+                f"epoch {epoch:>3}/{num_epochs}   loss {record['loss']:.4f}   validation {unit}:   "
+                f"accuracy {percent(record['val_accuracy'])}   EER {percent(record['val_eer'])}",
+                file=sys.stdout,
+            )
+    return model, history
+
+
+# ---------------------------------------------------------------------------
+# Tables and pictures
+# ---------------------------------------------------------------------------
+
+
+def percent(fraction: float | None) -> str:
+    return "n/a" if fraction is None else f"{100 * fraction:5.1f} %"
+
+
+def results_table(results: dict[str, dict]) -> str:
+    """Accuracy, EER and AUC of each split, per video and per frame, each with its n."""
+    lines = [f"{'':<22}" + "".join(f"{TITLES[split]:>26}" for split in results)]
+    for unit in results["train"]:
+        columns = [metrics[unit] for metrics in results.values() if unit in metrics]
+        for name, key in (("Accuracy at 0.5", "accuracy"), ("EER", "eer"), ("AUC", "auc")):
+            cells = [f"{percent(column[key])}  (n = {column['n']})" for column in columns]
+            lines.append(f"{name:<16}{unit:<6}" + "".join(f"{cell:>26}" for cell in cells))
+        cells = [f"{column['n'] - column['n_fake']} real, {column['n_fake']} fake" for column in columns]
+        lines.append(f"{'':<16}{unit:<6}" + "".join(f"{cell:>26}" for cell in cells))
+    return "\n".join(lines)
+
+
+def pick_samples(split: Split, seed: int, per_class: int = 4) -> np.ndarray:
+    """Indices of some of a split's frames: the middle one of a few videos of each class, drawn at random."""
+    rng = np.random.default_rng(seed)
+    index, labels, _ = split.video_scores(split.labels)
+    chosen = [np.sort(rng.permutation(index[labels == label])[:per_class]) for label in (0, 1)]
+    frames = [np.flatnonzero(split.video == video) for video in np.concatenate(chosen)]
+    return np.array([rows[len(rows) // 2] for rows in frames])
+
+
+def samples_table(split: Split, scores: np.ndarray, samples: np.ndarray) -> str:
+    names = [split.videos[split.video[i]]["video"] for i in samples]
+    width = max(map(len, names))
+    lines = [f"{'Video':<{width}}  Frame  Truth  Prediction  Probability of fake"]
+    for name, i in zip(names, samples, strict=True):
+        truth, prediction = CLASSES[split.labels[i]], CLASSES[int(scores[i] >= 0.5)]
+        lines.append(f"{name:<{width}}  {split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i])}")
+    return "\n".join(lines)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def plot_curves(history: list[dict], results: dict, path: Path) -> None:
+    figure = Figure((12, 3.6), layout="constrained")
+    loss, accuracy, eer = figure.subplots(1, 3)
+    epochs = [record["epoch"] for record in history]
+    loss.plot(epochs, [record["loss"] for record in history], color=COLOURS["train"], marker=".")
+    loss.set(title="Training loss", xlabel="epoch", ylabel="binary cross-entropy")
+    unit = next(iter(results["train"]))
+    for axes, key, title in ((accuracy, "accuracy", f"Accuracy of {unit} at 0.5"), (eer, "eer", f"EER of {unit}")):
+        for split, marker in (("train", "."), ("val", "s")):
+            values = [100 * np.array(record[f"{split}_{key}"], float) for record in history]  # None becomes NaN
+            label = f"{TITLES[split]} (n = {results[split][unit]['n']})"
+            axes.plot(epochs, values, color=COLOURS[split], marker=marker, markersize=4, label=label)
+        axes.set(title=title, xlabel="epoch", ylabel="%", ylim=(-2, 102))
+        axes.legend()
+    save_figure(figure, path)
+
+
+def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: dict, path: Path) -> None:
+    figure = Figure((5.6, 5.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
+    axes.annotate("FPR = FNR", (4, 93), color="0.4", fontsize=8)
+    unit = next(iter(results["train"]))
+    for name, split in splits.items():
+        metrics = results[name][unit]
+        if metrics["eer"] is None:  # one class alone has no ROC
+            continue
+        fpr, tpr, _ = roc_curve(*split.units(scores[name])[unit], drop_intermediate=False)
+        figures = f"AUC {percent(metrics['auc'])}, EER {percent(metrics['eer'])}, n = {metrics['n']}"
+        axes.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}: {figures}")
+        axes.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
+    axes.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
+    axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
+    axes.legend(loc="lower right", fontsize=8)
+    save_figure(figure, path)
+
+
+def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extraction: dict, path: Path) -> None:
+    """The frames of the sample predictions, read again from their videos. Raises InputError where one is gone."""
+    figure = Figure((11, 6.4), layout="constrained")
+    grid = figure.subplots(2, len(samples) - len(samples) // 2, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    free = [list(row) for row in grid]  # real above, fake below
+    for i in samples:
+        name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
+        sampled = read_frames(Path(extraction["videos_dir"], name), extraction["frames_per_video"])
+        axes = free[truth].pop(0)
+        axes.imshow(sampled.frames[int(np.flatnonzero(sampled.numbers == split.number[i])[0])])
+        axes.set_title(
+            f"{name}, frame {split.number[i]}\ntruth: {CLASSES[truth]}, prediction: {CLASSES[prediction]}\n"
+            f"probability of fake: {percent(scores[i]).strip()}",
+            color="black" if prediction == truth else COLOURS["val"],
+            fontsize=8,
+        )
+    save_figure(figure, path)
+
+
+# ---------------------------------------------------------------------------
+# Scoring new videos
+# ---------------------------------------------------------------------------
+
+
+def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
+    """The model, and all else that model.pt holds. Raises InputError for a file that is not such a checkpoint."""
+    checkpoint = load_torch_file(path, "a checkpoint of deepfake_detection_model.py")
+    model = DeepfakeMLP()
+    try:
+        model.load_state_dict(checkpoint["model"], strict=True)
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
+    return model.eval(), checkpoint
+
+
+def predict_videos(
+    paths: Iterable, checkpoint: str | os.PathLike = "results/model.pt", device: str = "auto", num_workers: int = 1
+) -> Iterator[dict]:
+    """Score video files with a checkpoint, with the weights and the sampling it was trained on.
+
+    Yields {"video", "score", "prediction", "frames", "reason"} for each path, in order; `score` is the probability
+    of fake and `prediction` "real" or "fake" at 0.5. Where a file cannot be scored `score` is None, `prediction`
+    "no decision" and `reason` says why. Raises InputError where the checkpoint or its backbone cannot be used.
+    """
+    model, content = load_checkpoint(checkpoint)
+    extraction = content["extraction"]
+    if not extraction:
+        raise InputError(f"{checkpoint} was trained on features without extraction.json: how to make them is unknown")
+    expected = extraction["weights"]
+    backbone, weights = load_backbone(expected["name"], pick_device(device))
+    if weights["sha256"] != expected["sha256"]:
+        raise InputError(
+            f"{checkpoint} was trained on features of other ResNet-18 weights (sha256 {expected['sha256'][:8]}) "
+            f"than {expected['name']} gives here ({weights['sha256'][:8]}): its scores would mean nothing"
+        )
+
+    def predict(path) -> dict:
+        try:
+            features, _ = extract_video(Path(path), backbone, extraction["frames_per_video"])
+        except (InputError, OSError) as error:
+            return {"video": str(path), "score": None, "prediction": "no decision", "frames": 0, "reason": str(error)}
+        score = float(model.score(torch.from_numpy(features)).mean())
+        prediction = CLASSES[int(score >= 0.5)]
+        return {"video": str(path), "score": score, "prediction": prediction, "frames": len(features), "reason": ""}
+
+    yield from map_threads(predict, paths, num_workers)
+
+
+def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file: Path) -> None:
+    """The table and the CSV of --predict."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        found = list_video_files(path) if path.is_dir() else [path]
+        if not found or not path.exists():
+            raise InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
+        files += found
+    with closing(predict_videos(files, checkpoint, device, os.cpu_count())) as results:
+        rows = list(tqdm(results, total=len(files), unit="video", desc="predicting", disable=None))
+    width = max(5, *(len(row["video"]) for row in rows))
+    print(f"{'Video':<{width}}  Frames  Prediction   Probability of fake")
+    for row in rows:
+        probability = row["reason"] or percent(row["score"])
+        print(f"{row['video']:<{width}}  {row['frames']:>6}  {row['prediction']:<11}  {probability}")
+    csv_file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(csv_file) as path:
+        write_csv(path, ("video", "score", "prediction", "frames", "reason"), rows)
+    print(f"\nWritten    {csv_file}")
+    if not any(row["frames"] for row in rows):
+        raise InputError(f"none of the {len(rows)} videos could be scored: the table says why")
+
+
+# ---------------------------------------------------------------------------
+# The run
+# ---------------------------------------------------------------------------
+
+
+def prediction_rows(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> Iterator[dict]:
+    """The lines of predictions.csv."""
+    for name, split in splits.items():
+        for index, label, score in zip(*split.video_scores(scores[name]), strict=True):
+            row = {"split": name, "video": split.videos[index]["video"], "label": label, "score": score}
+            yield row | {"prediction": int(score >= 0.5)}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description="Train an MLP on ResNet-18 features to tell fake videos from real ones, or score videos with it.",
+        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    # what to read; a file of labels that is not named is the one beside the features
+    parser.add_argument(
+        "--train-features-file", type=Path, default=Path("features/train_features.npy"), help="(N, 1000)"
+    )
+    parser.add_argument("--train-labels-file", type=Path, help="if not train_labels.npy beside the features")
+    parser.add_argument("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
+    parser.add_argument("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
+    parser.add_argument("--val-fraction", type=float, default=0.2, help="of the groups, where no validation file is")
+    parser.add_argument("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
+    parser.add_argument("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
+    # training
+    parser.add_argument("--batch-size", type=int, default=16, help="frames")
+    parser.add_argument("--num-epochs", type=int, default=25, help="the weights after the last one are kept")
+    parser.add_argument("--lr", type=float, default=1e-5, help="learning rate of Adam")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--seed", type=int, default=0, help="of the split, the weights, the order and the dropout")
+    # what to write
+    parser.add_argument("--output-dir", type=Path, default=Path("results"), help="where to write")
+    # scoring videos instead of training
+    parser.add_argument(
+        "--predict", nargs="+", metavar="PATH", help="score these videos or folders instead of training"
+    )
+    parser.add_argument("--checkpoint", type=Path, help="for --predict, if not model.pt in --output-dir")
+    args = parser.parse_args(argv)
+    if not 0 < args.val_fraction < 1:
+        parser.error(f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1")
+    for flag, value in (("--batch-size", args.batch_size), ("--num-epochs", args.num_epochs), ("--lr", args.lr)):
+        if not value > 0:
+            parser.error(f"{flag} is {value}, expected more than 0")
+
+    quiet_decoder()
+    output = args.output_dir
+    if args.predict:
+        print_predictions(args.predict, args.checkpoint or output / "model.pt", args.device, output / "predict.csv")
+        return
+
+    device = pick_device(args.device)
+    splits = {"train": load_split(args.train_features_file, args.train_labels_file)}
+    n, n_fake = len(splits["train"].labels), splits["train"].labels.sum()
+    if n_fake in (0, n):
+        raise InputError(f"{args.train_features_file} has {n - n_fake} real and {n_fake} fake frames: both are needed")
+    for name in ("val", "test"):
+        path = getattr(args, f"{name}_features_file")
+        beside = args.train_features_file.with_name(f"{name}_features.npy")
+        if path or beside.is_file():
+            splits[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
+    split_by = "as extracted"
+    if "val" not in splits:
+        split_by = f"{args.val_fraction:g} of the groups for validation"
+        splits["train"], splits["val"] = split_groups(splits["train"], args.val_fraction, args.seed)
+    all_known = all(split.known for split in splits.values())
+    splits = {name: replace(splits[name], known=all_known) for name in SPLITS if name in splits}
+    shared = {
+        f"{first}-{second}": len(splits[first].groups() & splits[second].groups())
+        for first, second in combinations(splits, 2)
+        if all_known
+    }
+    extraction = load_extraction(args.train_features_file.parent)
+
+    weights = extraction.get("weights", {}).get("name", "unknown")
+    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
+    print(f"Features   {args.train_features_file}, of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
+    print(f"Backbone   ResNet-18, weights: {weights}")
+    if weights == "random":
+        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
+    for name, split in splits.items():
+        n_fake, videos = split.labels.sum(), ""
+        if split.known:
+            _, labels, _ = split.video_scores(split.labels)
+            videos = (
+                f"{len(labels) - labels.sum()} real and {labels.sum()} fake videos in {len(split.groups())} groups, "
+            )
+        print(f"{TITLES[name]:<14} {videos}{len(split.labels) - n_fake} real and {n_fake} fake frames")
+    print(f"Split      {split_by}" + "".join(f"; groups in both {pair}: {n}" for pair, n in shared.items()))
+    if not all_known:
+        print(
+            "WARNING: without <split>_frames.npy and <split>_videos.csv it is not known which frames are of one video."
+        )
+        print("WARNING: They may be in training AND validation, which INFLATES the validation figures.")
+    print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}, seed {args.seed}")
+    print(f"Device     {device}, torch {torch.__version__}\n", flush=True)
+
+    model, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, args.seed)
+    scores = {name: score_frames(model, split) for name, split in splits.items()}
+    results = {name: evaluate(split, scores[name]) for name, split in splits.items()}
+    samples = pick_samples(splits["val"], args.seed)
+    print(f"\n{results_table(results)}\n\n{samples_table(splits['val'], scores['val'], samples)}\n")
+
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    versions = library_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    report = {"settings": settings, "versions": versions, "device": str(device), "extraction": extraction}
+    output.mkdir(parents=True, exist_ok=True)
+    with replacing(output / "model.pt") as path:
+        thresholds = {"default": 0.5, "val_eer": next(iter(results["val"].values()))["eer_threshold"]}
+        torch.save({"model": model.cpu().state_dict(), "thresholds": thresholds} | report, path)
+    with replacing(output / "metrics.json") as path:
+        report |= {"split": {"by": split_by, "shared_groups": shared}, "splits": results, "history": history}
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    with replacing(output / "predictions.csv") as path:
+        write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))
+    plot_curves(history, results, output / "training_curves.png")
+    plot_roc(splits, scores, results, output / "roc.png")
+    try:
+        plot_samples(splits["val"], scores["val"], samples, extraction, output / "sample_frames.png")
+    except (InputError, KeyError) as error:
+        print(f"sample_frames.png is not drawn, the videos are not there any more: {error}")
+    print(f"Written    {output}: " + ", ".join(sorted(path.name for path in output.glob("*.*"))))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was written")

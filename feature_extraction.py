@@ -1,0 +1,576 @@
+"""Extract ResNet-18 features from the frames of real and fake videos.
+
+Reads   <videos-dir>/real/** and <videos-dir>/fake/**, optionally below train/, val/ and test/
+Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the folders define them):
+
+    <split>_features.npy  (N, 1000) float32  one row a frame: the ImageNet logits of ResNet-18
+    <split>_labels.npy    (N,) int64         1 = fake, 0 = real
+    <split>_frames.npy    (N, 2) int32       row of the video in <split>_videos.csv, number of the frame in the video
+    <split>_videos.csv    a line a video     identifier, label, method, group, frames, width, height, fps, ...
+    failed.csv            a line a video     found but not usable, and why
+    extraction.json                          weights, sampling, versions, counts
+    cache/                a file a video     lets an interrupted or repeated run go on; safe to delete
+
+    python feature_extraction.py
+    python feature_extraction.py --videos-dir /data/my_videos --features-dir features/my_videos
+    python feature_extraction.py --videos-dir /data/my_videos --weights resnet18.pth --frames-per-video 16
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import pickle
+import platform
+import socket
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+from torchvision.models import ResNet18_Weights, resnet18
+from tqdm import tqdm
+
+SPLITS = ("train", "val", "test")
+CLASSES = ("real", "fake")  # a label is an index into this
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".gif")
+N_FEATURES = 1000
+FRAME_SIZE = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of frames in [0, 1]
+SAMPLE_DIR = Path("data/sample")
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The message says what, where and what to do, in one line."""
+
+
+class DownloadError(InputError):
+    """The ImageNet weights are not in torch's cache and cannot be downloaded."""
+
+
+# ---------------------------------------------------------------------------
+# Videos: which files there are, what is known of each
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video file. `video` is its path below the root with `/` between the parts: its identifier."""
+
+    path: Path
+    video: str
+    label: int  # 1 = fake, 0 = real
+    split: str = "train"
+    method: str = ""  # how a fake was made, where that is known
+    group: str = ""  # what must stay on one side of a split
+
+
+def list_video_files(folder: Path) -> list[Path]:
+    """Sorted video files in a folder and below it. Hidden files and folders are left alone, links followed."""
+    files, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (real_parent := os.path.realpath(parent)) in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real_parent)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [
+            Path(parent, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
+        ]
+    return sorted(files)
+
+
+def find_videos(root: str | os.PathLike) -> list[Video]:
+    """All videos below `<root>/real` and `<root>/fake`, or below `<root>/{train,val,test}/{real,fake}`.
+
+    Sorted by identifier. The label and the split come from these folders alone; the first folder below
+    `fake` is the method. Raises InputError where the folders are not as expected.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        hint = "draw the sample set with `python data/make_sample.py`, or " if root == SAMPLE_DIR else ""
+        raise InputError(f"{root} is not a folder: {hint}point --videos-dir at a folder with real/ and fake/ in it")
+    split_folders = [(split, root / split) for split in SPLITS if (root / split).is_dir()] or [("train", root)]
+    if split_folders[0][0] != "train":
+        raise InputError(f"{root} has a folder {split_folders[0][0]}/ but none named train/ to train on")
+    videos = []
+    for split, split_folder in split_folders:
+        for label, name in enumerate(CLASSES):
+            files = list_video_files(split_folder / name)
+            if not files:
+                what = "holds no videos" if (split_folder / name).is_dir() else "is missing"
+                raise InputError(
+                    f"{split_folder / name} {what}: expected real/ and fake/ with videos "
+                    f"({' '.join(VIDEO_SUFFIXES)}) in {split_folder}"
+                )
+            for path in files:
+                folders = path.relative_to(split_folder / name).parts[:-1]
+                method = folders[0] if label and folders else ""
+                videos.append(Video(path, path.relative_to(root).as_posix(), label, split, method))
+    return sorted(group_by_names(videos), key=lambda video: video.video)
+
+
+def group_by_names(videos: list[Video]) -> list[Video]:
+    """The videos with their groups: a fake belongs with the real videos whose names are joined in its own by `_`.
+
+    `fake/000_003.mp4` is in one group with `real/000.mp4` and `real/003.mp4` (and so are all that share one of
+    them); a video without such a relation is its own group. A name is looked up in the video's own split first,
+    since people number each split from 1.
+    """
+    parent = {video.video: video.video for video in videos}
+
+    def find(item: str) -> str:
+        while parent[item] != item:
+            parent[item] = item = parent[parent[item]]
+        return item
+
+    named: dict[tuple[str, str], list[str]] = {}
+    for video in videos:
+        if video.label == 0:
+            for split in (video.split, "any"):
+                named.setdefault((split, video.path.stem), []).append(video.video)
+    for video in videos:
+        if video.label == 1:
+            words = video.path.stem.split("_")
+            spans = ((i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1))
+            for name in ("_".join(words[i:j]) for i, j in spans):
+                for relative in named.get((video.split, name)) or named.get(("any", name), ()):
+                    first, second = sorted((find(relative), find(video.video)))
+                    parent[second] = first  # the group is named after its first member
+    return [replace(video, group=find(video.video)) for video in videos]
+
+
+# ---------------------------------------------------------------------------
+# Frames
+# ---------------------------------------------------------------------------
+
+
+@dataclass
+class SampledVideo:
+    """The frames taken from a video, and what is known of the video after reading all of it."""
+
+    frames: list  # what `transform` made of each frame
+    numbers: np.ndarray  # (n,) int32, the frames' numbers in the video, ascending
+    total: int  # frames that decode; the header may say another number
+    header_total: int
+    width: int  # of the first sampled frame, after the orientation in the metadata is applied
+    height: int
+    fps: float  # as the container says, 0 where it does not
+
+
+def quiet_decoder() -> None:
+    """Keep OpenCV and FFmpeg from writing to stderr: a broken file is reported once, by us, with its name."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def sample_frame_numbers(total: int, n: int) -> list[int]:
+    """The middle of each of n equal shares of a video, ascending and unique; all frames where there are fewer."""
+    n = max(0, min(n, total))
+    return [(2 * i + 1) * total // (2 * n) for i in range(n)]
+
+
+def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def read_frames(
+    path: str | os.PathLike, n: int, transform: Callable = bgr_to_rgb, decoder_threads: int = 1
+) -> SampledVideo:
+    """n evenly spaced frames of a video, each at the middle of its share of the frames that really decode.
+
+    `transform` gets each wanted frame as (H, W, 3) uint8 BGR; by default the frames come back as (H, W, 3)
+    uint8 RGB. Raises InputError with the reason where the file gives no frame.
+    """
+    path = Path(path)
+    if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
+        raise InputError("not a file" if path.exists() else "no such file")
+    if path.stat().st_size == 0:
+        raise InputError("empty file")
+    # Read to the end even past the last wanted frame: only then is it known that the count was right. Where the
+    # header's count was wrong, the second pass goes by the number found.
+    total = None
+    for _ in range(3):
+        sampled = decode_pass(path, n, transform, decoder_threads, total)
+        if sampled.total == 0:
+            raise InputError("0 frames decoded")
+        if sampled.total == (sampled.header_total if total is None else total):
+            if not sampled.frames:
+                raise InputError("its frames cannot be converted to BGR")
+            return sampled
+        total = sampled.total
+    raise InputError("gives another number of frames each time it is read")
+
+
+def decode_pass(path: Path, n: int, transform: Callable, threads: int, total: int | None) -> SampledVideo:
+    """Read the video from start to end once, keeping the frames that `total` (default: the header's) asks for."""
+    # grab() decodes and retrieve() converts: only the wanted frames are converted. No seeks, which are slower
+    # than grabbing through and not exact on every container.
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+    try:
+        if not capture.isOpened():
+            raise InputError("not a video, or of a kind this OpenCV cannot open")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        header_total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        wanted = sample_frame_numbers(header_total if total is None else total, n)
+        frames, numbers, grabbed, shape = [], [], 0, (0, 0)
+        while capture.grab():
+            if len(numbers) < len(wanted) and grabbed == wanted[len(numbers)]:
+                ok, frame = capture.retrieve()
+                if ok:
+                    shape = shape if frames else frame.shape[:2]
+                    frames.append(transform(frame))
+                    numbers.append(grabbed)
+                else:
+                    wanted.remove(grabbed)
+            grabbed += 1
+        fps = capture.get(cv2.CAP_PROP_FPS)
+    except cv2.error as error:
+        raise InputError(f"OpenCV cannot read it: {error.err}") from error
+    finally:
+        capture.release()
+    fps = fps if np.isfinite(fps) and fps > 0 else 0.0
+    return SampledVideo(frames, np.array(numbers, np.int32), grabbed, header_total, shape[1], shape[0], fps)
+
+
+def resize_frame(frame: np.ndarray) -> torch.Tensor:
+    """(3, 224, 224) uint8 RGB from an (H, W, 3) uint8 BGR frame, within one grey level of PIL's bilinear resize."""
+    pixels = torch.from_numpy(frame).permute(2, 0, 1)[None]  # a view: channels-last in memory, the fast form
+    size = (FRAME_SIZE, FRAME_SIZE)
+    return nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0].flip(0)
+
+
+# ---------------------------------------------------------------------------
+# Features
+# ---------------------------------------------------------------------------
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU. Raises InputError for a CUDA device that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: expected auto, cpu or cuda")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: torch {torch.__version__} finds no CUDA device here; use --device cpu")
+    return torch.device(name)
+
+
+def load_torch_file(path: str | os.PathLike, what: str) -> dict:
+    """A dict from a file that torch.save wrote, on the CPU. Nothing in the file is run. Raises InputError."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected {what}") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise InputError(f"{path} cannot be loaded as {what}: {reason[:120]}") from e
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, expected {what}")
+    return content
+
+
+def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu") -> tuple[nn.Module, dict]:
+    """ResNet-18 in eval mode, and the provenance of its weights: {"name", "sha256"}.
+
+    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once into torch's cache), `random` (untrained,
+    from a fixed seed) or the path of a state dict. The sha256 is taken over the tensors, not over the file. Raises
+    DownloadError where the download cannot be had, InputError for a wrong file.
+    """
+    if weights == "imagenet":
+        model = load_imagenet_resnet18()
+    elif weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = resnet18(weights=None)
+    else:
+        model = resnet18(weights=None)
+        state = load_torch_file(weights, "a ResNet-18 state dict")
+        try:
+            model.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            raise InputError(f"{weights} is not a state dict of torchvision's ResNet-18 with 1000 outputs") from error
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: features on CUDA must agree with the CPU's
+    model = model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    return model, {"name": str(weights), "sha256": digest.hexdigest()}
+
+
+def load_imagenet_resnet18() -> nn.Module:
+    url = ResNet18_Weights.IMAGENET1K_V1.url
+    cached = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1])
+    prefix = cached.stem.rpartition("-")[2]  # torch names a weights file after the start of its sha256
+    if cached.is_file() and not hashlib.sha256(cached.read_bytes()).hexdigest().startswith(prefix):
+        raise InputError(f"{cached} is damaged (its sha256 does not start with {prefix}): delete it and run again")
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
+    try:
+        return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1)
+    except (OSError, RuntimeError) as error:
+        raise DownloadError(
+            f"the ImageNet weights cannot be downloaded ({error}): put {url} at {cached}, "
+            "or name a copy with --weights PATH, or use an untrained network with --weights random"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+@torch.inference_mode()
+def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
+    """(n, 1000) float32 features of (n, 3, 224, 224) uint8 RGB frames of one video.
+
+    A video's frames go through the network by themselves, so its features do not depend on its neighbours.
+    """
+    device = next(backbone.parameters()).device
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+    features = []
+    for chunk in frames.split(8 if device.type == "cpu" else 64):  # on a CPU 8 is fastest a frame
+        pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
+        features.append(backbone(pixels.contiguous(memory_format=torch.channels_last)).cpu())
+    return torch.cat(features).numpy()
+
+
+def extract_video(path: Path, backbone: nn.Module, frames_per_video: int) -> tuple[np.ndarray, SampledVideo]:
+    """(n, 1000) float32 features of a video's sampled frames, and the frames. Raises InputError with the reason."""
+    sampled = read_frames(path, frames_per_video, resize_frame)
+    features = compute_features(backbone, torch.stack(sampled.frames))
+    if not np.isfinite(features).all():
+        raise InputError("the network's features are not finite")
+    return features, sampled
+
+
+def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterator:
+    """function(item) for each item, in order, from a pool of threads with single-threaded torch each.
+
+    OpenCV and torch release the GIL, so a thread that takes a video from decoding to features keeps a core busy.
+    """
+    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C only what is under way is waited for
+
+
+# ---------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block ends without an error: whole or not at all."""
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def library_versions() -> dict:
+    modules = {"torch": torch, "torchvision": torchvision, "opencv": cv2, "numpy": np}
+    return {"python": platform.python_version()} | {name: str(m.__version__) for name, m in modules.items()}
+
+
+def cache_key(video: Video, settings: dict) -> str:
+    """What must be unchanged for a cached video to be used again."""
+    stat = video.path.stat()
+    return json.dumps({"video": video.video, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns} | settings)
+
+
+def cache_file(video: Video, folder: Path) -> Path:
+    return folder / "cache" / f"{hashlib.sha256(os.fsencode(video.video)).hexdigest()[:32]}.npz"
+
+
+def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
+    """{"features", "numbers", "row"} of a finished video; None where that is missing, damaged or made otherwise."""
+    try:
+        with np.load(cache_file(video, folder), allow_pickle=False) as file:
+            if str(file["key"]) == cache_key(video, settings):
+                return {"features": file["features"], "numbers": file["numbers"], "row": json.loads(str(file["row"]))}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass
+    return None
+
+
+def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dict, overwrite: bool) -> tuple[int, str]:
+    """Bring a video's features into the cache. (number of frames used, reason where there are none)"""
+    if not overwrite and (cached := load_cached(video, folder, settings)):
+        return len(cached["numbers"]), ""
+    try:
+        key, size = cache_key(video, settings), video.path.stat().st_size
+        features, sampled = extract_video(video.path, backbone, settings["frames_per_video"])
+    except (InputError, OSError) as error:
+        return 0, str(error)
+    row = {
+        "frames": sampled.total,
+        "width": sampled.width,
+        "height": sampled.height,
+        "fps": round(sampled.fps, 4),
+        "duration": round(sampled.total / sampled.fps, 4) if sampled.fps else "",
+        "size": size,
+        "header_frames": sampled.header_total,
+    }
+    with replacing(cache_file(video, folder)) as path:
+        np.savez(path, features=features, numbers=sampled.numbers, row=json.dumps(row), key=key)
+    return len(features), ""
+
+
+def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefix: str, new_file: Callable) -> None:
+    """Gather a split's cached videos, n frames in all. `new_file(name)` gives the path to write a file to."""
+    features = np.lib.format.open_memmap(new_file(f"{prefix}_features.npy"), "w+", np.float32, (n, N_FEATURES))
+    labels, frames = np.empty(n, np.int64), np.empty((n, 2), np.int32)
+    rows, end = [], 0
+    for index, video in enumerate(videos):
+        cached = load_cached(video, folder, settings)
+        if cached is None:
+            raise InputError(f"{video.path} or its cached features changed during the run: run the same command again")
+        part = slice(end, end := end + len(cached["numbers"]))
+        features[part], labels[part] = cached["features"], video.label
+        frames[part, 0], frames[part, 1] = index, cached["numbers"]
+        known = {"video": video.video, "label": video.label, "method": video.method, "group": video.group}
+        rows.append(known | cached["row"])
+    features.flush()
+    np.save(new_file(f"{prefix}_labels.npy"), labels)
+    np.save(new_file(f"{prefix}_frames.npy"), frames)
+    write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
+
+
+# ---------------------------------------------------------------------------
+# The run
+# ---------------------------------------------------------------------------
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description="Extract ResNet-18 features from the frames of real and fake videos.",
+        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    # what to read and where to write
+    parser.add_argument("--videos-dir", type=Path, default=SAMPLE_DIR, help="holds real/ and fake/")
+    parser.add_argument("--features-dir", type=Path, default=Path("features"), help="where to write")
+    # how the features are made
+    parser.add_argument("--frames-per-video", type=int, default=32, help="evenly spaced; a shorter video gives all")
+    parser.add_argument("--weights", default="imagenet", help="of ResNet-18: imagenet, random or the path of a file")
+    # how to run
+    parser.add_argument("--num-workers", type=int, default=os.cpu_count(), help="videos at once")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
+    args = parser.parse_args(argv)
+    for flag, value in (("--frames-per-video", args.frames_per_video), ("--num-workers", args.num_workers)):
+        if value < 1:
+            parser.error(f"{flag} is {value}, expected at least 1")
+
+    quiet_decoder()
+    root, folder = args.videos_dir, args.features_dir
+    videos = find_videos(root)
+    sample_file = root / "sample.json"  # make_sample.py leaves it in what it drew
+    sample = json.loads(sample_file.read_text()) if sample_file.is_file() else None
+    device = pick_device(args.device)
+    try:
+        backbone, weights = load_backbone(args.weights, device)
+    except DownloadError as error:
+        if sample is None:
+            raise
+        backbone, weights = load_backbone("random", device)
+        weights["instead_of"] = "imagenet"
+        print(f"WARNING: {error}", file=sys.stderr)
+        print("WARNING: this is the drawn sample set, so the run goes on with an UNTRAINED network", file=sys.stderr)
+    settings = {
+        "weights": weights,
+        "frames_per_video": args.frames_per_video,
+        "sampling": "the middle frame of each of n equal shares of the video",
+        "crop": "none",
+        "frame_size": FRAME_SIZE,
+        "device": device.type,
+        "versions": library_versions(),
+    }
+
+    print(f"Videos     {len(videos)} found in {root}" + (" (the drawn sample set)" if sample else ""))
+    for split in SPLITS:
+        members = [video for video in videos if video.split == split]
+        n_fake, n_groups = sum(video.label for video in members), len({video.group for video in members})
+        if members:
+            print(f"  {split:<8} {len(members) - n_fake} real, {n_fake} fake, in {n_groups} groups")
+    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
+    print(f"Frames     {args.frames_per_video} a video, {FRAME_SIZE} x {FRAME_SIZE}")
+    print(f"Device     {device}, {args.num_workers} videos at once", flush=True)
+
+    (folder / "cache").mkdir(parents=True, exist_ok=True)
+    counts, failed, start = {}, [], time.perf_counter()
+    process = partial(process_video, backbone=backbone, folder=folder, settings=settings, overwrite=args.overwrite)
+    results = map_threads(process, videos, args.num_workers)
+    with closing(results), tqdm(total=len(videos), unit="video", desc="extracting", disable=None) as progress:
+        for video, (n, reason) in zip(videos, results, strict=True):
+            if n:
+                counts[video.video] = n
+            else:
+                failed.append({"video": video.video, "label": video.label, "reason": reason})
+                progress.write(f"failed: {video.video}: {reason}", file=sys.stderr)
+            frames_per_second = sum(counts.values()) / (time.perf_counter() - start)
+            progress.set_postfix_str(f"{frames_per_second:.0f} frames/s", refresh=False)
+            progress.update()
+    assert len(videos) == len(counts) + len(failed), "a video was lost"
+    print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
+
+    splits = {}
+    for split in sorted({video.split for video in videos}, key=SPLITS.index):
+        splits[split] = [video for video in videos if video.split == split and video.video in counts]
+        if not splits[split]:
+            example = f"{failed[0]['video']}: {failed[0]['reason']}"
+            raise InputError(f"no video of the {split} split in {root} can be used, {example}")
+    n_frames = {split: sum(counts[video.video] for video in members) for split, members in splits.items()}
+    report = {
+        "created_by": "feature_extraction.py",
+        "videos_dir": str(root),
+        "sample": sample,
+        **settings,
+        "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},
+    }
+    with ExitStack() as stack:  # all new files are written in full before the first takes its place
+
+        def new_file(name: str) -> Path:
+            return stack.enter_context(replacing(folder / name))
+
+        write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
+        for split, members in splits.items():
+            write_split(members, n_frames[split], folder, settings, split, new_file)
+        new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for split in set(SPLITS) - set(splits):  # of an earlier run: they would be taken for a part of this one
+        for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
+            (folder / f"{split}_{name}").unlink(missing_ok=True)
+    for split, n in n_frames.items():
+        print(f"Written    {folder / split}_features.npy: ({n}, {N_FEATURES}) float32")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from here")

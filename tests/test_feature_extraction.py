@@ -1,0 +1,473 @@
+import csv
+import hashlib
+import json
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import write_video
+from PIL import Image
+from torchvision import transforms
+
+import feature_extraction as fe
+
+
+def read_csv(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# ---------------------------------------------------------------------------
+# Which videos
+# ---------------------------------------------------------------------------
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def groups_of(videos):
+    """The groups as sets of identifiers."""
+    by_group = {}
+    for video in videos:
+        by_group.setdefault(video.group, set()).add(video.video)
+    return sorted(map(sorted, by_group.values()))
+
+
+def test_label_comes_from_the_class_folder_alone(tmp_path):
+    touch(tmp_path, "real/fake_looking.MP4", "real/a/b/x.webm", "fake/real.avi", "fake/Face2Face/x.mp4")
+    touch(tmp_path, "real/.hidden.mp4", "fake/._x.mp4", "fake/.cache/y.mp4", "real/notes.txt", "fake/masks.png")
+    found = {video.video: (video.label, video.method) for video in fe.find_videos(tmp_path)}
+    assert found == {
+        "fake/Face2Face/x.mp4": (1, "Face2Face"),
+        "fake/real.avi": (1, ""),
+        "real/a/b/x.webm": (0, ""),
+        "real/fake_looking.MP4": (0, ""),
+    }
+    assert list(found) == sorted(found)
+
+
+def test_groups_join_a_swap_with_both_its_people(tmp_path):
+    touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005", "my_clip", "alone")))
+    touch(tmp_path, *(f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "my_clip_7", "1000")))
+    touch(tmp_path, "fake/other/003_005.mp4")
+    assert groups_of(fe.find_videos(tmp_path)) == [
+        sorted(
+            [f"real/{name}.mp4" for name in ("000", "003", "005")]
+            + [f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "other/003_005")]
+        ),
+        ["fake/1000.mp4"],
+        ["fake/my_clip_7.mp4", "real/my_clip.mp4"],
+        ["real/alone.mp4"],
+    ]
+
+
+def test_same_names_in_different_splits_are_different_videos(tmp_path):
+    for split in ("train", "val"):
+        touch(tmp_path, f"{split}/real/1.mp4", f"{split}/real/2.mp4", f"{split}/fake/1_2.mp4")
+    videos = fe.find_videos(tmp_path)
+    assert [video.split for video in videos] == ["train"] * 3 + ["val"] * 3
+    assert len(groups_of(videos)) == 2
+    touch(tmp_path, "val/real/9.mp4", "train/fake/9_1.mp4")  # a fake whose original is on the other side
+    groups = groups_of(fe.find_videos(tmp_path))
+    assert any({"val/real/9.mp4", "train/fake/9_1.mp4"} <= set(group) for group in groups)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    touch(tmp_path, "elsewhere/x.mp4", "set/fake/y.mp4")
+    (tmp_path / "set/real").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
+    assert [video.video for video in fe.find_videos(tmp_path / "set")] == ["fake/y.mp4", "real/x.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"is not a folder: point --videos-dir at a folder with real/ and fake/"),
+        (["real/x.mp4"], r"fake is missing: expected real/ and fake/ with videos \(\.mp4 "),
+        (["real/x.mp4", "fake/readme.txt"], r"fake holds no videos"),
+        (["val/real/x.mp4", "val/fake/x.mp4"], r"has a folder val/ but none named train/"),
+        (["train/real/x.mp4", "train/fake/x.mp4", "test/real/x.mp4"], r"test/fake is missing"),
+    ],
+)
+def test_unexpected_folders(tmp_path, names, message):
+    touch(tmp_path / "set", *names) if names else None
+    with pytest.raises(fe.InputError, match=message):
+        fe.find_videos(tmp_path / "set")
+
+
+def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(fe.InputError, match=r"python data/make_sample\.py.*--videos-dir"):
+        fe.main([])
+
+
+# ---------------------------------------------------------------------------
+# Frames
+# ---------------------------------------------------------------------------
+
+
+def test_sample_frame_numbers():
+    assert fe.sample_frame_numbers(10, 5) == [1, 3, 5, 7, 9]
+    assert fe.sample_frame_numbers(9, 1) == [4]
+    assert fe.sample_frame_numbers(3, 5) == [0, 1, 2]
+    assert fe.sample_frame_numbers(0, 5) == fe.sample_frame_numbers(-7, 5) == []
+    for total in range(1, 80):
+        for n in range(1, 40):
+            numbers = fe.sample_frame_numbers(total, n)
+            assert len(numbers) == min(n, total)
+            assert numbers == sorted(set(numbers))
+            for i, number in enumerate(numbers):  # the frame that holds the middle of its share
+                assert number <= (i + 0.5) * total / len(numbers) < number + 1
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "-%03d 深度 'x'.MP4"])
+def test_read_frames_gives_the_frames_it_names(tmp_path, name):
+    path = write_video(tmp_path / name, n=30, size=(66, 48), fps=12.5)
+    sampled = fe.read_frames(path, 7)
+    assert sampled.numbers.tolist() == fe.sample_frame_numbers(30, 7)
+    assert (sampled.total, sampled.width, sampled.height, sampled.fps) == (30, 66, 48, 12.5)
+    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
+        assert frame.shape == (48, 66, 3) and frame.dtype == np.uint8
+        assert abs(frame.mean() - (20 + 7 * number)) < 3.5
+    assert fe.read_frames(path, 100).numbers.tolist() == list(range(30))
+
+
+def test_read_frames_gives_rgb(tmp_path):
+    path = write_video(tmp_path / "red.mp4", colour=(10, 20, 230))
+    for frame in (fe.read_frames(path, 1).frames[0], fe.read_frames(path, 1, fe.resize_frame).frames[0]):
+        channels = np.moveaxis(np.asarray(frame), 0, -1) if frame.shape[0] == 3 else frame
+        assert channels[..., 0].mean() > 200 and channels[..., 2].mean() < 40
+
+
+@pytest.mark.parametrize("claimed", [0, 3, 31, 100_000])
+def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed):
+    path = write_video(tmp_path / "clip.avi", n=30)
+    data = bytearray(path.read_bytes())
+    for tag, offset in ((b"avih", 24), (b"strh", 40)):  # dwTotalFrames, dwLength
+        start = data.index(tag) + offset
+        data[start : start + 4] = claimed.to_bytes(4, "little")
+    data[data.rindex(b"idx1") :] = b""  # the index would give the count away
+    path.write_bytes(data)
+    sampled = fe.read_frames(path, 5)
+    assert sampled.header_total != 30
+    assert sampled.total == 30
+    assert sampled.numbers.tolist() == [3, 9, 15, 21, 27]
+    assert [round((frame.mean() - 20) / 7) for frame in sampled.frames] == [3, 9, 15, 21, 27]
+
+
+def test_orientation_in_the_metadata_is_applied(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", size=(64, 48))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 44  # the matrix: a quarter turn
+    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(data)
+    sampled = fe.read_frames(path, 2)
+    assert (sampled.width, sampled.height) == (48, 64)
+    assert sampled.frames[0].shape == (64, 48, 3)
+
+
+def test_files_that_give_no_frame(tmp_path):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    whole = write_video(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    reasons = {
+        "empty": "empty file",
+        "text": "not a video",
+        "folder": "not a file",
+        "pipe": "not a file",
+        "missing": "no such file",
+        "truncated": "not a video",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(fe.InputError, match=reason):
+            fe.read_frames(tmp_path / f"{name}.mp4", 4)
+
+
+# ---------------------------------------------------------------------------
+# Features
+# ---------------------------------------------------------------------------
+
+
+def picture(height, width, seed=0):
+    """A BGR picture with coarse shapes and fine noise."""
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
+    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1080, 1920), (256, 256), (225, 223), (480, 640), (100, 30), (16, 16)])
+def test_resize_is_within_one_grey_level_of_pil(shape):
+    frame = picture(*shape)
+    ours = fe.resize_frame(frame).permute(1, 2, 0).numpy().astype(int)
+    image = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    reference = np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(ours - reference).max() <= 1
+
+
+def test_features_agree_with_the_reference_transform():
+    model, _ = fe.load_backbone("random")
+    preset = fe.ResNet18_Weights.IMAGENET1K_V1.transforms()
+    reference_transform = transforms.Compose(
+        [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize(preset.mean, preset.std)]
+    )
+    frames = [picture(300, 400, seed) for seed in range(10)]
+    features = fe.compute_features(model, torch.stack([fe.resize_frame(frame) for frame in frames]))
+    assert features.shape == (10, 1000) and features.dtype == np.float32
+    images = [Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) for frame in frames]
+    with torch.inference_mode():
+        reference = model(torch.stack([reference_transform(image) for image in images])).numpy()
+    difference = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
+    assert difference.max() < 1e-3
+
+
+def test_weights_have_a_provenance(random_weights):
+    first, provenance = fe.load_backbone("random")
+    second, again = fe.load_backbone("random")
+    assert provenance == again and provenance["name"] == "random"
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not first.training
+    own, other = fe.load_backbone(str(random_weights))
+    assert other["sha256"] != provenance["sha256"]
+    state = torch.load(random_weights, weights_only=True)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in own.state_dict().items())
+
+
+class Payload:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_wrong_weights_files(tmp_path, random_weights):
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "text.pth").write_text("weights")
+    (tmp_path / "cut.pth").write_bytes(random_weights.read_bytes()[:1_000_000])
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"payload": Payload(tmp_path / "made")}, tmp_path / "payload.pth")
+    state = torch.load(random_weights, weights_only=True)
+    torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "extra.pth")
+    torch.save({**state, "fc.weight": torch.zeros(2, 512)}, tmp_path / "two_classes.pth")
+    for name in ("missing", "empty", "text", "cut", "list", "payload", "extra", "two_classes"):
+        with pytest.raises(fe.InputError, match=rf"{name}\.pth.*ResNet-18") as caught:
+            fe.load_backbone(str(tmp_path / f"{name}.pth"))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.fixture
+def served_weights(tmp_path, random_weights, monkeypatch):
+    """A weights file at the URL that torchvision downloads from."""
+    data = random_weights.read_bytes()
+    path = tmp_path / "server" / f"resnet18-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    monkeypatch.setattr(fe.ResNet18_Weights.IMAGENET1K_V1.value, "url", path.as_uri())
+    return path
+
+
+def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, torch_home):
+    _, provenance = fe.load_backbone("imagenet")
+    assert provenance == {"name": "imagenet", "sha256": fe.load_backbone(str(random_weights))[1]["sha256"]}
+    cached = torch_home / "hub/checkpoints" / served_weights.name
+    assert cached.is_file()
+    served_weights.unlink()
+    assert fe.load_backbone("imagenet")[1] == provenance
+    cached.write_bytes(cached.read_bytes()[:-1] + b"x")
+    with pytest.raises(fe.InputError, match=r"resnet18-.*\.pth is damaged .*delete it"):
+        fe.load_backbone("imagenet")
+
+
+def test_a_damaged_download_is_refused(served_weights, torch_home):
+    served_weights.write_bytes(served_weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(fe.DownloadError, match=r"invalid hash value.*--weights PATH.*--weights random"):
+        fe.load_backbone("imagenet")
+    assert not list(torch_home.rglob("*.pth"))
+
+
+def test_devices():
+    assert fe.pick_device("cpu").type == "cpu"
+    assert fe.pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(fe.InputError, match="--device gpu"):
+        fe.pick_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(fe.InputError, match="no CUDA device here; use --device cpu"):
+            fe.pick_device("cuda")
+
+
+# ---------------------------------------------------------------------------
+# The run
+# ---------------------------------------------------------------------------
+
+
+def extract(videos, features, *more):
+    fe.main(
+        ["--videos-dir", str(videos), "--features-dir", str(features), "--weights", "random"]
+        + ["--frames-per-video", "4", "--device", "cpu", *more]
+    )
+
+
+def contents(folder):
+    """{name: bytes} of the final files."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_are_as_documented(videos, tmp_path, capsys):
+    (videos / "fake/broken.mp4").write_text("no video")
+    write_video(videos / "real/short.mp4", n=2)
+    folder = tmp_path / "features"
+    extract(videos, folder)
+    assert sorted(contents(folder)) == sorted(
+        ["train_features.npy", "train_labels.npy", "train_frames.npy", "train_videos.csv"]
+        + ["failed.csv", "extraction.json"]
+    )
+    features, labels, frames = (
+        np.load(folder / f"train_{name}.npy", allow_pickle=False) for name in ("features", "labels", "frames")
+    )
+    n = 10 * 4 + 2
+    assert features.shape == (n, 1000) and features.dtype == np.float32
+    assert labels.shape == (n,) and labels.dtype == np.int64
+    assert frames.shape == (n, 2) and frames.dtype == np.int32
+    rows = read_csv(folder / "train_videos.csv")
+    assert [row["video"] for row in rows] == sorted(row["video"] for row in rows)
+    assert all((row["video"].startswith("fake")) == (row["label"] == "1") for row in rows)
+    assert [int(rows[i]["label"]) for i in frames[:, 0]] == labels.tolist()
+    short = rows.index(next(row for row in rows if row["video"] == "real/short.mp4"))
+    assert frames[frames[:, 0] == short, 1].tolist() == [0, 1]
+    row = rows[short]
+    assert {key: row[key] for key in ("method", "group", "frames", "width", "height", "fps", "duration")} == {
+        "method": "",
+        "group": "real/short.mp4",
+        "frames": "2",
+        "width": "64",
+        "height": "48",
+        "fps": "25.0",
+        "duration": "0.08",
+    }
+    assert int(row["size"]) == (videos / "real/short.mp4").stat().st_size
+    # each row is the features of the frame that frames.npy names
+    model, provenance = fe.load_backbone("random")
+    expected, _ = fe.extract_video(videos / "real/short.mp4", model, 4)
+    np.testing.assert_allclose(features[frames[:, 0] == short], expected, rtol=1e-4, atol=1e-5)
+
+    assert read_csv(folder / "failed.csv") == [
+        {"video": "fake/broken.mp4", "label": "1", "reason": "not a video, or of a kind this OpenCV cannot open"}
+    ]
+    report = json.loads((folder / "extraction.json").read_text())
+    assert report["counts"] == {"found": 12, "used": 11, "failed": 1, "frames": {"train": n}}
+    assert report["weights"] == provenance
+    assert report["frames_per_video"] == 4 and report["crop"] == "none" and report["sample"] is None
+    assert report["versions"]["torch"] == torch.__version__
+    assert "12 found = 11 used + 1 failed" in capsys.readouterr().out
+
+
+def test_same_bytes_whatever_the_workers_and_the_interruptions(videos, tmp_path, monkeypatch):
+    extract(videos, tmp_path / "undisturbed", "--num-workers", "1")
+    extract(videos, tmp_path / "two", "--num-workers", "2")
+    assert contents(tmp_path / "two") == contents(tmp_path / "undisturbed")
+
+    done = []
+    real_extract_video = fe.extract_video
+
+    def stop_after_three(path, *rest):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(path)
+        return real_extract_video(path, *rest)
+
+    monkeypatch.setattr(fe, "extract_video", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        extract(videos, tmp_path / "resumed", "--num-workers", "1")
+    assert contents(tmp_path / "resumed") == {}
+    first, done = set(done), []
+    monkeypatch.setattr(fe, "extract_video", lambda path, *rest: done.append(path) or real_extract_video(path, *rest))
+    extract(videos, tmp_path / "resumed", "--num-workers", "1")
+    assert len(done) == 7 and not first & set(done)
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
+    done.clear()
+    extract(videos, tmp_path / "resumed", "--overwrite")
+    assert len(done) == 10
+
+
+def test_only_what_changed_is_done_again(videos, tmp_path, monkeypatch):
+    folder, done = tmp_path / "features", []
+    real_extract_video = fe.extract_video
+    monkeypatch.setattr(fe, "extract_video", lambda path, *rest: done.append(path) or real_extract_video(path, *rest))
+    extract(videos, folder)
+    before = contents(folder)
+    done.clear()
+    extract(videos, folder)
+    assert done == [] and contents(folder) == before
+
+    write_video(videos / "real/007.mp4", n=9)
+    cached = sorted((folder / "cache").iterdir())
+    cached[0].write_bytes(cached[0].read_bytes()[:100])
+    cached[1].write_bytes(b"")
+    extract(videos, folder)
+    assert videos / "real/007.mp4" in done and 1 < len(done) <= 3
+    done.clear()
+    extract(videos, folder, "--frames-per-video", "3")
+    assert len(done) == 10
+    assert len(np.load(folder / "train_labels.npy")) == 30
+    shutil.rmtree(folder / "cache")  # safe to delete
+    extract(videos, folder)
+    assert len(np.load(folder / "train_labels.npy")) == 40
+
+
+def test_split_folders_become_files_of_their_own_and_stale_ones_go(videos, tmp_path):
+    root, folder = tmp_path / "splits", tmp_path / "features"
+    for split in ("train", "val", "test"):
+        shutil.copytree(videos, root / split)
+    extract(root, folder)
+    for split in ("train", "val", "test"):
+        assert len(np.load(folder / f"{split}_features.npy")) == 40
+        assert all(row["video"].startswith(f"{split}/") for row in read_csv(folder / f"{split}_videos.csv"))
+    extract(videos, folder)  # a set without these splits
+    assert not [name for name in contents(folder) if name.startswith(("val", "test"))]
+
+
+def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_path):
+    folder = tmp_path / "features"
+    extract(videos, folder)
+    before = contents(folder)
+    for path in videos.rglob("*.mp4"):
+        path.write_text("broken")
+    with pytest.raises(fe.InputError, match=r"no video of the train split in .* can be used.*not a video"):
+        extract(videos, folder)
+    assert contents(folder) == before
+
+
+def test_without_weights_own_data_stops_and_the_sample_set_goes_on_loudly(videos, tmp_path, capsys):
+    arguments = ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f"), "--frames-per-video", "1"]
+    with pytest.raises(fe.InputError) as caught:
+        fe.main(arguments)
+    for part in ("resnet18-f37072fd.pth", "checkpoints", "--weights PATH", "--weights random"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "f").exists()
+    (videos / "sample.json").write_text('{"seed": 7}')
+    fe.main(arguments)
+    assert "UNTRAINED" in capsys.readouterr().err
+    report = json.loads((tmp_path / "f/extraction.json").read_text())
+    assert report["weights"]["name"] == "random" and report["weights"]["instead_of"] == "imagenet"
+    assert report["sample"] == {"seed": 7}
+
+
+@pytest.mark.parametrize("flag", ["--frames-per-video", "--num-workers"])
+def test_numbers_below_one_are_a_wrong_flag(flag, capsys):
+    with pytest.raises(SystemExit) as caught:
+        fe.main([flag, "0"])
+    assert caught.value.code == 2
+    assert f"{flag} is 0, expected at least 1" in capsys.readouterr().err
