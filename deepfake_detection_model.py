@@ -58,9 +58,7 @@ TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
 COLOURS = {"train": "#0072B2", "val": "#D55E00", "test": "#009E73"}  # Okabe and Ito: apart for the colour-blind too
 
 
-# ---------------------------------------------------------------------------
-# Data
-# ---------------------------------------------------------------------------
+# --- Data -----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -120,9 +118,8 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         found = f"{features.dtype} in {features.shape[1]} columns"
         raise InputError(f"{features_file} has {found}, expected float32 in {N_FEATURES}: extract the features again")
     if len(labels) != (n := len(features)):
-        raise InputError(
-            f"{labels_file} has {len(labels)} rows but {features_file} has {n}: run feature_extraction.py again"
-        )
+        found = f"{len(labels)} rows but {features_file} has {n}"
+        raise InputError(f"{labels_file} has {found}: run feature_extraction.py again")
     if not np.isin(labels, (0, 1)).all():
         raise InputError(f"{labels_file} has the labels {np.unique(labels)[:5]}, expected only 0 (real) and 1 (fake)")
     for start in range(0, n, CHUNK):
@@ -141,9 +138,7 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         video, number = frames[:, 0], frames[:, -1]
         of_frame = video_labels[np.where((video >= 0) & (video < len(videos)), video, -1)]
         if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(str)):
-            raise InputError(
-                f"{frames_file} and {videos_file} do not fit {labels_file}: run feature_extraction.py again"
-            )
+            raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: run feature_extraction.py again")
     else:
         video, number = np.arange(n), np.zeros(n, np.int64)
         videos = [{"video": f"row {i}", "group": f"row {i}"} for i in range(n)]
@@ -183,9 +178,7 @@ def load_extraction(folder: Path) -> dict:
         raise InputError(f"{path} is damaged ({error}): run feature_extraction.py again") from error
 
 
-# ---------------------------------------------------------------------------
-# Model
-# ---------------------------------------------------------------------------
+# --- Model ----------------------------------------------------------------------------------------
 
 
 class DeepfakeMLP(nn.Module):
@@ -227,9 +220,7 @@ def score_frames(model: DeepfakeMLP, split: Split) -> np.ndarray:
     return np.concatenate([model.score(split.features[rows]) for rows in torch.from_numpy(split.rows).split(CHUNK)])
 
 
-# ---------------------------------------------------------------------------
-# Metrics
-# ---------------------------------------------------------------------------
+# --- Metrics --------------------------------------------------------------------------------------
 
 
 def compute_eer(labels, scores) -> tuple[float, float]:
@@ -275,9 +266,7 @@ def evaluate(split: Split, scores: np.ndarray) -> dict[str, dict]:
     return {unit: compute_metrics(*values) for unit, values in split.units(scores).items()}
 
 
-# ---------------------------------------------------------------------------
-# Training
-# ---------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
 
 def fit_standardisation(model: DeepfakeMLP, split: Split) -> None:
@@ -332,9 +321,7 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
     return model, history
 
 
-# ---------------------------------------------------------------------------
-# Tables and pictures
-# ---------------------------------------------------------------------------
+# --- Tables and pictures --------------------------------------------------------------------------
 
 
 def percent(fraction: float | None) -> str:
@@ -399,14 +386,14 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
     figure = Figure((5.6, 5.4), layout="constrained")
     axes = figure.subplots()
     axes.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
-    axes.annotate("FPR = FNR", (4, 93), color="0.4", fontsize=8)
+    axes.annotate("FPR = FNR", (50, 50), (52, 51), color="0.4", fontsize=8)
     unit = next(iter(results["train"]))
     for name, split in splits.items():
         metrics = results[name][unit]
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
         fpr, tpr, _ = roc_curve(*split.units(scores[name])[unit], drop_intermediate=False)
-        figures = f"AUC {percent(metrics['auc'])}, EER {percent(metrics['eer'])}, n = {metrics['n']}"
+        figures = f"AUC {percent(metrics['auc']).strip()}, EER {percent(metrics['eer']).strip()}, n = {metrics['n']}"
         axes.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}: {figures}")
         axes.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
     axes.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
@@ -416,17 +403,23 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
 
 
 def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extraction: dict, path: Path) -> None:
-    """The frames of the sample predictions, read again from their videos. Raises InputError where one is gone."""
-    figure = Figure((11, 6.4), layout="constrained")
-    grid = figure.subplots(2, len(samples) - len(samples) // 2, squeeze=False)
+    """The frames of the sample predictions, read again from their videos. Raises InputError where that fails."""
+    if not extraction or not split.known:
+        raise InputError("which videos the features are of is not known")
+    figure = Figure((11, 6.6), layout="constrained")
+    grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
     for axes in grid.flat:
-        axes.set_axis_off()
+        axes.set(xticks=[], yticks=[], frame_on=False)
     free = [list(row) for row in grid]  # real above, fake below
     for i in samples:
         name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
-        sampled = read_frames(Path(extraction["videos_dir"], name), extraction["frames_per_video"])
+        video_file = Path(extraction["videos_dir"], name)
+        try:
+            sampled = read_frames(video_file, extraction["frames_per_video"])
+        except InputError as error:
+            raise InputError(f"{video_file}: {error}") from error
         axes = free[truth].pop(0)
-        axes.imshow(sampled.frames[int(np.flatnonzero(sampled.numbers == split.number[i])[0])])
+        axes.imshow(sampled.frames[list(sampled.numbers).index(split.number[i])])
         axes.set_title(
             f"{name}, frame {split.number[i]}\ntruth: {CLASSES[truth]}, prediction: {CLASSES[prediction]}\n"
             f"probability of fake: {percent(scores[i]).strip()}",
@@ -436,9 +429,7 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extracti
     save_figure(figure, path)
 
 
-# ---------------------------------------------------------------------------
-# Scoring new videos
-# ---------------------------------------------------------------------------
+# --- Scoring new videos ---------------------------------------------------------------------------
 
 
 def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
@@ -508,9 +499,7 @@ def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file:
         raise InputError(f"none of the {len(rows)} videos could be scored: the table says why")
 
 
-# ---------------------------------------------------------------------------
-# The run
-# ---------------------------------------------------------------------------
+# --- The run --------------------------------------------------------------------------------------
 
 
 def prediction_rows(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> Iterator[dict]:
@@ -528,9 +517,7 @@ def main(argv=None):
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     # what to read; a file of labels that is not named is the one beside the features
-    parser.add_argument(
-        "--train-features-file", type=Path, default=Path("features/train_features.npy"), help="(N, 1000)"
-    )
+    parser.add_argument("--train-features-file", type=Path, default="features/train_features.npy", help="(N, 1000)")
     parser.add_argument("--train-labels-file", type=Path, help="if not train_labels.npy beside the features")
     parser.add_argument("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
     parser.add_argument("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
@@ -546,9 +533,7 @@ def main(argv=None):
     # what to write
     parser.add_argument("--output-dir", type=Path, default=Path("results"), help="where to write")
     # scoring videos instead of training
-    parser.add_argument(
-        "--predict", nargs="+", metavar="PATH", help="score these videos or folders instead of training"
-    )
+    parser.add_argument("--predict", nargs="+", metavar="PATH", help="score videos or folders instead of training")
     parser.add_argument("--checkpoint", type=Path, help="for --predict, if not model.pt in --output-dir")
     args = parser.parse_args(argv)
     if not 0 < args.val_fraction < 1:
@@ -565,9 +550,9 @@ def main(argv=None):
 
     device = pick_device(args.device)
     splits = {"train": load_split(args.train_features_file, args.train_labels_file)}
-    n, n_fake = len(splits["train"].labels), splits["train"].labels.sum()
-    if n_fake in (0, n):
-        raise InputError(f"{args.train_features_file} has {n - n_fake} real and {n_fake} fake frames: both are needed")
+    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
+    if 0 in (n_real, n_fake):
+        raise InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
     for name in ("val", "test"):
         path = getattr(args, f"{name}_features_file")
         beside = args.train_features_file.with_name(f"{name}_features.npy")
@@ -593,19 +578,13 @@ def main(argv=None):
     if weights == "random":
         print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
     for name, split in splits.items():
-        n_fake, videos = split.labels.sum(), ""
-        if split.known:
-            _, labels, _ = split.video_scores(split.labels)
-            videos = (
-                f"{len(labels) - labels.sum()} real and {labels.sum()} fake videos in {len(split.groups())} groups, "
-            )
-        print(f"{TITLES[name]:<14} {videos}{len(split.labels) - n_fake} real and {n_fake} fake frames")
+        units = {unit: labels for unit, (labels, _) in split.units(split.labels).items()}
+        counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
+        print(f"{TITLES[name]:<14} {', '.join(counts)}" + (f", {len(split.groups())} groups" if split.known else ""))
     print(f"Split      {split_by}" + "".join(f"; groups in both {pair}: {n}" for pair, n in shared.items()))
     if not all_known:
-        print(
-            "WARNING: without <split>_frames.npy and <split>_videos.csv it is not known which frames are of one video."
-        )
-        print("WARNING: They may be in training AND validation, which INFLATES the validation figures.")
+        print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
+        print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
     print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}, seed {args.seed}")
     print(f"Device     {device}, torch {torch.__version__}\n", flush=True)
 
@@ -629,11 +608,14 @@ def main(argv=None):
         write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))
     plot_curves(history, results, output / "training_curves.png")
     plot_roc(splits, scores, results, output / "roc.png")
+    pictures = "training_curves.png, roc.png"
     try:
         plot_samples(splits["val"], scores["val"], samples, extraction, output / "sample_frames.png")
-    except (InputError, KeyError) as error:
-        print(f"sample_frames.png is not drawn, the videos are not there any more: {error}")
-    print(f"Written    {output}: " + ", ".join(sorted(path.name for path in output.glob("*.*"))))
+        pictures += ", sample_frames.png"
+    except InputError as error:
+        (output / "sample_frames.png").unlink(missing_ok=True)  # an earlier run's would be taken for this one's
+        print(f"sample_frames.png is not drawn: {error}")
+    print(f"Written    {output}: model.pt, metrics.json, predictions.csv, {pictures}")
 
 
 if __name__ == "__main__":

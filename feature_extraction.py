@@ -59,9 +59,7 @@ class DownloadError(InputError):
     """The ImageNet weights are not in torch's cache and cannot be downloaded."""
 
 
-# ---------------------------------------------------------------------------
-# Videos: which files there are, what is known of each
-# ---------------------------------------------------------------------------
+# --- Videos: which files there are, what is known of each -----------------------------------------
 
 
 @dataclass(frozen=True)
@@ -153,9 +151,7 @@ def group_by_names(videos: list[Video]) -> list[Video]:
     return [replace(video, group=find(video.video)) for video in videos]
 
 
-# ---------------------------------------------------------------------------
-# Frames
-# ---------------------------------------------------------------------------
+# --- Frames ---------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -253,9 +249,7 @@ def resize_frame(frame: np.ndarray) -> torch.Tensor:
     return nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0].flip(0)
 
 
-# ---------------------------------------------------------------------------
-# Features
-# ---------------------------------------------------------------------------
+# --- Features -------------------------------------------------------------------------------------
 
 
 def pick_device(name: str) -> torch.device:
@@ -367,9 +361,7 @@ def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterat
         pool.shutdown(cancel_futures=True)  # on Ctrl-C only what is under way is waited for
 
 
-# ---------------------------------------------------------------------------
-# Files
-# ---------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -459,9 +451,7 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
     write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
 
 
-# ---------------------------------------------------------------------------
-# The run
-# ---------------------------------------------------------------------------
+# --- The run --------------------------------------------------------------------------------------
 
 
 def main(argv=None):

@@ -30,16 +30,17 @@ import numpy as np
 from tqdm import tqdm
 
 SIZE, FRAMES, FPS = 256, 50, 25
-FACE_SCALE = (72.0, 84.0)  # pixels a face unit: about half the width of a face
-LENS_BLUR = 0.7  # sigma, pixels: without it the drawn edges are sharper than any camera's
+FACE_SCALE = (84.0, 94.0)  # pixels a face unit: about half the width of a face
+LENS_BLUR = 0.8  # sigma, pixels: without it the drawn edges are sharper than any camera's
 CAMERA_NOISE = (0.5, 1.0)  # sigma, grey levels
+LAMP_FLICKER = (0.0, 4.0)  # grey levels: varies the size of the files more than a face swap does
 SKIN_PORES = (5.0, 11.0)  # grey levels
-BACKGROUND_CONTRAST = 0.35
-# What makes the set easy: how crude the swaps are
+BACKGROUND_CONTRAST = 0.15
+# How crude the swaps are, which makes the set easy
 SWAP_SIZE = 20  # pixels across the swapped face before it is scaled up
-COLOUR_MATCH = 0.25  # share of the colour difference between the two faces that is taken away
-SEAM_BLUR = 1.0  # sigma of the soft mask, pixels
-JITTER = 0.6  # sigma of the swapped face's place from frame to frame, pixels
+COLOUR_MATCH = 0.1  # share of the colour difference between the two faces that is taken away
+SEAM_BLUR = 0.7  # sigma of the soft mask, pixels
+JITTER = 1.2  # sigma of the swapped face's place from frame to frame, pixels
 SKINS = ((178, 206, 240), (140, 178, 226), (112, 150, 204), (86, 122, 178), (62, 90, 138), (44, 62, 98))  # BGR
 HAIRS = ((28, 26, 24), (36, 52, 78), (52, 88, 134), (96, 150, 196), (42, 60, 132), (150, 150, 152))
 
@@ -77,9 +78,7 @@ class Pose:
     mouth_open: float
 
 
-# ---------------------------------------------------------------------------
-# People and their movement, all from the seed
-# ---------------------------------------------------------------------------
+# --- People and their movement, all from the seed -------------------------------------------------
 
 
 def make_person(rng: np.random.Generator) -> Person:
@@ -150,9 +149,7 @@ def make_poses(rng: np.random.Generator) -> list[Pose]:
     return [Pose(*values) for values in zip(x, y, scale, roll, yaw, eye_open, mouth_open, strict=True)]
 
 
-# ---------------------------------------------------------------------------
-# Drawing
-# ---------------------------------------------------------------------------
+# --- Drawing --------------------------------------------------------------------------------------
 
 
 def pose_matrix(pose: Pose) -> np.ndarray:
@@ -273,9 +270,7 @@ def swap_face(frame: np.ndarray, target: Person, source: Person, pose: Pose) -> 
     return np.clip(frame + mask * (face - frame), 0, 255).astype(np.uint8)
 
 
-# ---------------------------------------------------------------------------
-# Files
-# ---------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def open_writer(path: Path) -> cv2.VideoWriter:
@@ -291,17 +286,20 @@ def draw_videos(folder: Path, seed: int, target_source: tuple[int, int]) -> None
     rng = np.random.default_rng((seed, target_id))
     target, source = make_person(rng), make_person(np.random.default_rng((seed, source_id)))
     noise = rng.normal(0, rng.uniform(*CAMERA_NOISE), (SIZE + 64, SIZE + 64, 3)).astype(np.float32)
+    flicker = rng.uniform(*LAMP_FLICKER) * np.sin(
+        2 * np.pi * (np.linspace(0, 1.5, SIZE) + rng.random((FRAMES, 1))), dtype=np.float32
+    )
     steps = np.cumsum(rng.integers(-1, 2, (FRAMES, 2)), 0) // 2  # a hand-held camera
     paths = folder / f"real/{target_id:03d}.mp4", folder / f"fake/{target_id:03d}_{source_id:03d}.mp4"
     writers = [open_writer(path) for path in paths]
-    for pose, step in zip(make_poses(rng), steps, strict=True):
+    for pose, step, bands in zip(make_poses(rng), steps, flicker, strict=True):
         top, left = rng.integers(0, 65, 2)
         picture = draw_person(target, pose, tuple(np.clip(step + 16, 0, 32)))
         picture = cv2.GaussianBlur(picture, (0, 0), LENS_BLUR)
-        grain = noise[top : top + SIZE, left : left + SIZE]
+        light = noise[top : top + SIZE, left : left + SIZE] + bands[:, None, None]
         shaken = replace(pose, x=pose.x + rng.normal(0, JITTER), y=pose.y + rng.normal(0, JITTER))
         for writer, frame in zip(writers, (picture, swap_face(picture, target, source, shaken)), strict=True):
-            writer.write(np.clip(frame + grain, 0, 255).astype(np.uint8))
+            writer.write(np.clip(frame + light, 0, 255).astype(np.uint8))
     for writer, path in zip(writers, paths, strict=True):
         writer.release()
         capture = cv2.VideoCapture(str(path))  # a full disk shows only here

@@ -14,9 +14,7 @@ from conftest import make_split, write_video
 import deepfake_detection_model as ddm
 import feature_extraction as fe
 
-# ---------------------------------------------------------------------------
-# Metrics
-# ---------------------------------------------------------------------------
+# --- Metrics --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -101,9 +99,7 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
 
 
-# ---------------------------------------------------------------------------
-# Data and split
-# ---------------------------------------------------------------------------
+# --- Data and split -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])
@@ -173,7 +169,7 @@ def write(name, data):
         (damage("labels", lambda a: a * 0), r"do not fit .*train_labels\.npy"),
         (damage("labels", lambda a: a.astype(float)), r"holds float64 of shape"),
         (damage("labels", lambda a: a.astype(object)), r"train_labels\.npy is not a \.npy file of numbers"),
-        (damage("frames", lambda a: a[:-1]), r"train_frames\.npy and .*do not fit.*run feature_extraction\.py again"),
+        (damage("frames", lambda a: a[:-1]), r"train_frames\.npy, .*do not fit.*run feature_extraction\.py again"),
         (damage("frames", lambda a: a[:, :1]), r"do not fit"),
         (damage("frames", lambda a: a + 20), r"do not fit"),
         (write("features.npy", b""), r"train_features\.npy is not a \.npy file of numbers"),
@@ -209,9 +205,7 @@ def test_wrong_flags(flags, capsys):
     assert f"{flags[0]} is" in capsys.readouterr().err
 
 
-# ---------------------------------------------------------------------------
-# Model and training
-# ---------------------------------------------------------------------------
+# --- Model and training ---------------------------------------------------------------------------
 
 
 def run(folder, *more, features="features", results="results"):
@@ -344,9 +338,7 @@ def test_memory_mapped_features_are_never_written_to(tmp_path):
     assert path.read_bytes() == before
 
 
-# ---------------------------------------------------------------------------
-# Checkpoint and prediction, from real video files
-# ---------------------------------------------------------------------------
+# --- Checkpoint and prediction, from real video files ---------------------------------------------
 
 
 @pytest.fixture
