@@ -49,6 +49,7 @@ from feature_extraction import (
     pick_device,
     quiet_decoder,
     read_frames,
+    read_json,
     replacing,
     write_csv,
 )
@@ -72,13 +73,16 @@ class Split:
     number: np.ndarray  # (n,) number of the frame in its video
     videos: list[dict]  # rows of <split>_videos.csv; where there is none, each frame stands for itself
     known: bool  # whether there is one
+    extraction: dict  # how the features were made
 
     def part(self, mask: np.ndarray) -> "Split":
         arrays = {name: getattr(self, name)[mask] for name in ("rows", "labels", "video", "number")}
         return replace(self, **arrays)
 
-    def groups(self) -> set[str]:
-        return {self.videos[i]["group"] for i in np.unique(self.video)}
+    def names(self, column: str) -> set[str]:
+        """What a column of `videos` holds for the videos of this split, below the folder that they are in."""
+        root = self.extraction.get("videos_dir")
+        return {f"{root}/{self.videos[i].get(column)}" for i in np.unique(self.video)}
 
     def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices into `videos`, labels and scores of the videos: the mean of the (n,) scores of their frames."""
@@ -142,40 +146,62 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     else:
         video, number = np.arange(n), np.zeros(n, np.int64)
         videos = [{"video": f"row {i}", "group": f"row {i}"} for i in range(n)]
-    return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known)
+    extraction = features_file.with_name("extraction.json")
+    extraction = read_json(extraction) if extraction.is_file() else {}
+    return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known, extraction)
 
 
-def split_groups(split: Split, val_fraction: float, seed: int) -> tuple[Split, Split]:
-    """Training and validation part of a split: no group in both, the classes in proportion."""
-    index, labels, _ = split.video_scores(split.labels)
-    groups = np.array([split.videos[i]["group"] for i in index])
+def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") -> tuple[Split, Split]:
+    """Training and validation part of a split: no unit (group, video or frame) in both, the classes in proportion."""
+    of_frame = np.arange(len(split.rows)) if unit == "frame" else split.video
+    index, first = np.unique(of_frame, return_index=True)
+    labels, groups = split.labels[first], index
+    if unit == "group":
+        groups = np.array([split.videos[i]["group"] for i in index])
     n_groups = [len(np.unique(groups[labels == label])) for label in (0, 1)]
     # p of q folds, with p / q as near to the fraction as the number of groups allows
     share = Fraction(val_fraction).limit_denominator(min(20, *n_groups)) or Fraction(1, min(n_groups))
     p, q = share.numerator, share.denominator
     if p < q:
-        # where each frame is a group of its own, looking for the best fit of groups would only take long
-        kind, groups = (StratifiedGroupKFold, groups) if split.known else (StratifiedKFold, None)
-        folds = kind(q, shuffle=True, random_state=seed).split(index, labels, groups)
-        folds = [fold for _, fold in folds] * 2
+        # where each unit is a group of its own, looking for the best fit of groups would only take long
+        kind, groups = (StratifiedGroupKFold, groups) if unit == "group" and split.known else (StratifiedKFold, None)
+        folds = [fold for _, fold in kind(q, shuffle=True, random_state=seed).split(index, labels, groups)] * 2
         for first in range(q):  # with few groups a fold may lack a class: take the first choice where none does
             in_val = np.isin(np.arange(len(index)), np.concatenate(folds[first : first + p]))
             if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2:
-                mask = np.isin(split.video, index[in_val])
+                mask = np.isin(of_frame, index[in_val])
                 return split.part(~mask), split.part(mask)
     raise InputError(
-        f"{n_groups[0]} groups with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} of "
-        "them out with both classes on both sides: add videos, or give --val-features-file"
+        f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} of "
+        "them out with both classes on both sides: add videos, or give --val-features-file, or --split-unit video"
     )
 
 
-def load_extraction(folder: Path) -> dict:
-    """How the features in a folder were made, from extraction.json; empty where there is none."""
-    path = folder / "extraction.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}): run feature_extraction.py again") from error
+def audit_leaks(splits: dict[str, Split], allowed: bool) -> dict[str, dict[str, int]]:
+    """Number of videos, groups and target clips that each pair of splits shares. Raises InputError if not allowed."""
+    audit = {}
+    for first, second in combinations(splits, 2):
+        both = {name: splits[first].names(name) & splits[second].names(name) for name in ("video", "group", "clip")}
+        audit[f"{first}-{second}"] = {f"{name}s": len(shared) for name, shared in both.items()}
+        for name, shared in both.items():
+            if shared and not allowed:
+                raise InputError(
+                    f"{first} and {second} share {len(shared)} {name}s, {min(shared)} for one: what is measured on "
+                    f"{second} would be inflated; put what belongs together into one split and extract again"
+                )
+    return audit
+
+
+def audit_shortcuts(split: Split) -> dict[str, float]:
+    """The AUC that each trivial column of <split>_videos.csv reaches alone, in either direction; {} where there is none."""
+    names = ("width", "height", "fps", "frames", "duration", "size")
+    index, labels, _ = split.video_scores(split.labels)
+    if len(set(labels)) < 2 or not set(names) <= set(split.videos[0]):
+        return {}
+    columns = {name: np.array([float(split.videos[i][name] or -1) for i in index]) for name in names}
+    columns["bits per pixel"] = 8 * columns["size"] / (columns["width"] * columns["height"] * columns["frames"])
+    aucs = {name: roc_auc_score(labels, values) for name, values in columns.items()}
+    return {name: float(max(auc, 1 - auc)) for name, auc in aucs.items()}
 
 
 # --- Model ----------------------------------------------------------------------------------------
@@ -522,6 +548,7 @@ def main(argv=None):
     parser.add_argument("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
     parser.add_argument("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
     parser.add_argument("--val-fraction", type=float, default=0.2, help="of the groups, where no validation file is")
+    parser.add_argument("--split-unit", choices=("group", "video", "frame"), default="group", help="all but group LEAK")
     parser.add_argument("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
     parser.add_argument("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
     # training
@@ -558,18 +585,15 @@ def main(argv=None):
         beside = args.train_features_file.with_name(f"{name}_features.npy")
         if path or beside.is_file():
             splits[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
-    split_by = "as extracted"
+    split_by, extraction = "as extracted", splits["train"].extraction
+    allowed = extraction.get("layout") == "Celeb-DF"  # its official test list shares people with what is left to train
     if "val" not in splits:
-        split_by = f"{args.val_fraction:g} of the groups for validation"
-        splits["train"], splits["val"] = split_groups(splits["train"], args.val_fraction, args.seed)
+        split_by = f"{args.val_fraction:g} of the {args.split_unit}s for validation"
+        splits["train"], splits["val"] = hold_out(splits["train"], args.val_fraction, args.seed, args.split_unit)
+        allowed |= args.split_unit != "group"
     all_known = all(split.known for split in splits.values())
     splits = {name: replace(splits[name], known=all_known) for name in SPLITS if name in splits}
-    shared = {
-        f"{first}-{second}": len(splits[first].groups() & splits[second].groups())
-        for first, second in combinations(splits, 2)
-        if all_known
-    }
-    extraction = load_extraction(args.train_features_file.parent)
+    leaks = audit_leaks(splits, allowed) if all_known else {}
 
     weights = extraction.get("weights", {}).get("name", "unknown")
     drawn = " (the drawn sample set)" if extraction.get("sample") else ""
@@ -580,8 +604,13 @@ def main(argv=None):
     for name, split in splits.items():
         units = {unit: labels for unit, (labels, _) in split.units(split.labels).items()}
         counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
-        print(f"{TITLES[name]:<14} {', '.join(counts)}" + (f", {len(split.groups())} groups" if split.known else ""))
-    print(f"Split      {split_by}" + "".join(f"; groups in both {pair}: {n}" for pair, n in shared.items()))
+        groups = f", {len(split.names('group'))} groups" if split.known else ""
+        print(f"{TITLES[name]:<14} {', '.join(counts)}{groups}")
+    print(f"Split      {split_by}")
+    for pair, shared in leaks.items():
+        print(f"Leak audit {pair} share " + ", ".join(f"{n} {name}" for name, n in shared.items()))
+    if any(n for shared in leaks.values() for n in shared.values()):
+        print("WARNING: the splits share what they should not: the validation and test figures are INFLATED")
     if not all_known:
         print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
         print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
@@ -594,6 +623,17 @@ def main(argv=None):
     samples = pick_samples(splits["val"], args.seed)
     print(f"\n{results_table(results)}\n\n{samples_table(splits['val'], scores['val'], samples)}\n")
 
+    shortcuts, auc = audit_shortcuts(splits["val"]) if all_known else {}, results["val"].get("videos", {}).get("auc")
+    if shortcuts:
+        print("Shortcut audit, AUC of one column alone on validation: ", end="")
+        print(", ".join(f"{name} {percent(value).strip()}" for name, value in shortcuts.items()))
+    for name, value in shortcuts.items():
+        if value > min(0.75, auc):
+            print(
+                f"WARNING: {name} alone reaches an AUC of {percent(value).strip()}, the model {percent(auc).strip()}:"
+            )
+            print("WARNING: the data gives the label away, and the result means little")
+
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     versions = library_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     report = {"settings": settings, "versions": versions, "device": str(device), "extraction": extraction}
@@ -602,7 +642,11 @@ def main(argv=None):
         thresholds = {"default": 0.5, "val_eer": next(iter(results["val"].values()))["eer_threshold"]}
         torch.save({"model": model.cpu().state_dict(), "thresholds": thresholds} | report, path)
     with replacing(output / "metrics.json") as path:
-        report |= {"split": {"by": split_by, "shared_groups": shared}, "splits": results, "history": history}
+        report |= {
+            "split": {"by": split_by, "shared": leaks, "shortcuts": shortcuts},
+            "splits": results,
+            "history": history,
+        }
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     with replacing(output / "predictions.csv") as path:
         write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))

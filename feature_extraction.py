@@ -27,6 +27,7 @@ import socket
 import sys
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -49,10 +50,22 @@ N_FEATURES = 1000
 FRAME_SIZE = 224
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of frames in [0, 1]
 SAMPLE_DIR = Path("data/sample")
+COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
+CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 
 
 class InputError(ValueError):
     """Something the user gave is wrong. The message says what, where and what to do, in one line."""
+
+
+def read_json(path: Path, kind: type = dict):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, kind):
+        raise InputError(f"{path} holds a {type(content).__name__}, expected a {kind.__name__}")
+    return content
 
 
 class DownloadError(InputError):
@@ -71,6 +84,8 @@ class Video:
     label: int  # 1 = fake, 0 = real
     split: str = "train"
     method: str = ""  # how a fake was made, where that is known
+    clip: str = ""  # the footage that is seen: of a fake, that of its target
+    related: tuple[str, ...] = ()  # people, or other videos; those who share one are in one group
     group: str = ""  # what must stay on one side of a split
 
 
@@ -91,64 +106,198 @@ def list_video_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def find_videos(root: str | os.PathLike) -> list[Video]:
-    """All videos below `<root>/real` and `<root>/fake`, or below `<root>/{train,val,test}/{real,fake}`.
+def find_faceforensics(root: Path) -> Iterator[Video]:
+    """FaceForensics++ and, in the same tree, DeepFakeDetection (DFD), with the official splits where they are there."""
+    split_of = {}  # id: split
+    for split in SPLITS:
+        for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
+            if path.is_file():
+                split_of |= {name: split for pair in read_json(path, list) for name in pair}
+    for path in list_video_files(root / "original_sequences") + list_video_files(root / "manipulated_sequences"):
+        kind, source, compression, videos, *name = path.relative_to(root).parts
+        if compression not in COMPRESSIONS or videos != "videos" or len(name) != 1:  # masks, images, downloads
+            continue
+        # NNN, TTT_SSS (target, source); in DFD actor__scene, target_source__scene__id
+        ids, *scene = path.stem.split("__")
+        people, scene = ids.split("_"), scene[:1]
+        splits = {split_of.get(person, "train") for person in people} if not scene else {"train"}
+        if len(splits) > 1:
+            raise InputError(f"{path} joins people of the official splits {' and '.join(sorted(splits))}: remove it")
+        label = int(kind == "manipulated_sequences")
+        clip = "__".join([people[0], *scene])
+        related = tuple(f"DFD {person}" if scene else person for person in people)
+        yield Video(path, "", label, splits.pop(), source if label else "", clip, related)
 
-    Sorted by identifier. The label and the split come from these folders alone; the first folder below
-    `fake` is the method. Raises InputError where the folders are not as expected.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        hint = "draw the sample set with `python data/make_sample.py`, or " if root == SAMPLE_DIR else ""
-        raise InputError(f"{root} is not a folder: {hint}point --videos-dir at a folder with real/ and fake/ in it")
-    split_folders = [(split, root / split) for split in SPLITS if (root / split).is_dir()] or [("train", root)]
-    if split_folders[0][0] != "train":
-        raise InputError(f"{root} has a folder {split_folders[0][0]}/ but none named train/ to train on")
-    videos = []
-    for split, split_folder in split_folders:
+
+def find_celeb_df(root: Path) -> Iterator[Video]:
+    """Celeb-DF v1 and v2. Groups are people joined by swaps; the official test list is disjoint by video alone."""
+    list_file, listed = root / "List_of_testing_videos.txt", set()
+    for number, line in enumerate(list_file.read_text().split("\n") if list_file.is_file() else (), 1):
+        label, _, name = line.strip().partition(" ")
+        folder = name.partition("/")[0]
+        if line.strip() and (label, folder) not in {(str(1 - of), name) for name, of in CELEB_DF_FOLDERS.items()}:
+            raise InputError(
+                f"{list_file}, line {number}: {line!r} does not fit the folder; here 1 = real and 0 = fake"
+            )
+        listed |= {name} if name else set()
+    for folder, label in CELEB_DF_FOLDERS.items():
+        for path in list_video_files(root / folder):  # some copies have a level videos/
+            *people, clip = path.stem.split("_")  # idA_CCCC, idA_idB_CCCC (target, source), NNNNN
+            name = f"{folder}/{path.name}"
+            split = "test" if name in listed else "train"
+            listed.discard(name)
+            clip = f"{people[0]}_{clip}" if people else name
+            yield Video(path, "", label, split, folder if label else "", clip, tuple(people))
+    if listed:
+        print(f"  {len(listed)} videos in {list_file.name} are not there, {min(listed)} for one")
+
+
+def find_dfdc(root: Path) -> Iterator[Video]:
+    """DFDC, one part or several. A fake is in one group with its original; of several parts, each is one group."""
+    files = sorted((*root.glob("metadata.json"), *root.glob("*/metadata.json")))
+    for file in files:
+        entries, part = read_json(file), file.parent
+        there = {path.name: path for path in list_video_files(part) if path.parent == part}
+        for name in sorted(entries.keys() & there.keys()):
+            try:
+                label = ("REAL", "FAKE").index(entries[name]["label"])
+            except (KeyError, TypeError, ValueError):
+                raise InputError(f"{file}: {name} has no label REAL or FAKE") from None
+            clip = f"{part.name}/{entries[name].get('original') or name}"
+            related = (clip, part.name) if len(files) > 1 else (clip,)
+            yield Video(there[name], "", label, "train", "", clip, related)
+        missing, extra = len(entries.keys() - there.keys()), sorted(there.keys() - entries.keys())
+        print(
+            f"  {file}: {len(entries)} listed, {missing} of them not there; {len(extra)} there but not listed",
+            *extra[:3],
+        )
+
+
+def find_class_folders(root: Path) -> Iterator[Video]:
+    """real/ and fake/, alone or below train/, val/ and test/. The first folder below fake/ is the method."""
+    folders = [(split, root / split) for split in SPLITS if (root / split).is_dir()] or [("train", root)]
+    for split, folder in folders:
         for label, name in enumerate(CLASSES):
-            files = list_video_files(split_folder / name)
+            files = list_video_files(folder / name)
             if not files:
-                what = "holds no videos" if (split_folder / name).is_dir() else "is missing"
-                raise InputError(
-                    f"{split_folder / name} {what}: expected real/ and fake/ with videos "
-                    f"({' '.join(VIDEO_SUFFIXES)}) in {split_folder}"
-                )
+                what = "holds no videos" if (folder / name).is_dir() else "is missing"
+                raise InputError(f"{folder / name} {what}: expected real/ and fake/ with videos in {folder}")
             for path in files:
-                folders = path.relative_to(split_folder / name).parts[:-1]
-                method = folders[0] if label and folders else ""
-                videos.append(Video(path, path.relative_to(root).as_posix(), label, split, method))
-    return sorted(group_by_names(videos), key=lambda video: video.video)
+                method, *rest = path.relative_to(folder / name).parts
+                yield Video(path, "", label, split, method if label and rest else "")
 
 
-def group_by_names(videos: list[Video]) -> list[Video]:
-    """The videos with their groups: a fake belongs with the real videos whose names are joined in its own by `_`.
+def find_listed(file: Path) -> Iterator[Video]:
+    """The videos in a CSV with the columns path, label and optionally group, split, method."""
+    with open(file, newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        if not {"path", "label"} <= set(reader.fieldnames or ()):
+            raise InputError(
+                f"{file}, line 1: has the columns {reader.fieldnames}, expected path,label[,group,split,method]"
+            )
+        seen = set()
+        for row in reader:
+            path = os.path.normpath(row["path"] or "")
+            label, split = (row["label"] or "").strip().lower(), row.get("split") or "train"
+            wrong = {
+                "path is empty": path == ".",
+                "path was there before": path in seen,
+                f"label is {row['label']!r}, expected real, fake, 0 or 1": label not in (*CLASSES, "0", "1"),
+                f"split is {split!r}, expected train, val or test": split not in SPLITS,
+            }
+            for reason in (reason for reason, true in wrong.items() if true):
+                raise InputError(f"{file}, line {reader.line_num}: {reason}")
+            seen.add(path)
+            group = (f"group {row['group']}",) if row.get("group") else ()
+            yield Video(file.parent / path, "", int(label in ("fake", "1")), split, row.get("method") or "", "", group)
 
-    `fake/000_003.mp4` is in one group with `real/000.mp4` and `real/003.mp4` (and so are all that share one of
-    them); a video without such a relation is its own group. A name is looked up in the video's own split first,
-    since people number each split from 1.
+
+def relate_by_names(videos: list[Video]) -> list[Video]:
+    """The videos with each fake related to the real videos whose names are joined in its own by `_`.
+
+    `fake/000_003.mp4` is related to `real/000.mp4` and `real/003.mp4`. A name is looked up in the video's own split
+    first, since people number each split from 1.
     """
-    parent = {video.video: video.video for video in videos}
+    named: dict[tuple[str, str], list[str]] = {}
+    for video in videos:
+        for split in (video.split, "any") if video.label == 0 else ():
+            named.setdefault((split, video.path.stem), []).append(video.video)
+    related = []
+    for video in videos:
+        words = video.path.stem.split("_") if video.label == 1 else []
+        names = ["_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
+        reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
+        related.append(replace(video, clip=reals[0] if reals else video.video, related=(video.video, *reals)))
+    return related
+
+
+def group_related(videos: list[Video]) -> list[Video]:
+    """The videos with their groups: the components of the graph that joins what each is related to (union-find)."""
+    parent: dict[str, str] = {}
 
     def find(item: str) -> str:
-        while parent[item] != item:
+        while parent.setdefault(item, item) != item:
             parent[item] = item = parent[parent[item]]
         return item
 
-    named: dict[tuple[str, str], list[str]] = {}
     for video in videos:
-        if video.label == 0:
-            for split in (video.split, "any"):
-                named.setdefault((split, video.path.stem), []).append(video.video)
-    for video in videos:
-        if video.label == 1:
-            words = video.path.stem.split("_")
-            spans = ((i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1))
-            for name in ("_".join(words[i:j]) for i, j in spans):
-                for relative in named.get((video.split, name)) or named.get(("any", name), ()):
-                    first, second = sorted((find(relative), find(video.video)))
-                    parent[second] = first  # the group is named after its first member
-    return [replace(video, group=find(video.video)) for video in videos]
+        for other in video.related[1:]:
+            parent[find(other)] = find(video.related[0])
+    names: dict[str, str] = {}  # a group is named after its first video
+    return [replace(video, group=names.setdefault(find(video.related[0]), video.video)) for video in videos]
+
+
+# name, what is looked for in the root (one of these is enough), reader
+LAYOUTS = (
+    ("FaceForensics++", ("original_sequences", "manipulated_sequences"), find_faceforensics),
+    ("Celeb-DF", tuple(CELEB_DF_FOLDERS), find_celeb_df),
+    ("DFDC", ("metadata.json", "*/metadata.json"), find_dfdc),
+    ("class folders", (*CLASSES, *SPLITS), find_class_folders),
+)
+
+
+def recognise_layout(root: Path) -> tuple[str, Callable]:
+    """Name and reader of the layout of a data set's root, or of a CSV that lists videos."""
+    if root.is_file():
+        return "list", find_listed
+    if not root.is_dir():
+        hint = "draw the sample set with `python data/make_sample.py`, or " if root == SAMPLE_DIR else ""
+        raise InputError(f"{root} is not a folder: {hint}point --videos-dir at a folder with real/ and fake/ in it")
+    for name, patterns, reader in LAYOUTS:
+        if any(any(root.glob(pattern)) for pattern in patterns):
+            return name, reader
+    expected = "; ".join(f"{name}: {' or '.join(patterns)}" for name, patterns, _ in LAYOUTS)
+    raise InputError(f"{root} has the layout of no data set that is known. Looked for {expected}")
+
+
+def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
+    """The videos of a data set, sorted by identifier; prints which layout it has and what was found.
+
+    `root` is the data set's folder, or a CSV that lists videos. `compression` narrows FaceForensics++ to `raw`, `c23`
+    or `c40`. Raises InputError where the layout is none of LAYOUTS or is not kept to.
+    """
+    root = Path(root)
+    layout, reader = recognise_layout(root)
+    print(f"Videos     {root}, layout: {layout}")
+    base = root.parent if root.is_file() else root
+    videos = [replace(video, video=Path(os.path.relpath(video.path, base)).as_posix()) for video in reader(root)]
+    if layout == "FaceForensics++" and compression:
+        videos = [video for video in videos if f"/{compression}/" in video.video]
+    videos.sort(key=lambda video: video.video)
+    if not any(video.related for video in videos):
+        videos = relate_by_names(videos)
+    videos = group_related([v if v.related else replace(v, related=(v.video,), clip=v.clip or v.video) for v in videos])
+    for split in SPLITS:
+        members = [video for video in videos if video.split == split]
+        counts = Counter((CLASSES[video.label], video.method) for video in members)
+        for (label, method), n in sorted(counts.items(), reverse=True):
+            print(f"  {split:<6} {label:<5} {method:<18} {n:>6}")
+        if members:
+            print(f"  {split:<6} in {len({video.group for video in members})} groups")
+    for label, name in enumerate(CLASSES):
+        if not any(video.label == label and video.split == "train" for video in videos):
+            raise InputError(f"{root} has no {name} video to train on" + f" ({compression=})" * bool(compression))
+    return videos
 
 
 # --- Frames ---------------------------------------------------------------------------------------
@@ -443,7 +592,7 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
         part = slice(end, end := end + len(cached["numbers"]))
         features[part], labels[part] = cached["features"], video.label
         frames[part, 0], frames[part, 1] = index, cached["numbers"]
-        known = {"video": video.video, "label": video.label, "method": video.method, "group": video.group}
+        known = {key: getattr(video, key) for key in ("video", "label", "method", "group", "clip")}
         rows.append(known | cached["row"])
     features.flush()
     np.save(new_file(f"{prefix}_labels.npy"), labels)
@@ -461,7 +610,11 @@ def main(argv=None):
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     # what to read and where to write
-    parser.add_argument("--videos-dir", type=Path, default=SAMPLE_DIR, help="holds real/ and fake/")
+    parser.add_argument(
+        "--videos-dir", type=Path, default=SAMPLE_DIR, help="FaceForensics++, Celeb-DF, DFDC or real/, fake/"
+    )
+    parser.add_argument("--videos-csv", type=Path, help="list of videos instead: path,label[,group,split,method]")
+    parser.add_argument("--compression", default="", choices=COMPRESSIONS, help="of FaceForensics++, if not all")
     parser.add_argument("--features-dir", type=Path, default=Path("features"), help="where to write")
     # how the features are made
     parser.add_argument("--frames-per-video", type=int, default=32, help="evenly spaced; a shorter video gives all")
@@ -476,8 +629,11 @@ def main(argv=None):
             parser.error(f"{flag} is {value}, expected at least 1")
 
     quiet_decoder()
-    root, folder = args.videos_dir, args.features_dir
-    videos = find_videos(root)
+    folder, listed = args.features_dir, args.videos_csv
+    if listed and not listed.is_file():
+        raise InputError(f"--videos-csv {listed}: no such file")
+    videos = find_videos(listed or args.videos_dir, args.compression)
+    root = listed.parent if listed else args.videos_dir
     sample_file = root / "sample.json"  # make_sample.py leaves it in what it drew
     sample = json.loads(sample_file.read_text()) if sample_file.is_file() else None
     device = pick_device(args.device)
@@ -500,12 +656,6 @@ def main(argv=None):
         "versions": library_versions(),
     }
 
-    print(f"Videos     {len(videos)} found in {root}" + (" (the drawn sample set)" if sample else ""))
-    for split in SPLITS:
-        members = [video for video in videos if video.split == split]
-        n_fake, n_groups = sum(video.label for video in members), len({video.group for video in members})
-        if members:
-            print(f"  {split:<8} {len(members) - n_fake} real, {n_fake} fake, in {n_groups} groups")
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
     print(f"Frames     {args.frames_per_video} a video, {FRAME_SIZE} x {FRAME_SIZE}")
     print(f"Device     {device}, {args.num_workers} videos at once", flush=True)
@@ -537,6 +687,7 @@ def main(argv=None):
     report = {
         "created_by": "feature_extraction.py",
         "videos_dir": str(root),
+        "layout": recognise_layout(listed or args.videos_dir)[0],
         "sample": sample,
         **settings,
         "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},

@@ -54,7 +54,13 @@ def make_split(
     names = sorted(f"{label}/{i:03d}.mp4" for i in range(n_groups) for label in ("real", "fake"))
     labels = np.array([name.startswith("fake") for name in names], np.int64)
     rows = [
-        {"video": f"{split}/{name}", "label": label, "method": "", "group": f"{split}{name[5:]}"}
+        {
+            "video": f"{split}/{name}",
+            "label": label,
+            "method": "",
+            "group": f"{split}{name[5:]}",
+            "clip": f"{split}{name}",
+        }
         for name, label in zip(names, labels, strict=True)
     ]
     index = np.repeat(np.arange(len(names)), frames)

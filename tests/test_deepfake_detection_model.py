@@ -105,18 +105,18 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
 @pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])
 def test_split_shares_no_group_and_keeps_both_classes(tmp_path, val_fraction):
     whole = ddm.load_split(make_split(tmp_path, n_groups=40))
-    train, val = ddm.split_groups(whole, val_fraction, seed=3)
-    assert not train.groups() & val.groups()
-    assert len(train.groups()) + len(val.groups()) == 40
-    assert len(val.groups()) == pytest.approx(40 * val_fraction, abs=1)
+    train, val = ddm.hold_out(whole, val_fraction, seed=3)
+    assert not train.names("group") & val.names("group")
+    assert len(train.names("group")) + len(val.names("group")) == 40
+    assert len(val.names("group")) == pytest.approx(40 * val_fraction, abs=1)
     assert sorted([*train.rows, *val.rows]) == list(range(320))
     assert not set(train.video) & set(val.video)
     for part in (train, val):
         assert part.labels.mean() == 0.5
         np.testing.assert_array_equal(part.labels, whole.labels[part.rows])
-    again = ddm.split_groups(whole, val_fraction, seed=3)[1]
-    other = ddm.split_groups(whole, val_fraction, seed=4)[1]
-    assert again.groups() == val.groups() != other.groups()
+    again = ddm.hold_out(whole, val_fraction, seed=3)[1]
+    other = ddm.hold_out(whole, val_fraction, seed=4)[1]
+    assert again.names("group") == val.names("group") != other.names("group")
 
 
 def test_split_of_few_and_unequal_groups(tmp_path):
@@ -126,13 +126,13 @@ def test_split_of_few_and_unequal_groups(tmp_path):
     for row in whole.videos[6:10]:
         row["group"] = "one set of reals"
     for seed in range(20):
-        train, val = ddm.split_groups(whole, 0.2, seed)
-        assert not train.groups() & val.groups()
+        train, val = ddm.hold_out(whole, 0.2, seed)
+        assert not train.names("group") & val.names("group")
         assert set(train.labels) == set(val.labels) == {0, 1}
     for row in whole.videos[6:]:
         row["group"] = "one set of reals"
     with pytest.raises(fe.InputError, match=r"1 groups with real videos and 6 with fakes are too few"):
-        ddm.split_groups(whole, 0.2, 0)
+        ddm.hold_out(whole, 0.2, 0)
 
 
 def damage(name, change):
@@ -175,7 +175,7 @@ def write(name, data):
         (write("features.npy", b""), r"train_features\.npy is not a \.npy file of numbers"),
         (write("features.npy", b"1.0 2.0\n"), r"train_features\.npy is not a \.npy file of numbers"),
         (write("videos.csv", b"a,b\n1,2\n"), r"train_videos\.csv do not fit"),
-        (lambda folder: (folder / "extraction.json").write_text("{"), r"extraction\.json is damaged"),
+        (lambda folder: (folder / "extraction.json").write_text("{"), r"extraction\.json is not valid JSON"),
     ],
 )
 def test_wrong_inputs_are_one_clear_line(tmp_path, apply, message):
@@ -233,7 +233,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features = np.load(path) * np.linspace(0.1, 50, 1000, dtype=np.float32) + 7
     features[:, 3] = 5  # a constant column
     np.save(path, features)
-    train, val = ddm.split_groups(ddm.load_split(path), 0.2, 0)
+    train, val = ddm.hold_out(ddm.load_split(path), 0.2, 0)
     model = ddm.DeepfakeMLP()
     ddm.fit_standardisation(model, train)
     np.testing.assert_allclose(model.mean, features[train.rows].mean(0), rtol=1e-4)
@@ -243,7 +243,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features[val.rows] = 1e6  # what is held out changes nothing
     np.save(path, features)
     again = ddm.DeepfakeMLP()
-    ddm.fit_standardisation(again, ddm.split_groups(ddm.load_split(path), 0.2, 0)[0])
+    ddm.fit_standardisation(again, ddm.hold_out(ddm.load_split(path), 0.2, 0)[0])
     assert torch.equal(again.mean, model.mean) and torch.equal(again.deviation, model.deviation)
 
 
@@ -275,7 +275,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     }
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"
-    assert report["split"]["shared_groups"] == {"train-val": 0}
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
     assert "scikit-learn" in report["versions"]
     with open(folder / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -289,7 +289,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
         assert report["splits"][split]["frames"]["n"] == 4 * n
         assert [int(row["prediction"]) for row in members] == (scores >= 0.5).astype(int).tolist()
     out = capsys.readouterr().out
-    assert "UNTRAINED" in out and "groups in both train-val: 0" in out
+    assert "UNTRAINED" in out and "train-val share 0 videos, 0 groups, 0 clips" in out
     assert "Training Set" in out and "(n = 16)" in out and "(n = 64)" in out
     assert "sample_frames.png is not drawn" in out
 
@@ -306,6 +306,67 @@ def test_split_files_beside_the_training_files_are_used(tmp_path):
     assert again["history"] == report["history"]
     assert again["splits"]["val"] == report["splits"]["val"]
     assert again["splits"]["test"] != report["splits"]["test"]
+
+
+def edit_videos(folder, split, change):
+    path = folder / f"{split}_videos.csv"
+    with open(path, newline="") as file:
+        rows = [change(row) or row for row in csv.DictReader(file)]
+    fe.write_csv(path, rows[0], rows)
+
+
+def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path, capsys):
+    folder = tmp_path / "features"
+    for seed, split in enumerate(("train", "val", "test")):
+        make_split(folder, split, n_groups=5, seed=seed)
+    edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
+    with pytest.raises(fe.InputError, match=r"train and test share 10 clips, gone/train/fake/000\.mp4 for one"):
+        run(tmp_path)
+    edit_videos(folder, "test", lambda row: row.update(group="train/001.mp4"))
+    with pytest.raises(fe.InputError, match=r"train and test share 1 groups"):
+        run(tmp_path)
+    extraction = json.loads((folder / "extraction.json").read_text())
+    (folder / "extraction.json").write_text(json.dumps({**extraction, "layout": "Celeb-DF"}))
+    report = run(tmp_path)
+    assert report["split"]["shared"]["train-test"] == {"videos": 0, "groups": 1, "clips": 10}
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    out = capsys.readouterr().out
+    assert "Leak audit train-test share 0 videos, 1 groups, 10 clips" in out
+    assert "WARNING: the splits share what they should not" in out
+
+
+@pytest.mark.parametrize(("unit", "leaks"), [("group", False), ("video", True), ("frame", True)])
+def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
+    """Features that tell the videos of a group apart from all others, and nothing of the label beyond the group."""
+    path = make_split(tmp_path / "features", n_groups=40, frames=6, shift=0)
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(80) % 2, 6)  # both videos of a group have its label
+    edit_videos(tmp_path / "features", "train", lambda row: row.update(label=int(row["group"][5:8]) % 2))
+    people = np.repeat(np.tile(rng.normal(size=(40, 1000)), (2, 1)), 6, 0)
+    np.save(path, (people + 0.3 * rng.normal(size=people.shape)).astype(np.float32))
+    np.save(tmp_path / "features/train_labels.npy", labels)
+    report = run(tmp_path, "--split-unit", unit, "--num-epochs", "6")
+    shared = report["split"]["shared"]["train-val"]
+    assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
+    assert ("INFLATED" in capsys.readouterr().out) == leaks
+    accuracy = report["splits"]["val"]["frames"]["accuracy"]
+    assert accuracy > 0.9 if leaks else accuracy < 0.8
+
+
+def test_shortcuts_are_named(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=20)
+
+    def add_columns(row):
+        known = {"width": 640, "height": 480, "fps": "", "frames": 100, "duration": ""}
+        return row | known | {"size": 1000 + 500 * (row["label"] == "0") + int(row["video"][-6:-4])}
+
+    edit_videos(tmp_path / "features", "train", add_columns)
+    shortcuts = run(tmp_path)["split"]["shortcuts"]
+    assert shortcuts["size"] == shortcuts["bits per pixel"] == 1.0  # smaller files are fakes
+    assert {shortcuts[name] for name in ("width", "height", "fps", "frames", "duration")} == {0.5}
+    out = capsys.readouterr().out
+    assert "WARNING: size alone reaches an AUC of 100.0 %, the model 100.0 %" in out
+    assert "WARNING: width" not in out
 
 
 def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
@@ -439,7 +500,7 @@ def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
         groups = {row["video"]: row["group"] for row in csv.DictReader(file)}
     assert groups["fake/004_982.mp4"] == groups["real/004.mp4"]
     report = run(tmp_path, "--val-fraction", "0.3")
-    assert report["split"]["shared_groups"] == {"train-val": 0}
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
     ddm.main(["--predict", str(root / "real/004.mp4"), "--output-dir", str(tmp_path / "results"), "--device", "cpu"])
 
 
