@@ -35,24 +35,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
 
-from feature_extraction import (
-    CLASSES,
-    N_FEATURES,
-    SPLITS,
-    InputError,
-    extract_video,
-    library_versions,
-    list_video_files,
-    load_backbone,
-    load_torch_file,
-    map_threads,
-    pick_device,
-    quiet_decoder,
-    read_frames,
-    read_json,
-    replacing,
-    write_csv,
-)
+import feature_extraction as fe
 
 CHUNK = 8192  # rows at once where no gradient is needed
 TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
@@ -86,8 +69,8 @@ class Split:
 
     def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices into `videos`, labels and scores of the videos: the mean of the (n,) scores of their frames."""
-        index, first, inverse, counts = np.unique(self.video, True, True, True)
-        return index, self.labels[first], np.bincount(inverse, scores) / counts
+        index, first, inverse = np.unique(self.video, return_index=True, return_inverse=True)
+        return index, self.labels[first], np.bincount(inverse, scores) / np.bincount(inverse)
 
     def units(self, scores: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """(labels, scores) of each unit that results are reported in: videos where they are known, and frames."""
@@ -101,53 +84,65 @@ def load_array(path: Path, ndim: int, kinds: str) -> np.ndarray:
         # "c" (copy on write), since torch wants writable memory; the file itself is never written to
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run feature_extraction.py first, or name another file") from None
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
-        raise InputError(f"{path} is not a .npy file of numbers ({error}): extract the features again") from error
+        raise fe.InputError(f"{path}: no such file; run feature_extraction.py first, or name another file") from None
+    except fe.DAMAGED as error:
+        raise fe.InputError(f"{path} is not a .npy file of numbers: extract the features again") from error
     if not isinstance(array, np.ndarray) or array.ndim != ndim or array.dtype.kind not in kinds or not array.size:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
-        raise InputError(f"{path} holds {found}, expected {ndim}-d numbers: extract the features again")
+        raise fe.InputError(f"{path} holds {found}, expected {ndim}-d numbers: extract the features again")
     return array
 
 
 def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     """The split in a features file, a labels file (default: the one beside it) and the sidecar files that are there.
 
-    Raises InputError for all that training would stumble over.
+    Raises fe.InputError for all that training would stumble over.
     """
     prefix = str(features_file).removesuffix("features.npy")
+    if not labels_file and not str(features_file).endswith("features.npy"):
+        raise fe.InputError(f"{features_file} is not named ..._features.npy: its labels need a flag of their own")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     features, labels = load_array(features_file, 2, "f"), load_array(labels_file, 1, "iub")
-    if features.shape[1] != N_FEATURES or features.dtype != np.float32:
+    if features.shape[1] != fe.N_FEATURES or features.dtype != np.float32:
         found = f"{features.dtype} in {features.shape[1]} columns"
-        raise InputError(f"{features_file} has {found}, expected float32 in {N_FEATURES}: extract the features again")
+        raise fe.InputError(
+            f"{features_file} has {found}, expected float32 in {fe.N_FEATURES}: extract the features again"
+        )
     if len(labels) != (n := len(features)):
         found = f"{len(labels)} rows but {features_file} has {n}"
-        raise InputError(f"{labels_file} has {found}: run feature_extraction.py again")
+        raise fe.InputError(f"{labels_file} has {found}: run feature_extraction.py again")
     if not np.isin(labels, (0, 1)).all():
-        raise InputError(f"{labels_file} has the labels {np.unique(labels)[:5]}, expected only 0 (real) and 1 (fake)")
+        raise fe.InputError(
+            f"{labels_file} has the labels {np.unique(labels)[:5]}, expected only 0 (real) and 1 (fake)"
+        )
     for start in range(0, n, CHUNK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + CHUNK]).all(1))
         if len(bad):
-            raise InputError(f"{features_file} has NaN or infinity in row {start + bad[0]}: extract the features again")
+            raise fe.InputError(
+                f"{features_file} has NaN or infinity in row {start + bad[0]}: extract the features again"
+            )
     labels = labels.astype(np.int64)
 
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
     known = frames_file.is_file() and videos_file.is_file()
     if known:
         frames = load_array(frames_file, 2, "iu")
-        with open(videos_file, newline="", encoding="utf-8") as file:
+        with open(videos_file, newline="", encoding="utf-8", errors="replace") as file:
             videos = list(csv.DictReader(file))
+        if not videos or not {"video", "label", "group"} <= set(videos[0]):
+            raise fe.InputError(f"{videos_file} lacks the columns video,label,group: run feature_extraction.py again")
         video_labels = np.array([row.get("label") for row in videos] + [None])  # None for what is out of range
         video, number = frames[:, 0], frames[:, -1]
         of_frame = video_labels[np.where((video >= 0) & (video < len(videos)), video, -1)]
         if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(str)):
-            raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: run feature_extraction.py again")
+            raise fe.InputError(
+                f"{frames_file}, {videos_file} do not fit {labels_file}: run feature_extraction.py again"
+            )
     else:
         video, number = np.arange(n), np.zeros(n, np.int64)
         videos = [{"video": f"row {i}", "group": f"row {i}"} for i in range(n)]
     extraction = features_file.with_name("extraction.json")
-    extraction = read_json(extraction) if extraction.is_file() else {}
+    extraction = fe.read_json(extraction) if extraction.is_file() else {}
     return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known, extraction)
 
 
@@ -160,7 +155,8 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
         groups = np.array([split.videos[i]["group"] for i in index])
     n_groups = [len(np.unique(groups[labels == label])) for label in (0, 1)]
     # p of q folds, with p / q as near to the fraction as the number of groups allows
-    share = Fraction(val_fraction).limit_denominator(min(20, *n_groups)) or Fraction(1, min(n_groups))
+    finest = min(20, *n_groups)
+    share = max(Fraction(val_fraction).limit_denominator(finest), Fraction(1, finest))
     p, q = share.numerator, share.denominator
     if p < q:
         # where each unit is a group of its own, looking for the best fit of groups would only take long
@@ -171,10 +167,19 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
             if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2:
                 mask = np.isin(of_frame, index[in_val])
                 return split.part(~mask), split.part(mask)
-    raise InputError(
-        f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} of "
-        "them out with both classes on both sides: add videos, or give --val-features-file, or --split-unit video"
+    found = (
+        f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} out"
     )
+    raise fe.InputError(f"{found}: add videos, give --val-features-file, or try --split-unit video")
+
+
+def check_same_extraction(splits: dict[str, Split]) -> None:
+    """Raise fe.InputError where the features of two splits were made differently."""
+    for name, split in splits.items():
+        for key in ("weights", "frames_per_video", "crop"):
+            ours, theirs = (s.extraction.get(key) for s in (splits["train"], split))
+            if ours != theirs and ours is not None and theirs is not None:
+                raise fe.InputError(f"{key} is {ours} for the train features, {theirs} for {name}: extract them alike")
 
 
 def audit_leaks(splits: dict[str, Split], allowed: bool) -> dict[str, dict[str, int]]:
@@ -185,15 +190,13 @@ def audit_leaks(splits: dict[str, Split], allowed: bool) -> dict[str, dict[str, 
         audit[f"{first}-{second}"] = {f"{name}s": len(shared) for name, shared in both.items()}
         for name, shared in both.items():
             if shared and not allowed:
-                raise InputError(
-                    f"{first} and {second} share {len(shared)} {name}s, {min(shared)} for one: what is measured on "
-                    f"{second} would be inflated; put what belongs together into one split and extract again"
-                )
+                example = f"share {len(shared)} {name}s, {min(shared)} for one"
+                raise fe.InputError(f"{first} and {second} {example}: put what belongs together into one split")
     return audit
 
 
 def audit_shortcuts(split: Split) -> dict[str, float]:
-    """The AUC that each trivial column of <split>_videos.csv reaches alone, in either direction; {} where there is none."""
+    """The AUC that each trivial column of <split>_videos.csv reaches alone, in either direction, if there are any."""
     names = ("width", "height", "fps", "frames", "duration", "size")
     index, labels, _ = split.video_scores(split.labels)
     if len(set(labels)) < 2 or not set(names) <= set(split.videos[0]):
@@ -216,10 +219,10 @@ class DeepfakeMLP(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(N_FEATURES))
-        self.register_buffer("deviation", torch.ones(N_FEATURES))
+        self.register_buffer("mean", torch.zeros(fe.N_FEATURES))
+        self.register_buffer("deviation", torch.ones(fe.N_FEATURES))
         self.layers = nn.Sequential(
-            nn.Linear(N_FEATURES, 512),
+            nn.Linear(fe.N_FEATURES, 512),
             nn.LeakyReLU(),
             nn.Dropout(0.2),
             nn.Linear(512, 256),
@@ -235,10 +238,7 @@ class DeepfakeMLP(nn.Module):
     @torch.inference_mode()
     def score(self, features: torch.Tensor) -> np.ndarray:
         """(n,) float64 probabilities of fake, of (n, 1000) float32 features. Dropout is off."""
-        self.eval()
-        device = self.mean.device
-        logits = [self(chunk.to(device)).double().sigmoid().cpu() for chunk in features.split(CHUNK)]
-        return torch.cat(logits).numpy()
+        return self.eval()(features.to(self.mean.device)).double().sigmoid().cpu().numpy()
 
 
 def score_frames(model: DeepfakeMLP, split: Split) -> np.ndarray:
@@ -304,13 +304,21 @@ def fit_standardisation(model: DeepfakeMLP, split: Split) -> None:
     model.deviation.copy_(torch.from_numpy(scaler.scale_))
 
 
-def train_epoch(model, optimizer, features, labels, rows, batch_size) -> float:
-    """One pass over the rows in random order. The mean training loss."""
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU, or that the machine has."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**32
+
+
+def train_epoch(model: DeepfakeMLP, optimizer, features, labels, rows, batch_size: int) -> float:
+    """One pass in random order over (N, 1000) features; labels (n,) belong to their rows (n,). The mean loss."""
     model.train()
-    total = torch.zeros((), device=labels.device)
-    for batch in rows[torch.randperm(len(rows))].split(batch_size):
-        batch = batch.sort().values  # a mapped file is read forwards; the order within a batch does not matter
-        loss = nn.functional.binary_cross_entropy_with_logits(model(features[batch]), labels[batch])
+    device, total = model.mean.device, torch.zeros((), device=model.mean.device)
+    for batch in torch.randperm(len(rows), device=rows.device).split(batch_size):
+        batch = batch.sort().values  # a mapped file is read forwards; within a batch the order does not matter
+        logits = model(features[rows[batch]].to(device))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[batch].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -326,22 +334,23 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     features, rows = splits["train"].features, torch.from_numpy(splits["train"].rows)
-    labels = torch.zeros(len(features))
-    labels[rows] = torch.from_numpy(splits["train"].labels).float()
-    if device.type == "cuda":
-        features, labels, rows = features[rows].to(device), labels[rows].to(device), torch.arange(len(rows))
+    labels = torch.from_numpy(splits["train"].labels).float()
+    if 4 * fe.N_FEATURES * len(rows) < free_memory(device) / 2:  # else they stay on the disk, memory-mapped
+        features, labels, rows = features[rows].to(device), labels.to(device), torch.arange(len(rows), device=device)
 
     history = []
     with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
         for epoch in epochs:
             record = {"epoch": epoch, "loss": train_epoch(model, optimizer, features, labels, rows, batch_size)}
+            if not np.isfinite(record["loss"]):
+                raise fe.InputError(f"the training loss is {record['loss']} after epoch {epoch}: lower --lr ({lr:g})")
             for name in ("train", "val"):
                 unit, metrics = next(iter(evaluate(splits[name], score_frames(model, splits[name])).items()))
                 record |= {f"{name}_accuracy": metrics["accuracy"], f"{name}_eer": metrics["eer"]}
             history.append(record)
             epochs.write(
                 f"epoch {epoch:>3}/{num_epochs}   loss {record['loss']:.4f}   validation {unit}:   "
-                f"accuracy {percent(record['val_accuracy'])}   EER {percent(record['val_eer'])}",
+                f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}",
                 file=sys.stdout,
             )
     return model, history
@@ -351,7 +360,7 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
 
 
 def percent(fraction: float | None) -> str:
-    return "n/a" if fraction is None else f"{100 * fraction:5.1f} %"
+    return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
 
 
 def results_table(results: dict[str, dict]) -> str:
@@ -381,13 +390,13 @@ def samples_table(split: Split, scores: np.ndarray, samples: np.ndarray) -> str:
     width = max(map(len, names))
     lines = [f"{'Video':<{width}}  Frame  Truth  Prediction  Probability of fake"]
     for name, i in zip(names, samples, strict=True):
-        truth, prediction = CLASSES[split.labels[i]], CLASSES[int(scores[i] >= 0.5)]
-        lines.append(f"{name:<{width}}  {split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i])}")
+        truth, prediction = fe.CLASSES[split.labels[i]], fe.CLASSES[int(scores[i] >= 0.5)]
+        lines.append(f"{name:<{width}}  {split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i]):>7}")
     return "\n".join(lines)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
+    with fe.replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
@@ -419,7 +428,7 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
         fpr, tpr, _ = roc_curve(*split.units(scores[name])[unit], drop_intermediate=False)
-        figures = f"AUC {percent(metrics['auc']).strip()}, EER {percent(metrics['eer']).strip()}, n = {metrics['n']}"
+        figures = f"AUC {percent(metrics['auc'])}, EER {percent(metrics['eer'])}, n = {metrics['n']}"
         axes.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}: {figures}")
         axes.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
     axes.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
@@ -428,10 +437,10 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
     save_figure(figure, path)
 
 
-def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extraction: dict, path: Path) -> None:
-    """The frames of the sample predictions, read again from their videos. Raises InputError where that fails."""
-    if not extraction or not split.known:
-        raise InputError("which videos the features are of is not known")
+def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Path) -> None:
+    """The sample frames as the network sees them, read again from the videos. Raises fe.InputError where that fails."""
+    if not {"videos_dir", "frames_per_video"} <= split.extraction.keys() or not split.known:
+        raise fe.InputError("which videos the features are of is not known")
     figure = Figure((11, 6.6), layout="constrained")
     grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
     for axes in grid.flat:
@@ -439,16 +448,19 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extracti
     free = [list(row) for row in grid]  # real above, fake below
     for i in samples:
         name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
-        video_file = Path(extraction["videos_dir"], name)
         try:
-            sampled = read_frames(video_file, extraction["frames_per_video"])
-        except InputError as error:
-            raise InputError(f"{video_file}: {error}") from error
+            file = Path(split.extraction["videos_dir"], name)
+            sampled = fe.read_frames(file, split.extraction["frames_per_video"], fe.resize_frame)
+            frame = sampled.frames[sampled.numbers.tolist().index(split.number[i])]
+        except fe.InputError as error:
+            raise fe.InputError(f"{file}: {error}") from error
+        except ValueError:
+            raise fe.InputError(f"{file} has changed since its features were extracted") from None
         axes = free[truth].pop(0)
-        axes.imshow(sampled.frames[list(sampled.numbers).index(split.number[i])])
+        axes.imshow(frame.permute(1, 2, 0).numpy())
         axes.set_title(
-            f"{name}, frame {split.number[i]}\ntruth: {CLASSES[truth]}, prediction: {CLASSES[prediction]}\n"
-            f"probability of fake: {percent(scores[i]).strip()}",
+            f"{name}, frame {split.number[i]}\ntruth: {fe.CLASSES[truth]}, prediction: {fe.CLASSES[prediction]}\n"
+            f"probability of fake: {percent(scores[i])}",
             color="black" if prediction == truth else COLOURS["val"],
             fontsize=8,
         )
@@ -459,14 +471,18 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, extracti
 
 
 def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
-    """The model, and all else that model.pt holds. Raises InputError for a file that is not such a checkpoint."""
-    checkpoint = load_torch_file(path, "a checkpoint of deepfake_detection_model.py")
+    """The model, and how its features were made. Raises fe.InputError for a file that is not such a checkpoint."""
+    checkpoint = fe.load_torch_file(path, "a checkpoint of deepfake_detection_model.py")
     model = DeepfakeMLP()
     try:
         model.load_state_dict(checkpoint["model"], strict=True)
+        extraction = checkpoint["extraction"]
+        if not extraction:
+            raise fe.InputError(f"{path} was trained on features without extraction.json: how to make them is unknown")
+        extraction["weights"]["name"], extraction["weights"]["sha256"], extraction["frames_per_video"] + 1
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
-    return model.eval(), checkpoint
+        raise fe.InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
+    return model.eval(), extraction
 
 
 def predict_videos(
@@ -476,53 +492,49 @@ def predict_videos(
 
     Yields {"video", "score", "prediction", "frames", "reason"} for each path, in order; `score` is the probability
     of fake and `prediction` "real" or "fake" at 0.5. Where a file cannot be scored `score` is None, `prediction`
-    "no decision" and `reason` says why. Raises InputError where the checkpoint or its backbone cannot be used.
+    "no decision" and `reason` says why. Raises fe.InputError where the checkpoint or its backbone cannot be used.
     """
-    model, content = load_checkpoint(checkpoint)
-    extraction = content["extraction"]
-    if not extraction:
-        raise InputError(f"{checkpoint} was trained on features without extraction.json: how to make them is unknown")
+    model, extraction = load_checkpoint(checkpoint)
     expected = extraction["weights"]
-    backbone, weights = load_backbone(expected["name"], pick_device(device))
+    backbone, weights = fe.load_backbone(expected["name"], fe.pick_device(device))
     if weights["sha256"] != expected["sha256"]:
-        raise InputError(
-            f"{checkpoint} was trained on features of other ResNet-18 weights (sha256 {expected['sha256'][:8]}) "
-            f"than {expected['name']} gives here ({weights['sha256'][:8]}): its scores would mean nothing"
-        )
+        raise fe.InputError(f"{checkpoint} was trained on features of other weights than {expected['name']} is here")
+    if expected["name"] == "random":
+        print("WARNING: the backbone of this checkpoint is UNTRAINED")
 
     def predict(path) -> dict:
+        row = {"video": fe.printable(path), "score": None, "prediction": "no decision", "frames": 0, "reason": ""}
         try:
-            features, _ = extract_video(Path(path), backbone, extraction["frames_per_video"])
-        except (InputError, OSError) as error:
-            return {"video": str(path), "score": None, "prediction": "no decision", "frames": 0, "reason": str(error)}
+            features, _ = fe.extract_video(Path(path), backbone, extraction["frames_per_video"])
+        except (fe.InputError, OSError) as error:
+            return row | {"reason": str(error)}
         score = float(model.score(torch.from_numpy(features)).mean())
-        prediction = CLASSES[int(score >= 0.5)]
-        return {"video": str(path), "score": score, "prediction": prediction, "frames": len(features), "reason": ""}
+        return row | {"score": score, "prediction": fe.CLASSES[int(score >= 0.5)], "frames": len(features)}
 
-    yield from map_threads(predict, paths, num_workers)
+    yield from fe.map_threads(predict, paths, num_workers)
 
 
 def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file: Path) -> None:
     """The table and the CSV of --predict."""
     files: list[Path] = []
     for path in map(Path, paths):
-        found = list_video_files(path) if path.is_dir() else [path]
+        found = fe.list_video_files(path) if path.is_dir() else [path]
         if not found or not path.exists():
-            raise InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
+            raise fe.InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
         files += found
     with closing(predict_videos(files, checkpoint, device, os.cpu_count())) as results:
         rows = list(tqdm(results, total=len(files), unit="video", desc="predicting", disable=None))
     width = max(5, *(len(row["video"]) for row in rows))
     print(f"{'Video':<{width}}  Frames  Prediction   Probability of fake")
     for row in rows:
-        probability = row["reason"] or percent(row["score"])
+        probability = row["reason"] or f"{percent(row['score']):>7}"
         print(f"{row['video']:<{width}}  {row['frames']:>6}  {row['prediction']:<11}  {probability}")
     csv_file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(csv_file) as path:
-        write_csv(path, ("video", "score", "prediction", "frames", "reason"), rows)
+    with fe.replacing(csv_file) as path:
+        fe.write_csv(path, ("video", "score", "prediction", "frames", "reason"), rows)
     print(f"\nWritten    {csv_file}")
     if not any(row["frames"] for row in rows):
-        raise InputError(f"none of the {len(rows)} videos could be scored: the table says why")
+        raise fe.InputError(f"none of the {len(rows)} videos could be scored: the table says why")
 
 
 # --- The run --------------------------------------------------------------------------------------
@@ -540,46 +552,58 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Train an MLP on ResNet-18 features to tell fake videos from real ones, or score videos with it.",
         epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add, default = parser.add_argument, "(default: %(default)s)"
     # what to read; a file of labels that is not named is the one beside the features
-    parser.add_argument("--train-features-file", type=Path, default="features/train_features.npy", help="(N, 1000)")
-    parser.add_argument("--train-labels-file", type=Path, help="if not train_labels.npy beside the features")
-    parser.add_argument("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
-    parser.add_argument("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
-    parser.add_argument("--val-fraction", type=float, default=0.2, help="of the groups, where no validation file is")
-    parser.add_argument("--split-unit", choices=("group", "video", "frame"), default="group", help="all but group LEAK")
-    parser.add_argument("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
-    parser.add_argument("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
+    add("--train-features-file", type=Path, default="features/train_features.npy", help=default)
+    add("--train-labels-file", type=Path, help="if not train_labels.npy beside the features")
+    add("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
+    add("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
+    add("--val-fraction", type=float, default=0.2, help=f"to hold out where no validation file is {default}")
+    add(
+        "--split-unit",
+        choices=("group", "video", "frame"),
+        default="group",
+        help=f"to hold out; the others leak {default}",
+    )
+    add("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
+    add("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
     # training
-    parser.add_argument("--batch-size", type=int, default=16, help="frames")
-    parser.add_argument("--num-epochs", type=int, default=25, help="the weights after the last one are kept")
-    parser.add_argument("--lr", type=float, default=1e-5, help="learning rate of Adam")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--seed", type=int, default=0, help="of the split, the weights, the order and the dropout")
+    add("--batch-size", type=int, default=16, help=f"frames {default}")
+    add("--num-epochs", type=int, default=25, help=f"the weights after the last one are kept {default}")
+    add("--lr", type=float, default=1e-5, help=f"learning rate of Adam {default}")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
+    add("--seed", type=int, default=0, help=f"of the split, the weights, the order and the dropout {default}")
     # what to write
-    parser.add_argument("--output-dir", type=Path, default=Path("results"), help="where to write")
+    add("--output-dir", type=Path, default="results", help=f"where to write {default}")
     # scoring videos instead of training
-    parser.add_argument("--predict", nargs="+", metavar="PATH", help="score videos or folders instead of training")
-    parser.add_argument("--checkpoint", type=Path, help="for --predict, if not model.pt in --output-dir")
+    add("--predict", nargs="+", metavar="PATH", help="score these videos or folders instead of training")
+    add("--checkpoint", type=Path, help="for --predict, if not model.pt in --output-dir")
     args = parser.parse_args(argv)
     if not 0 < args.val_fraction < 1:
         parser.error(f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1")
+    if not 0 <= args.seed < 2**32:
+        parser.error(f"--seed is {args.seed}, expected 0 to {2**32 - 1}")
+    if args.checkpoint and not args.predict:
+        parser.error("--checkpoint goes with --predict: training writes a new one")
+    for name in ("val", "test"):
+        if getattr(args, f"{name}_labels_file") and not getattr(args, f"{name}_features_file"):
+            parser.error(f"--{name}-labels-file needs --{name}-features-file")
     for flag, value in (("--batch-size", args.batch_size), ("--num-epochs", args.num_epochs), ("--lr", args.lr)):
         if not value > 0:
             parser.error(f"{flag} is {value}, expected more than 0")
 
-    quiet_decoder()
+    fe.quiet_decoder()
     output = args.output_dir
     if args.predict:
         print_predictions(args.predict, args.checkpoint or output / "model.pt", args.device, output / "predict.csv")
         return
 
-    device = pick_device(args.device)
+    device = fe.pick_device(args.device)
     splits = {"train": load_split(args.train_features_file, args.train_labels_file)}
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if 0 in (n_real, n_fake):
-        raise InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
+        raise fe.InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
     for name in ("val", "test"):
         path = getattr(args, f"{name}_features_file")
         beside = args.train_features_file.with_name(f"{name}_features.npy")
@@ -592,8 +616,10 @@ def main(argv=None):
         splits["train"], splits["val"] = hold_out(splits["train"], args.val_fraction, args.seed, args.split_unit)
         allowed |= args.split_unit != "group"
     all_known = all(split.known for split in splits.values())
-    splits = {name: replace(splits[name], known=all_known) for name in SPLITS if name in splits}
+    splits = {name: replace(splits[name], known=all_known) for name in fe.SPLITS if name in splits}
+    check_same_extraction(splits)
     leaks = audit_leaks(splits, allowed) if all_known else {}
+    output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
 
     weights = extraction.get("weights", {}).get("name", "unknown")
     drawn = " (the drawn sample set)" if extraction.get("sample") else ""
@@ -626,37 +652,34 @@ def main(argv=None):
     shortcuts, auc = audit_shortcuts(splits["val"]) if all_known else {}, results["val"].get("videos", {}).get("auc")
     if shortcuts:
         print("Shortcut audit, AUC of one column alone on validation: ", end="")
-        print(", ".join(f"{name} {percent(value).strip()}" for name, value in shortcuts.items()))
+        print(", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items()))
     for name, value in shortcuts.items():
         if value > min(0.75, auc):
-            print(
-                f"WARNING: {name} alone reaches an AUC of {percent(value).strip()}, the model {percent(auc).strip()}:"
-            )
+            print(f"WARNING: {name} alone reaches an AUC of {percent(value)}, the model {percent(auc)}:")
             print("WARNING: the data gives the label away, and the result means little")
 
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-    versions = library_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    versions = fe.library_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     report = {"settings": settings, "versions": versions, "device": str(device), "extraction": extraction}
-    output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "model.pt") as path:
+    with fe.replacing(output / "model.pt") as path:
         thresholds = {"default": 0.5, "val_eer": next(iter(results["val"].values()))["eer_threshold"]}
         torch.save({"model": model.cpu().state_dict(), "thresholds": thresholds} | report, path)
-    with replacing(output / "metrics.json") as path:
+    with fe.replacing(output / "metrics.json") as path:
         report |= {
             "split": {"by": split_by, "shared": leaks, "shortcuts": shortcuts},
             "splits": results,
             "history": history,
         }
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    with replacing(output / "predictions.csv") as path:
-        write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))
+    with fe.replacing(output / "predictions.csv") as path:
+        fe.write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))
     plot_curves(history, results, output / "training_curves.png")
     plot_roc(splits, scores, results, output / "roc.png")
     pictures = "training_curves.png, roc.png"
     try:
-        plot_samples(splits["val"], scores["val"], samples, extraction, output / "sample_frames.png")
+        plot_samples(splits["val"], scores["val"], samples, output / "sample_frames.png")
         pictures += ", sample_frames.png"
-    except InputError as error:
+    except fe.InputError as error:
         (output / "sample_frames.png").unlink(missing_ok=True)  # an earlier run's would be taken for this one's
         print(f"sample_frames.png is not drawn: {error}")
     print(f"Written    {output}: model.pt, metrics.json, predictions.csv, {pictures}")
@@ -665,7 +688,7 @@ def main(argv=None):
 if __name__ == "__main__":
     try:
         main()
-    except (InputError, OSError) as error:
+    except (fe.InputError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was written")
+        sys.exit("interrupted")

@@ -26,7 +26,6 @@ import platform
 import socket
 import sys
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -52,6 +53,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RG
 SAMPLE_DIR = Path("data/sample")
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
 CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
+
+
+# what numpy and torch raise on a damaged file, by experiment
+DAMAGED = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, SyntaxError, TokenError, BadZipFile)
 
 
 class InputError(ValueError):
@@ -89,6 +94,11 @@ class Video:
     group: str = ""  # what must stay on one side of a split
 
 
+def printable(path: str | os.PathLike) -> str:
+    """The path with `/` between its parts; bytes that are not UTF-8, which no text file can hold, are spelled out."""
+    return Path(path).as_posix().encode("utf-8", "backslashreplace").decode()
+
+
 def list_video_files(folder: Path) -> list[Path]:
     """Sorted video files in a folder and below it. Hidden files and folders are left alone, links followed."""
     files, seen = [], set()
@@ -97,12 +107,9 @@ def list_video_files(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real_parent)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
-        ]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = [name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(files)
 
 
@@ -114,8 +121,8 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
             if path.is_file():
                 split_of |= {name: split for pair in read_json(path, list) for name in pair}
     for path in list_video_files(root / "original_sequences") + list_video_files(root / "manipulated_sequences"):
-        kind, source, compression, videos, *name = path.relative_to(root).parts
-        if compression not in COMPRESSIONS or videos != "videos" or len(name) != 1:  # masks, images, downloads
+        parts = path.relative_to(root).parts  # kind, actors or youtube or method, compression, "videos", name
+        if len(parts) != 5 or parts[2] not in COMPRESSIONS or parts[3] != "videos":  # masks, images
             continue
         # NNN, TTT_SSS (target, source); in DFD actor__scene, target_source__scene__id
         ids, *scene = path.stem.split("__")
@@ -123,10 +130,10 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
         splits = {split_of.get(person, "train") for person in people} if not scene else {"train"}
         if len(splits) > 1:
             raise InputError(f"{path} joins people of the official splits {' and '.join(sorted(splits))}: remove it")
-        label = int(kind == "manipulated_sequences")
+        label = int(parts[0] == "manipulated_sequences")
         clip = "__".join([people[0], *scene])
         related = tuple(f"DFD {person}" if scene else person for person in people)
-        yield Video(path, "", label, splits.pop(), source if label else "", clip, related)
+        yield Video(path, "", label, splits.pop(), parts[1] if label else "", clip, related)
 
 
 def find_celeb_df(root: Path) -> Iterator[Video]:
@@ -136,9 +143,7 @@ def find_celeb_df(root: Path) -> Iterator[Video]:
         label, _, name = line.strip().partition(" ")
         folder = name.partition("/")[0]
         if line.strip() and (label, folder) not in {(str(1 - of), name) for name, of in CELEB_DF_FOLDERS.items()}:
-            raise InputError(
-                f"{list_file}, line {number}: {line!r} does not fit the folder; here 1 = real and 0 = fake"
-            )
+            raise InputError(f"{list_file}, line {number}: {line!r} does not fit the folder; 1 = real here, 0 = fake")
         listed |= {name} if name else set()
     for folder, label in CELEB_DF_FOLDERS.items():
         for path in list_video_files(root / folder):  # some copies have a level videos/
@@ -167,15 +172,14 @@ def find_dfdc(root: Path) -> Iterator[Video]:
             related = (clip, part.name) if len(files) > 1 else (clip,)
             yield Video(there[name], "", label, "train", "", clip, related)
         missing, extra = len(entries.keys() - there.keys()), sorted(there.keys() - entries.keys())
-        print(
-            f"  {file}: {len(entries)} listed, {missing} of them not there; {len(extra)} there but not listed",
-            *extra[:3],
-        )
+        print(f"  {file}: {len(entries)} listed, {missing} not there; {len(extra)} there but not listed", *extra[:3])
 
 
 def find_class_folders(root: Path) -> Iterator[Video]:
     """real/ and fake/, alone or below train/, val/ and test/. The first folder below fake/ is the method."""
     folders = [(split, root / split) for split in SPLITS if (root / split).is_dir()] or [("train", root)]
+    if folders[0][1] != root and any((root / name).is_dir() for name in CLASSES):
+        raise InputError(f"{root} has both {folders[0][0]}/ and real/ or fake/: which is meant? Move one of them away")
     for split, folder in folders:
         for label, name in enumerate(CLASSES):
             files = list_video_files(folder / name)
@@ -189,34 +193,27 @@ def find_class_folders(root: Path) -> Iterator[Video]:
 
 def find_listed(file: Path) -> Iterator[Video]:
     """The videos in a CSV with the columns path, label and optionally group, split, method."""
+    expected = "each path once, label real, fake, 0 or 1, split train, val or test"
+    labels, seen = {"real": 0, "0": 0, "fake": 1, "1": 1}, set()
     with open(file, newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         if not {"path", "label"} <= set(reader.fieldnames or ()):
-            raise InputError(
-                f"{file}, line 1: has the columns {reader.fieldnames}, expected path,label[,group,split,method]"
-            )
-        seen = set()
+            raise InputError(f"{file}, line 1: columns {reader.fieldnames}, expected path,label[,group,split,method]")
         for row in reader:
-            path = os.path.normpath(row["path"] or "")
-            label, split = (row["label"] or "").strip().lower(), row.get("split") or "train"
-            wrong = {
-                "path is empty": path == ".",
-                "path was there before": path in seen,
-                f"label is {row['label']!r}, expected real, fake, 0 or 1": label not in (*CLASSES, "0", "1"),
-                f"split is {split!r}, expected train, val or test": split not in SPLITS,
-            }
-            for reason in (reason for reason, true in wrong.items() if true):
-                raise InputError(f"{file}, line {reader.line_num}: {reason}")
+            path, label = os.path.normpath(row["path"] or ""), labels.get((row["label"] or "").strip().lower())
+            split, group = row.get("split") or "train", row.get("group")
+            if path in (".", *seen) or label is None or split not in SPLITS:
+                raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
             seen.add(path)
-            group = (f"group {row['group']}",) if row.get("group") else ()
-            yield Video(file.parent / path, "", int(label in ("fake", "1")), split, row.get("method") or "", "", group)
+            related = (f"group {group}",) if group else ()
+            yield Video(file.parent / path, "", label, split, row.get("method") or "", "", related)
 
 
 def relate_by_names(videos: list[Video]) -> list[Video]:
     """The videos with each fake related to the real videos whose names are joined in its own by `_`.
 
-    `fake/000_003.mp4` is related to `real/000.mp4` and `real/003.mp4`. A name is looked up in the video's own split
-    first, since people number each split from 1.
+    `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to other fakes of the two. A name is looked
+    up in the video's own split first, since people number each split from 1.
     """
     named: dict[tuple[str, str], list[str]] = {}
     for video in videos:
@@ -227,7 +224,8 @@ def relate_by_names(videos: list[Video]) -> list[Video]:
         words = video.path.stem.split("_") if video.label == 1 else []
         names = ["_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
         reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
-        related.append(replace(video, clip=reals[0] if reals else video.video, related=(video.video, *reals)))
+        pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
+        related.append(replace(video, clip=reals[0] if reals else video.video, related=(video.video, *reals, *pair)))
     return related
 
 
@@ -280,7 +278,7 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
     layout, reader = recognise_layout(root)
     print(f"Videos     {root}, layout: {layout}")
     base = root.parent if root.is_file() else root
-    videos = [replace(video, video=Path(os.path.relpath(video.path, base)).as_posix()) for video in reader(root)]
+    videos = [replace(video, video=printable(os.path.relpath(video.path, base))) for video in reader(root)]
     if layout == "FaceForensics++" and compression:
         videos = [video for video in videos if f"/{compression}/" in video.video]
     videos.sort(key=lambda video: video.video)
@@ -332,15 +330,15 @@ def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def read_frames(
-    path: str | os.PathLike, n: int, transform: Callable = bgr_to_rgb, decoder_threads: int = 1
-) -> SampledVideo:
+def read_frames(path: str | os.PathLike, n: int, transform: Callable = bgr_to_rgb) -> SampledVideo:
     """n evenly spaced frames of a video, each at the middle of its share of the frames that really decode.
 
     `transform` gets each wanted frame as (H, W, 3) uint8 BGR; by default the frames come back as (H, W, 3)
     uint8 RGB. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
+    if printable(path) != str(path):
+        raise InputError("its name is not valid UTF-8, which OpenCV cannot open: rename it")
     if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
         raise InputError("not a file" if path.exists() else "no such file")
     if path.stat().st_size == 0:
@@ -349,7 +347,7 @@ def read_frames(
     # header's count was wrong, the second pass goes by the number found.
     total = None
     for _ in range(3):
-        sampled = decode_pass(path, n, transform, decoder_threads, total)
+        sampled = decode_pass(path, n, transform, total)
         if sampled.total == 0:
             raise InputError("0 frames decoded")
         if sampled.total == (sampled.header_total if total is None else total):
@@ -360,11 +358,11 @@ def read_frames(
     raise InputError("gives another number of frames each time it is read")
 
 
-def decode_pass(path: Path, n: int, transform: Callable, threads: int, total: int | None) -> SampledVideo:
+def decode_pass(path: Path, n: int, transform: Callable, total: int | None) -> SampledVideo:
     """Read the video from start to end once, keeping the frames that `total` (default: the header's) asks for."""
     # grab() decodes and retrieve() converts: only the wanted frames are converted. No seeks, which are slower
     # than grabbing through and not exact on every container.
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
             raise InputError("not a video, or of a kind this OpenCV cannot open")
@@ -403,8 +401,6 @@ def resize_frame(frame: np.ndarray) -> torch.Tensor:
 
 def pick_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU. Raises InputError for a CUDA device that is not there."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: expected auto, cpu or cuda")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
@@ -418,9 +414,8 @@ def load_torch_file(path: str | os.PathLike, what: str) -> dict:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected {what}") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise InputError(f"{path} cannot be loaded as {what}: {reason[:120]}") from e
+    except (*DAMAGED, RuntimeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} is damaged or of another kind, expected {what}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected {what}")
     return content
@@ -441,11 +436,11 @@ def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu")
             model = resnet18(weights=None)
     else:
         model = resnet18(weights=None)
-        state = load_torch_file(weights, "a ResNet-18 state dict")
+        state = load_torch_file(weights, "imagenet, random or a ResNet-18 state dict")
         try:
             model.load_state_dict(state, strict=True)
         except RuntimeError as error:
-            raise InputError(f"{weights} is not a state dict of torchvision's ResNet-18 with 1000 outputs") from error
+            raise InputError(f"{weights} is no state dict of torchvision's ResNet-18 with 1000 outputs") from error
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
@@ -516,7 +511,7 @@ def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterat
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place if the block ends without an error: whole or not at all."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -543,7 +538,7 @@ def cache_key(video: Video, settings: dict) -> str:
 
 
 def cache_file(video: Video, folder: Path) -> Path:
-    return folder / "cache" / f"{hashlib.sha256(os.fsencode(video.video)).hexdigest()[:32]}.npz"
+    return folder / "cache" / f"{hashlib.sha256(video.video.encode()).hexdigest()[:32]}.npz"
 
 
 def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
@@ -552,7 +547,7 @@ def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
         with np.load(cache_file(video, folder), allow_pickle=False) as file:
             if str(file["key"]) == cache_key(video, settings):
                 return {"features": file["features"], "numbers": file["numbers"], "row": json.loads(str(file["row"]))}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (*DAMAGED, NotImplementedError):
         pass
     return None
 
@@ -582,19 +577,19 @@ def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dic
 
 def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefix: str, new_file: Callable) -> None:
     """Gather a split's cached videos, n frames in all. `new_file(name)` gives the path to write a file to."""
-    features = np.lib.format.open_memmap(new_file(f"{prefix}_features.npy"), "w+", np.float32, (n, N_FEATURES))
-    labels, frames = np.empty(n, np.int64), np.empty((n, 2), np.int32)
-    rows, end = [], 0
-    for index, video in enumerate(videos):
-        cached = load_cached(video, folder, settings)
-        if cached is None:
-            raise InputError(f"{video.path} or its cached features changed during the run: run the same command again")
-        part = slice(end, end := end + len(cached["numbers"]))
-        features[part], labels[part] = cached["features"], video.label
-        frames[part, 0], frames[part, 1] = index, cached["numbers"]
-        known = {key: getattr(video, key) for key in ("video", "label", "method", "group", "clip")}
-        rows.append(known | cached["row"])
-    features.flush()
+    labels, frames, rows, end = np.empty(n, np.int64), np.empty((n, 2), np.int32), [], 0
+    header = {"descr": "<f4", "fortran_order": False, "shape": (n, N_FEATURES)}
+    with open(new_file(f"{prefix}_features.npy"), "wb") as file:  # not a memory map: a full disk would kill the process
+        np.lib.format.write_array_header_1_0(file, header)
+        for index, video in enumerate(videos):
+            cached = load_cached(video, folder, settings)
+            if cached is None:
+                raise InputError(f"{video.path} or its cached features changed during the run: run the command again")
+            part = slice(end, end := end + len(cached["numbers"]))
+            file.write(cached["features"].astype("<f4").tobytes())
+            labels[part], frames[part, 0], frames[part, 1] = video.label, index, cached["numbers"]
+            known = {key: getattr(video, key) for key in ("video", "label", "method", "group", "clip")}
+            rows.append(known | cached["row"])
     np.save(new_file(f"{prefix}_labels.npy"), labels)
     np.save(new_file(f"{prefix}_frames.npy"), frames)
     write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
@@ -607,22 +602,20 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Extract ResNet-18 features from the frames of real and fake videos.",
         epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add, default = parser.add_argument, "(default: %(default)s)"
     # what to read and where to write
-    parser.add_argument(
-        "--videos-dir", type=Path, default=SAMPLE_DIR, help="FaceForensics++, Celeb-DF, DFDC or real/, fake/"
-    )
-    parser.add_argument("--videos-csv", type=Path, help="list of videos instead: path,label[,group,split,method]")
-    parser.add_argument("--compression", default="", choices=COMPRESSIONS, help="of FaceForensics++, if not all")
-    parser.add_argument("--features-dir", type=Path, default=Path("features"), help="where to write")
+    add("--videos-dir", type=Path, default=SAMPLE_DIR, help=f"of one of the layouts in README {default}")
+    add("--videos-csv", type=Path, help="a list of videos instead: path,label[,group,split,method]")
+    add("--compression", default="", choices=COMPRESSIONS, help="of FaceForensics++, if not all that are there")
+    add("--features-dir", type=Path, default="features", help=f"where to write {default}")
     # how the features are made
-    parser.add_argument("--frames-per-video", type=int, default=32, help="evenly spaced; a shorter video gives all")
-    parser.add_argument("--weights", default="imagenet", help="of ResNet-18: imagenet, random or the path of a file")
+    add("--frames-per-video", type=int, default=32, help=f"evenly spaced; a shorter video gives all it has {default}")
+    add("--weights", default="imagenet", help=f"of ResNet-18: imagenet, random or the path of a file {default}")
     # how to run
-    parser.add_argument("--num-workers", type=int, default=os.cpu_count(), help="videos at once")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
+    add("--num-workers", type=int, default=os.cpu_count(), help="videos at once (default: one a core, %(default)s)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
+    add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
     for flag, value in (("--frames-per-video", args.frames_per_video), ("--num-workers", args.num_workers)):
         if value < 1:
@@ -634,8 +627,10 @@ def main(argv=None):
         raise InputError(f"--videos-csv {listed}: no such file")
     videos = find_videos(listed or args.videos_dir, args.compression)
     root = listed.parent if listed else args.videos_dir
-    sample_file = root / "sample.json"  # make_sample.py leaves it in what it drew
-    sample = json.loads(sample_file.read_text()) if sample_file.is_file() else None
+    sample_file = root / "sample.json"
+    sample = read_json(sample_file) if sample_file.is_file() else {}
+    if sample.get("drawn_by") != "data/make_sample.py":  # the script leaves this in what it drew
+        sample = None
     device = pick_device(args.device)
     try:
         backbone, weights = load_backbone(args.weights, device)
@@ -678,7 +673,7 @@ def main(argv=None):
     print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
 
     splits = {}
-    for split in sorted({video.split for video in videos}, key=SPLITS.index):
+    for split in (split for split in SPLITS if any(video.split == split for video in videos)):
         splits[split] = [video for video in videos if video.split == split and video.video in counts]
         if not splits[split]:
             example = f"{failed[0]['video']}: {failed[0]['reason']}"
@@ -692,15 +687,15 @@ def main(argv=None):
         **settings,
         "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},
     }
-    with ExitStack() as stack:  # all new files are written in full before the first takes its place
+    with ExitStack() as stack:  # all are written in full before the first takes its place; the first named is the last
 
         def new_file(name: str) -> Path:
             return stack.enter_context(replacing(folder / name))
 
+        new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
         for split, members in splits.items():
             write_split(members, n_frames[split], folder, settings, split, new_file)
-        new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for split in set(SPLITS) - set(splits):  # of an earlier run: they would be taken for a part of this one
         for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
             (folder / f"{split}_{name}").unlink(missing_ok=True)

@@ -317,6 +317,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.people % 2 or not 2 <= args.people <= 998:
         parser.error(f"--people is {args.people}, but people are swapped in pairs: an even number from 2 to 998")
+    if args.seed < 0 or args.num_workers < 1:
+        parser.error(f"--seed is {args.seed} and --num-workers {args.num_workers}, expected at least 0 and 1")
 
     output, marker = args.output_dir, args.output_dir / "sample.json"
     settings = {
@@ -330,13 +332,20 @@ def main(argv=None):
         "swap_size": SWAP_SIZE,
         "colour_match": COLOUR_MATCH,
     }
-    if output.exists() and not args.overwrite:
-        if marker.is_file() and json.loads(marker.read_text()) == settings:
+    if output.is_dir() and any(output.iterdir()):
+        try:
+            found = json.loads(marker.read_text())
+        except (OSError, ValueError):
+            raise OSError(
+                f"{output} was not drawn by this script and is left alone: name another with --output-dir"
+            ) from None
+        if found == settings and not args.overwrite:
             print(f"{output} is there already: {args.people} real and {args.people} fake videos")
             return
-        raise OSError(f"{output} exists and holds something else: --overwrite replaces it, --output-dir names another")
-    if output.exists() and not marker.is_file():
-        raise OSError(f"{output} was not drawn by this script and is left alone: name another with --output-dir")
+        if not args.overwrite:
+            raise OSError(
+                f"{output} was drawn with other settings: --overwrite replaces it, --output-dir names another"
+            )
 
     order = np.random.default_rng(args.seed).permutation(args.people).reshape(-1, 2).tolist()
     jobs = sorted(order + [pair[::-1] for pair in order])
@@ -352,7 +361,7 @@ def main(argv=None):
                 pass
         (folder / "sample.json").write_text(json.dumps(settings, indent=2) + "\n")
         folder.chmod(0o755)  # mkdtemp's folders are closed to others
-        if output.exists():
+        if output.is_dir():
             shutil.rmtree(output)
         os.replace(folder, output)
     finally:
@@ -366,3 +375,5 @@ if __name__ == "__main__":
         main()
     except OSError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was written")

@@ -59,7 +59,7 @@ def make_split(
             "label": label,
             "method": "",
             "group": f"{split}{name[5:]}",
-            "clip": f"{split}{name}",
+            "clip": f"{split}/{name}",
         }
         for name, label in zip(names, labels, strict=True)
     ]

@@ -63,6 +63,12 @@ def exact_eer(labels, scores):
             return fpr0 + share * (fpr1 - fpr0)
 
 
+def gap_of_rates(labels, scores, threshold):
+    """FPR - FNR at a threshold."""
+    labels, called_fake = np.array(labels), np.array(scores) >= threshold
+    return called_fake[labels == 0].mean() - (~called_fake)[labels == 1].mean()
+
+
 def random_cases(n):
     rng = random.Random(1)
     while n:
@@ -80,10 +86,9 @@ def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
         assert eer == pytest.approx(float(exact_eer(labels, scores)), abs=1e-12)
         for monotone in (lambda s: 5 * s - 3, lambda s: s**3, np.exp):
             assert ddm.compute_eer(labels, [monotone(score) for score in scores])[0] == eer
-        # at the threshold the two rates lie around the EER, and no other point of the ROC is nearer on its side
-        labels, called_fake = np.array(labels), np.array(scores) >= threshold
-        fpr, fnr = called_fake[labels == 0].mean(), (~called_fake)[labels == 1].mean()
-        assert min(fpr, fnr) - 1e-12 <= eer <= max(fpr, fnr) + 1e-12
+        # no threshold brings the two rates nearer to each other
+        gaps = {value: abs(gap_of_rates(labels, scores, value)) for value in (*scores, 2)}
+        assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps.values()) + 1e-12
 
 
 def test_metrics_of_one_class_are_missing_not_invented():
@@ -174,7 +179,7 @@ def write(name, data):
         (damage("frames", lambda a: a + 20), r"do not fit"),
         (write("features.npy", b""), r"train_features\.npy is not a \.npy file of numbers"),
         (write("features.npy", b"1.0 2.0\n"), r"train_features\.npy is not a \.npy file of numbers"),
-        (write("videos.csv", b"a,b\n1,2\n"), r"train_videos\.csv do not fit"),
+        (write("videos.csv", b"a,b\n1,2\n"), r"train_videos\.csv lacks the columns video,label,group"),
         (lambda folder: (folder / "extraction.json").write_text("{"), r"extraction\.json is not valid JSON"),
     ],
 )
@@ -322,7 +327,7 @@ def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_s
     edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
     with pytest.raises(fe.InputError, match=r"train and test share 10 clips, gone/train/fake/000\.mp4 for one"):
         run(tmp_path)
-    edit_videos(folder, "test", lambda row: row.update(group="train/001.mp4"))
+    edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
     with pytest.raises(fe.InputError, match=r"train and test share 1 groups"):
         run(tmp_path)
     extraction = json.loads((folder / "extraction.json").read_text())
@@ -392,6 +397,28 @@ def test_bare_arrays_are_split_by_frames_with_a_warning(tmp_path, capsys):
     assert "WARNING" in out and "INFLATES" in out
 
 
+def test_features_that_do_not_fit_in_memory_train_the_same(tmp_path, monkeypatch):
+    make_split(tmp_path / "features")
+    in_memory = run(tmp_path)
+    monkeypatch.setattr(ddm, "free_memory", lambda device: 0)
+    assert run(tmp_path, results="mapped")["history"] == in_memory["history"]
+
+
+def test_splits_extracted_differently_are_refused(tmp_path):
+    make_split(tmp_path / "features")
+    val = make_split(tmp_path / "other", "val", frames=2)
+    with pytest.raises(
+        fe.InputError, match=r"frames_per_video is 4 for the train features, 2 for val: extract them alike"
+    ):
+        run(tmp_path, "--val-features-file", str(val))
+
+
+def test_training_that_diverges_says_so(tmp_path):
+    make_split(tmp_path / "features")
+    with pytest.raises(fe.InputError, match=r"the training loss is (nan|inf) after epoch \d: lower --lr"):
+        run(tmp_path, "--lr", "1e30")
+
+
 def test_memory_mapped_features_are_never_written_to(tmp_path):
     path = make_split(tmp_path / "features")
     before = path.read_bytes()
@@ -404,7 +431,8 @@ def test_memory_mapped_features_are_never_written_to(tmp_path):
 
 @pytest.fixture
 def trained(videos, tmp_path, random_weights):
-    """Both scripts run over small videos."""
+    """Both scripts run over small videos, with weights from own.pth."""
+    random_weights = shutil.copy(random_weights, tmp_path / "own.pth")
     fe.main(
         ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", str(random_weights)]
         + ["--frames-per-video", "3", "--device", "cpu"]
@@ -422,8 +450,8 @@ def test_end_to_end(trained, videos, capsys):
 
     # the checkpoint alone gives the same scores from the video files
     (videos / "fake/broken.mp4").write_text("no video")
-    _, checkpoint = ddm.load_checkpoint(results / "model.pt")
-    assert checkpoint["extraction"]["frames_per_video"] == 3
+    assert ddm.load_checkpoint(results / "model.pt")[1]["frames_per_video"] == 3
+    checkpoint = torch.load(results / "model.pt", weights_only=True)
     assert 0 <= checkpoint["thresholds"]["val_eer"] <= 1
     before = (results / "predictions.csv").read_bytes()
     capsys.readouterr()
@@ -446,7 +474,7 @@ def test_end_to_end(trained, videos, capsys):
     assert single["score"] == pytest.approx(known["real/000.mp4"], abs=1e-4)
 
 
-def test_predict_refuses_other_weights_and_useless_input(trained, videos, random_weights, tmp_path):
+def test_predict_refuses_other_weights_and_useless_input(trained, videos, tmp_path):
     arguments = ["--output-dir", str(trained / "results"), "--device", "cpu", "--predict"]
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty").mkdir()
@@ -457,16 +485,12 @@ def test_predict_refuses_other_weights_and_useless_input(trained, videos, random
     ):
         with pytest.raises(fe.InputError, match=message):
             ddm.main([*arguments, str(path)])
-    kept = shutil.copy(random_weights, tmp_path / "kept.pth")
-    try:
-        torch.save(fe.load_backbone("random")[0].state_dict(), random_weights)
-        with pytest.raises(fe.InputError, match=r"was trained on features of other ResNet-18 weights"):
-            ddm.main([*arguments, str(videos / "real/000.mp4")])
-        random_weights.unlink()
-        with pytest.raises(fe.InputError, match=r"own\.pth: no such file"):
-            ddm.main([*arguments, str(videos / "real/000.mp4")])
-    finally:
-        shutil.copy(kept, random_weights)
+    torch.save(fe.load_backbone("random")[0].state_dict(), trained / "own.pth")
+    with pytest.raises(fe.InputError, match=r"model\.pt was trained on features of other weights than .*own\.pth"):
+        ddm.main([*arguments, str(videos / "real/000.mp4")])
+    (trained / "own.pth").unlink()
+    with pytest.raises(fe.InputError, match=r"own\.pth: no such file"):
+        ddm.main([*arguments, str(videos / "real/000.mp4")])
 
 
 def test_wrong_checkpoints(tmp_path):
@@ -504,8 +528,7 @@ def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
     ddm.main(["--predict", str(root / "real/004.mp4"), "--output-dir", str(tmp_path / "results"), "--device", "cpu"])
 
 
-def test_own_clips_beside_their_features(tmp_path):
-    """A video that is gone costs its picture, not the run."""
+def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(tmp_path, capsys):
     for i in range(6):
         write_video(tmp_path / f"videos/real/{i}.mp4")
         write_video(tmp_path / f"videos/fake/{i}_.mp4", colour=(0, 0, 200))
@@ -513,7 +536,33 @@ def test_own_clips_beside_their_features(tmp_path):
         ["--videos-dir", str(tmp_path / "videos"), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
         + ["--frames-per-video", "1", "--device", "cpu"]
     )
-    shutil.rmtree(tmp_path / "videos/fake")
     run(tmp_path)
+    assert (tmp_path / "results/sample_frames.png").is_file()
+    for path in (tmp_path / "videos").rglob("*.mp4"):
+        write_video(path, n=3)
+    run(tmp_path)
+    assert "has changed since its features were extracted" in capsys.readouterr().out
+    assert not (tmp_path / "results/sample_frames.png").exists()  # of the earlier run
+    shutil.rmtree(tmp_path / "videos")
+    run(tmp_path)
+    assert "no such file" in capsys.readouterr().out
     assert (tmp_path / "results/metrics.json").is_file()
-    assert not (tmp_path / "results/sample_frames.png").exists()
+
+
+def test_the_sample_picture_shows_the_frames_it_names(videos, tmp_path, monkeypatch):
+    fe.main(
+        ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
+        + ["--frames-per-video", "4", "--device", "cpu"]
+    )
+    shown = []
+
+    def save(figure, path):
+        shown.extend((axes.get_title(), axes.get_images()[0].get_array()) for axes in figure.axes if axes.get_images())
+
+    monkeypatch.setattr(ddm, "save_figure", save)
+    run(tmp_path)
+    assert len(shown) >= 4
+    for title, picture in shown:
+        number = int(title.split("frame ")[1].split("\n")[0])
+        assert abs(picture.mean() - (20 + 7 * number)) < 3.5  # the grey level that frame was written with
+        assert ("real/" in title) == ("truth: real" in title)

@@ -110,6 +110,7 @@ def faceforensics(root, pairs, compressions=("c23",)):
                 touch(root, f"{folder}/{a}_{b}.mp4", f"{folder}/{b}_{a}.mp4")
     for a, b in pairs:
         touch(root, f"manipulated_sequences/Deepfakes/masks/videos/{a}_{b}.mp4", f"downloaded_videos/{a}.mp4")
+        touch(root, "original_sequences/stray.mp4")
         touch(root, f"original_sequences/youtube/c23/images/{a}/0000.png")
 
 
@@ -251,7 +252,7 @@ def test_dfdc_one_part_is_grouped_by_original(tmp_path, capsys):
             ["ccc", "eee"],
             ["ddd"],
         ]
-        assert "6 listed, 1 of them not there; 1 there but not listed unlisted.mp4" in capsys.readouterr().out
+        assert "6 listed, 1 not there; 1 there but not listed unlisted.mp4" in capsys.readouterr().out
     assert videos["bbb"].clip == videos["aaa"].clip
 
 
@@ -302,13 +303,16 @@ def test_list_without_groups_goes_by_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.mp4,0\n", r"line 1: has the columns \['file', 'label'\], expected path,label"),
-        ("", r"line 1: has the columns None"),
-        ("path,label\na.mp4,0\nb.mp4,maybe\n", r"line 3: label is 'maybe', expected real, fake, 0 or 1"),
-        ("path,label\na.mp4\n", r"line 2: label is None"),
-        ("path,label\n,1\n", r"line 2: path is empty"),
-        ("path,label\na.mp4,0\n./a.mp4,1\n", r"line 3: path was there before"),
-        ("path,label,split\na.mp4,0,dev\n", r"line 2: split is 'dev', expected train, val or test"),
+        ("file,label\na.mp4,0\n", r"line 1: columns \['file', 'label'\], expected path,label"),
+        ("", r"line 1: columns None"),
+        (
+            "path,label\na.mp4,0\nb.mp4,maybe\n",
+            r"line 3: \['b.mp4', 'maybe'\], expected each path once, label real, fake, 0 or 1",
+        ),
+        ("path,label\na.mp4\n", r"line 2: \['a.mp4', None\], expected"),
+        ("path,label\n,1\n", r"line 2: \['', '1'\], expected"),
+        ("path,label\na.mp4,0\n./a.mp4,1\n", r"line 3: \['./a.mp4', '1'\], expected each path once"),
+        ("path,label,split\na.mp4,0,dev\n", r"line 2: \['a.mp4', '0', 'dev'\], expected .* split train, val or test"),
     ],
 )
 def test_bad_lines_of_a_list(tmp_path, text, message):
@@ -334,7 +338,7 @@ def test_real_trees(real_videos, capsys):
     }
     capsys.readouterr()
     assert counts(fe.find_videos(real_videos / "dfdc")) == {("train", 0): 1, ("train", 1): 3}
-    assert "3 listed, 2 of them not there" in capsys.readouterr().out
+    assert "3 listed, 2 not there" in capsys.readouterr().out
 
 
 def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):

@@ -1,5 +1,6 @@
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -100,6 +101,9 @@ def test_drawing_is_deterministic_and_whole_or_not_at_all(make_sample, tmp_path,
     assert digest(tmp_path / "a") == first
     assert draw("a", "--seed", "1", "--overwrite") == digest(tmp_path / "c")
 
+    (tmp_path / "empty").mkdir()
+    assert draw("empty") == first
+    shutil.rmtree(tmp_path / "empty")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/video.mp4").write_text("precious")
     with pytest.raises(OSError, match="not drawn by this script and is left alone"):
