@@ -636,7 +636,7 @@ def main(argv=None):
     for pair, shared in leaks.items():
         print(f"Leak audit {pair} share " + ", ".join(f"{n} {name}" for name, n in shared.items()))
     if any(n for shared in leaks.values() for n in shared.values()):
-        print("WARNING: the splits share what they should not: the validation and test figures are INFLATED")
+        print("WARNING: the splits share what they should not: the figures are NOT THOSE OF UNSEEN PEOPLE")
     if not all_known:
         print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
         print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
