@@ -65,7 +65,8 @@ class Split:
     def names(self, column: str) -> set[str]:
         """What a column of `videos` holds for the videos of this split, below the folder that they are in."""
         root = self.extraction.get("videos_dir")
-        return {f"{root}/{self.videos[i].get(column)}" for i in np.unique(self.video)}
+        names = {self.videos[i].get(column) for i in np.unique(self.video)}
+        return {f"{root}/{name}" for name in names if name}
 
     def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices into `videos`, labels and scores of the videos: the mean of the (n,) scores of their frames."""
@@ -157,39 +158,47 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
     # p of q folds, with p / q as near to the fraction as the number of groups allows
     finest = min(20, *n_groups)
     share = max(Fraction(val_fraction).limit_denominator(finest), Fraction(1, finest))
-    p, q = share.numerator, share.denominator
-    if p < q:
+    p, q = min(share, Fraction(finest - 1, finest)).as_integer_ratio()
+    choices = []
+    if p:
         # where each unit is a group of its own, looking for the best fit of groups would only take long
         kind, groups = (StratifiedGroupKFold, groups) if unit == "group" and split.known else (StratifiedKFold, None)
         folds = [fold for _, fold in kind(q, shuffle=True, random_state=seed).split(index, labels, groups)] * 2
-        for first in range(q):  # with few groups a fold may lack a class: take the first choice where none does
-            in_val = np.isin(np.arange(len(index)), np.concatenate(folds[first : first + p]))
-            if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2:
-                mask = np.isin(of_frame, index[in_val])
-                return split.part(~mask), split.part(mask)
-    found = (
-        f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes are too few to hold {val_fraction:g} out"
-    )
-    raise fe.InputError(f"{found}: add videos, give --val-features-file, or try --split-unit video")
+        choices = [np.isin(np.arange(len(index)), np.concatenate(folds[i : i + p])) for i in range(q)]
+    # with few or unequal groups a fold may lack a class, or hold far too much
+    choices = [in_val for in_val in choices if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2]
+    if not choices:
+        found = f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes"
+        hint = ", or try --split-unit video, which leaks" if unit == "group" else ""
+        raise fe.InputError(
+            f"{found} are too few to hold {val_fraction:g} out: add videos, give --val-features-file{hint}"
+        )
+    in_val = min(choices, key=lambda choice: abs(choice.mean() - val_fraction))
+    mask = np.isin(of_frame, index[in_val])
+    return split.part(~mask), split.part(mask)
 
 
 def check_same_extraction(splits: dict[str, Split]) -> None:
     """Raise fe.InputError where the features of two splits were made differently."""
     for name, split in splits.items():
-        for key in ("weights", "frames_per_video", "crop"):
-            ours, theirs = (s.extraction.get(key) for s in (splits["train"], split))
+        for key in ("sha256", "frames_per_video", "crop"):
+            ours, theirs = ((s.extraction | s.extraction.get("weights", {})).get(key) for s in (splits["train"], split))
             if ours != theirs and ours is not None and theirs is not None:
                 raise fe.InputError(f"{key} is {ours} for the train features, {theirs} for {name}: extract them alike")
 
 
-def audit_leaks(splits: dict[str, Split], allowed: bool) -> dict[str, dict[str, int]]:
-    """Number of videos, groups and target clips that each pair of splits shares. Raises InputError if not allowed."""
+def audit_leaks(splits: dict[str, Split], allowed: set[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Number of videos, groups and target clips that each pair of splits shares.
+
+    `allowed` holds pairs of splits with what they may share; other sharing raises InputError.
+    """
     audit = {}
     for first, second in combinations(splits, 2):
+        pair = f"{first}-{second}"
         both = {name: splits[first].names(name) & splits[second].names(name) for name in ("video", "group", "clip")}
-        audit[f"{first}-{second}"] = {f"{name}s": len(shared) for name, shared in both.items()}
+        audit[pair] = {f"{name}s": len(shared) for name, shared in both.items()}
         for name, shared in both.items():
-            if shared and not allowed:
+            if shared and (pair, name) not in allowed:
                 example = f"share {len(shared)} {name}s, {min(shared)} for one"
                 raise fe.InputError(f"{first} and {second} {example}: put what belongs together into one split")
     return audit
@@ -201,7 +210,10 @@ def audit_shortcuts(split: Split) -> dict[str, float]:
     index, labels, _ = split.video_scores(split.labels)
     if len(set(labels)) < 2 or not set(names) <= set(split.videos[0]):
         return {}
-    columns = {name: np.array([float(split.videos[i][name] or -1) for i in index]) for name in names}
+    try:
+        columns = {name: np.array([float(split.videos[i][name] or -1) for i in index]) for name in names}
+    except ValueError as error:
+        raise fe.InputError(f"<split>_videos.csv of the validation split: {error}: extract again") from error
     columns["bits per pixel"] = 8 * columns["size"] / (columns["width"] * columns["height"] * columns["frames"])
     aucs = {name: roc_auc_score(labels, values) for name, values in columns.items()}
     return {name: float(max(auc, 1 - auc)) for name, auc in aucs.items()}
@@ -342,10 +354,11 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
     with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
         for epoch in epochs:
             record = {"epoch": epoch, "loss": train_epoch(model, optimizer, features, labels, rows, batch_size)}
-            if not np.isfinite(record["loss"]):
-                raise fe.InputError(f"the training loss is {record['loss']} after epoch {epoch}: lower --lr ({lr:g})")
             for name in ("train", "val"):
-                unit, metrics = next(iter(evaluate(splits[name], score_frames(model, splits[name])).items()))
+                scores = score_frames(model, splits[name])
+                if not np.isfinite([record["loss"], *scores]).all():
+                    raise fe.InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr ({lr:g})")
+                unit, metrics = next(iter(evaluate(splits[name], scores).items()))
                 record |= {f"{name}_accuracy": metrics["accuracy"], f"{name}_eer": metrics["eer"]}
             history.append(record)
             epochs.write(
@@ -459,7 +472,8 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
         axes = free[truth].pop(0)
         axes.imshow(frame.permute(1, 2, 0).numpy())
         axes.set_title(
-            f"{name}, frame {split.number[i]}\ntruth: {fe.CLASSES[truth]}, prediction: {fe.CLASSES[prediction]}\n"
+            f"{name if len(name) < 40 else '…' + name[-38:]}\n"  # what fits above a picture
+            f"frame {split.number[i]}, truth: {fe.CLASSES[truth]}, prediction: {fe.CLASSES[prediction]}\n"
             f"probability of fake: {percent(scores[i])}",
             color="black" if prediction == truth else COLOURS["val"],
             fontsize=8,
@@ -609,16 +623,25 @@ def main(argv=None):
         beside = args.train_features_file.with_name(f"{name}_features.npy")
         if path or beside.is_file():
             splits[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
-    split_by, extraction = "as extracted", splits["train"].extraction
-    allowed = extraction.get("layout") == "Celeb-DF"  # its official test list shares people with what is left to train
+    split_by, extraction, allowed = "as extracted", splits["train"].extraction, set()
+    if extraction.get("layout") == "Celeb-DF":  # its official test list shares people with what is left to train on
+        allowed = {(pair, name) for pair in ("train-test", "val-test") for name in ("group", "clip")}
     if "val" not in splits:
-        split_by = f"{args.val_fraction:g} of the {args.split_unit}s for validation"
         splits["train"], splits["val"] = hold_out(splits["train"], args.val_fraction, args.seed, args.split_unit)
-        allowed |= args.split_unit != "group"
+        split_by = (
+            f"{percent(len(splits['val'].rows) / (n_real + n_fake))} of the frames held out, by {args.split_unit}"
+        )
+        shared = {"group": (), "video": ("group", "clip"), "frame": ("group", "clip", "video")}[args.split_unit]
+        allowed |= {("train-val", name) for name in shared}
+    elif args.split_unit != "group":
+        raise fe.InputError(
+            f"--split-unit {args.split_unit}: there is a file of validation features, which is used as it is"
+        )
     all_known = all(split.known for split in splits.values())
     splits = {name: replace(splits[name], known=all_known) for name in fe.SPLITS if name in splits}
     check_same_extraction(splits)
     leaks = audit_leaks(splits, allowed) if all_known else {}
+    shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
     output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
 
     weights = extraction.get("weights", {}).get("name", "unknown")
@@ -649,13 +672,12 @@ def main(argv=None):
     samples = pick_samples(splits["val"], args.seed)
     print(f"\n{results_table(results)}\n\n{samples_table(splits['val'], scores['val'], samples)}\n")
 
-    shortcuts, auc = audit_shortcuts(splits["val"]) if all_known else {}, results["val"].get("videos", {}).get("auc")
+    auc = results["val"].get("videos", {}).get("auc")
     if shortcuts:
-        print("Shortcut audit, AUC of one column alone on validation: ", end="")
-        print(", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items()))
-    for name, value in shortcuts.items():
-        if value > min(0.75, auc):
-            print(f"WARNING: {name} alone reaches an AUC of {percent(value)}, the model {percent(auc)}:")
+        table = ", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items())
+        print(f"Shortcut audit, AUC of one column alone on validation: {table}")
+        if strong := [name for name, value in shortcuts.items() if value > min(0.75, auc)]:
+            print(f"WARNING: {', '.join(strong)} alone: an AUC above 75 % or above the model's own, {percent(auc)}:")
             print("WARNING: the data gives the label away, and the result means little")
 
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}

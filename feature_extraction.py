@@ -73,6 +73,15 @@ def read_json(path: Path, kind: type = dict):
     return content
 
 
+def read_drawn_by(root: Path) -> dict | None:
+    """The sample.json that make_sample.py leaves in what it drew; None for anybody's own videos."""
+    try:
+        sample = read_json(root / "sample.json")
+    except (InputError, OSError):
+        return None
+    return sample if sample.get("drawn_by") == "data/make_sample.py" else None
+
+
 class DownloadError(InputError):
     """The ImageNet weights are not in torch's cache and cannot be downloaded."""
 
@@ -118,8 +127,12 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
     split_of = {}  # id: split
     for split in SPLITS:
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
-            if path.is_file():
-                split_of |= {name: split for pair in read_json(path, list) for name in pair}
+            for pair in read_json(path, list) if path.is_file() else ():
+                if not isinstance(pair, list) or [type(name) for name in pair] != [str, str]:
+                    raise InputError(f'{path}: {pair} is not a pair of ids like ["000", "003"]')
+                for name in pair:
+                    if split_of.setdefault(name, split) != split:
+                        raise InputError(f"{path}: {name} is in the {split_of[name]} split too")
     for path in list_video_files(root / "original_sequences") + list_video_files(root / "manipulated_sequences"):
         parts = path.relative_to(root).parts  # kind, actors or youtube or method, compression, "videos", name
         if len(parts) != 5 or parts[2] not in COMPRESSIONS or parts[3] != "videos":  # masks, images
@@ -138,8 +151,9 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
 
 def find_celeb_df(root: Path) -> Iterator[Video]:
     """Celeb-DF v1 and v2. Groups are people joined by swaps; the official test list is disjoint by video alone."""
-    list_file, listed = root / "List_of_testing_videos.txt", set()
-    for number, line in enumerate(list_file.read_text().split("\n") if list_file.is_file() else (), 1):
+    list_file, listed, found = root / "List_of_testing_videos.txt", set(), set()
+    text = list_file.read_text(encoding="utf-8", errors="replace") if list_file.is_file() else ""
+    for number, line in enumerate(text.split("\n"), 1):
         label, _, name = line.strip().partition(" ")
         folder = name.partition("/")[0]
         if line.strip() and (label, folder) not in {(str(1 - of), name) for name, of in CELEB_DF_FOLDERS.items()}:
@@ -149,17 +163,21 @@ def find_celeb_df(root: Path) -> Iterator[Video]:
         for path in list_video_files(root / folder):  # some copies have a level videos/
             *people, clip = path.stem.split("_")  # idA_CCCC, idA_idB_CCCC (target, source), NNNNN
             name = f"{folder}/{path.name}"
-            split = "test" if name in listed else "train"
-            listed.discard(name)
+            found.add(name)
             clip = f"{people[0]}_{clip}" if people else name
-            yield Video(path, "", label, split, folder if label else "", clip, tuple(people))
-    if listed:
-        print(f"  {len(listed)} videos in {list_file.name} are not there, {min(listed)} for one")
+            yield Video(
+                path, "", label, "test" if name in listed else "train", folder if label else "", clip, tuple(people)
+            )
+    if missing := listed - found:
+        print(f"  {len(missing)} videos in {list_file.name} are not there, {min(missing)} for one")
 
 
 def find_dfdc(root: Path) -> Iterator[Video]:
     """DFDC, one part or several. A fake is in one group with its original; of several parts, each is one group."""
     files = sorted((*root.glob("metadata.json"), *root.glob("*/metadata.json")))
+    other = [path for path in list_video_files(root) if not (path.parent / "metadata.json").is_file()]
+    if other:
+        print(f"  {len(other)} videos in folders without metadata.json are left out, {other[0]} for one")
     for file in files:
         entries, part = read_json(file), file.parent
         there = {path.name: path for path in list_video_files(part) if path.parent == part}
@@ -197,16 +215,19 @@ def find_listed(file: Path) -> Iterator[Video]:
     labels, seen = {"real": 0, "0": 0, "fake": 1, "1": 1}, set()
     with open(file, newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
-        if not {"path", "label"} <= set(reader.fieldnames or ()):
-            raise InputError(f"{file}, line 1: columns {reader.fieldnames}, expected path,label[,group,split,method]")
-        for row in reader:
-            path, label = os.path.normpath(row["path"] or ""), labels.get((row["label"] or "").strip().lower())
-            split, group = row.get("split") or "train", row.get("group")
-            if path in (".", *seen) or label is None or split not in SPLITS:
-                raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
-            seen.add(path)
-            related = (f"group {group}",) if group else ()
-            yield Video(file.parent / path, "", label, split, row.get("method") or "", "", related)
+        try:
+            if not {"path", "label"} <= set(reader.fieldnames or ()):
+                raise InputError(f"{file}, line 1: {reader.fieldnames}, expected path,label[,group,split,method]")
+            for row in reader:
+                path, label = file.parent / (row["path"] or "."), labels.get((row["label"] or "").strip().lower())
+                path, split, group = Path(os.path.normpath(path)), row.get("split") or "train", row.get("group")
+                wrong = path == file.parent or path in seen or "\0" in str(path)
+                if wrong or label is None or split not in SPLITS:
+                    raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
+                seen.add(path)
+                yield Video(path, "", label, split, row.get("method") or "", "", (f"group {group}",) if group else ())
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{file}, after line {reader.line_num}: not a CSV in UTF-8 ({error})") from error
 
 
 def relate_by_names(videos: list[Video]) -> list[Video]:
@@ -221,11 +242,12 @@ def relate_by_names(videos: list[Video]) -> list[Video]:
             named.setdefault((split, video.path.stem), []).append(video.video)
     related = []
     for video in videos:
-        words = video.path.stem.split("_") if video.label == 1 else []
+        words = video.path.stem.split("_") if video.label == 1 and not video.related else []
         names = ["_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
         reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
         pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
-        related.append(replace(video, clip=reals[0] if reals else video.video, related=(video.video, *reals, *pair)))
+        clip = video.clip or (reals[0] if reals else video.video)
+        related.append(replace(video, clip=clip, related=(*video.related, *reals, *pair)))
     return related
 
 
@@ -239,18 +261,18 @@ def group_related(videos: list[Video]) -> list[Video]:
         return item
 
     for video in videos:
-        for other in video.related[1:]:
-            parent[find(other)] = find(video.related[0])
+        for other in video.related:
+            parent[find(other)] = find(video.video)
     names: dict[str, str] = {}  # a group is named after its first video
-    return [replace(video, group=names.setdefault(find(video.related[0]), video.video)) for video in videos]
+    return [replace(video, group=names.setdefault(find(video.video), video.video)) for video in videos]
 
 
 # name, what is looked for in the root (one of these is enough), reader
 LAYOUTS = (
     ("FaceForensics++", ("original_sequences", "manipulated_sequences"), find_faceforensics),
     ("Celeb-DF", tuple(CELEB_DF_FOLDERS), find_celeb_df),
-    ("DFDC", ("metadata.json", "*/metadata.json"), find_dfdc),
     ("class folders", (*CLASSES, *SPLITS), find_class_folders),
+    ("DFDC", ("metadata.json", "*/metadata.json"), find_dfdc),
 )
 
 
@@ -282,9 +304,7 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
     if layout == "FaceForensics++" and compression:
         videos = [video for video in videos if f"/{compression}/" in video.video]
     videos.sort(key=lambda video: video.video)
-    if not any(video.related for video in videos):
-        videos = relate_by_names(videos)
-    videos = group_related([v if v.related else replace(v, related=(v.video,), clip=v.clip or v.video) for v in videos])
+    videos = group_related(relate_by_names(videos))
     for split in SPLITS:
         members = [video for video in videos if video.split == split]
         counts = Counter((CLASSES[video.label], video.method) for video in members)
@@ -292,6 +312,8 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
             print(f"  {split:<6} {label:<5} {method:<18} {n:>6}")
         if members:
             print(f"  {split:<6} in {len({video.group for video in members})} groups")
+    n_groups, n_joined = (len({v.group for v in videos if v.related or every}) for every in (True, False))
+    print(f"  in all {n_groups} groups, {n_joined} of them of people or videos that belong together")
     for label, name in enumerate(CLASSES):
         if not any(video.label == label and video.split == "train" for video in videos):
             raise InputError(f"{root} has no {name} video to train on" + f" ({compression=})" * bool(compression))
@@ -627,10 +649,7 @@ def main(argv=None):
         raise InputError(f"--videos-csv {listed}: no such file")
     videos = find_videos(listed or args.videos_dir, args.compression)
     root = listed.parent if listed else args.videos_dir
-    sample_file = root / "sample.json"
-    sample = read_json(sample_file) if sample_file.is_file() else {}
-    if sample.get("drawn_by") != "data/make_sample.py":  # the script leaves this in what it drew
-        sample = None
+    sample = read_drawn_by(root)
     device = pick_device(args.device)
     try:
         backbone, weights = load_backbone(args.weights, device)
@@ -681,8 +700,9 @@ def main(argv=None):
     n_frames = {split: sum(counts[video.video] for video in members) for split, members in splits.items()}
     report = {
         "created_by": "feature_extraction.py",
-        "videos_dir": str(root),
+        "videos_dir": os.path.realpath(root),  # tells the leak audit whether two sets are the same
         "layout": recognise_layout(listed or args.videos_dir)[0],
+        "compression": args.compression or "all",
         "sample": sample,
         **settings,
         "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},

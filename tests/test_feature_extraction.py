@@ -381,9 +381,10 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on_loudly(videos
     for part in ("resnet18-f37072fd.pth", "checkpoints", "--weights PATH", "--weights random"):
         assert part in str(caught.value)
     assert not (tmp_path / "f").exists()
-    (videos / "sample.json").write_text('{"name": "a file of mine"}')
-    with pytest.raises(fe.DownloadError):
-        fe.main(arguments)
+    for text in ('{"name": "a file of mine"}', "[1]", "no json"):
+        (videos / "sample.json").write_text(text)
+        with pytest.raises(fe.DownloadError):
+            fe.main(arguments)
     (videos / "sample.json").write_text('{"drawn_by": "data/make_sample.py", "seed": 7}')
     fe.main(arguments)
     assert "UNTRAINED" in capsys.readouterr().err

@@ -182,6 +182,13 @@ def test_a_fake_across_official_splits_is_an_error(tmp_path):
     write_official_splits(tmp_path, train=[["000", "001"]], val=[["003", "002"]])
     with pytest.raises(fe.InputError, match=r"000_003\.mp4 joins people of the official splits train and val"):
         fe.find_videos(tmp_path)
+    for text in ("[[0, 3]]", '["000_003"]', '[["000", "003", "004"]]', '[[["000", "003"]]]'):
+        (tmp_path / "val.json").write_text(text)
+        with pytest.raises(fe.InputError, match=r"val\.json: .* is not a pair of ids"):
+            fe.find_videos(tmp_path)
+    (tmp_path / "val.json").write_text('[["000", "002"]]')
+    with pytest.raises(fe.InputError, match=r"val\.json: 000 is in the train split too"):
+        fe.find_videos(tmp_path)
     (tmp_path / "val.json").write_text("[[")
     with pytest.raises(fe.InputError, match=r"val\.json is not valid JSON"):
         fe.find_videos(tmp_path)
@@ -210,6 +217,14 @@ def test_celeb_df(tmp_path, level, capsys):
     assert videos["id0_id1_0000"].clip == videos["id0_0000"].clip != videos["id0_0001"].clip
     out = capsys.readouterr().out
     assert "layout: Celeb-DF" in out and "1 videos in List_of_testing_videos.txt are not there" in out
+
+
+def test_celeb_df_copies_at_both_levels_are_in_one_split(tmp_path):
+    touch(tmp_path, *(f"Celeb-real/{level}id{i}_0000.mp4" for level in ("", "videos/") for i in (0, 1)))
+    touch(tmp_path, "Celeb-synthesis/id2_id3_0000.mp4")
+    (tmp_path / "List_of_testing_videos.txt").write_text("1 Celeb-real/id0_0000.mp4\n")
+    found = [(video.path.stem, video.split) for video in fe.find_videos(tmp_path) if video.label == 0]
+    assert sorted(found) == [("id0_0000", "test")] * 2 + [("id1_0000", "train")] * 2
 
 
 @pytest.mark.parametrize("line", ["0 Celeb-real/id0_0000.mp4", "1 Celeb-synthesis/id0_id1_0000.mp4", "real x.mp4"])
@@ -256,10 +271,12 @@ def test_dfdc_one_part_is_grouped_by_original(tmp_path, capsys):
     assert videos["bbb"].clip == videos["aaa"].clip
 
 
-def test_dfdc_parts_stay_together(tmp_path):
+def test_dfdc_parts_stay_together(tmp_path, capsys):
     dfdc_part(tmp_path / "dfdc_train_part_0", aaa=None, bbb="aaa", ccc=None)
     dfdc_part(tmp_path / "dfdc_train_part_1", ddd=None, eee="ddd")
+    touch(tmp_path, "test_videos/fff.mp4", "test_videos/ggg.mp4")
     assert [len(group) for group in groups_of(fe.find_videos(tmp_path))] == [3, 2]
+    assert "2 videos in folders without metadata.json are left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["[", '{"a.mp4": {"label": "UNKNOWN"}}', '{"a.mp4": 1}', '["a.mp4"]'])
@@ -294,6 +311,15 @@ def test_list_of_videos(tmp_path):
     assert videos["a/y.mp4"].path == tmp_path / "lists/a/y.mp4"
 
 
+def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
+    (tmp_path / "list.csv").write_text("path,label,group\n000.mp4,0,\n003,0,g\n000_003.mp4,1,\nx.mp4,1,g\n")
+    videos = {video.video: video for video in fe.find_videos(tmp_path / "list.csv")}
+    assert groups_of(videos.values()) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
+    assert {name: video.clip for name, video in videos.items()} == {
+        **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": "x.mp4"}
+    }
+
+
 def test_list_without_groups_goes_by_names(tmp_path):
     (tmp_path / "list.csv").write_text("path,label\n000.mp4,0\n003.mp4,0\n000_003.mp4,1\nx.mp4,1\n")
     groups = groups_of(fe.find_videos(tmp_path / "list.csv"))
@@ -303,8 +329,8 @@ def test_list_without_groups_goes_by_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.mp4,0\n", r"line 1: columns \['file', 'label'\], expected path,label"),
-        ("", r"line 1: columns None"),
+        ("file,label\na.mp4,0\n", r"line 1: \['file', 'label'\], expected path,label"),
+        ("", r"line 1: None"),
         (
             "path,label\na.mp4,0\nb.mp4,maybe\n",
             r"line 3: \['b.mp4', 'maybe'\], expected each path once, label real, fake, 0 or 1",
@@ -312,11 +338,13 @@ def test_list_without_groups_goes_by_names(tmp_path):
         ("path,label\na.mp4\n", r"line 2: \['a.mp4', None\], expected"),
         ("path,label\n,1\n", r"line 2: \['', '1'\], expected"),
         ("path,label\na.mp4,0\n./a.mp4,1\n", r"line 3: \['./a.mp4', '1'\], expected each path once"),
+        ("path,label\na\0.mp4,0\n", r"line 2|line contains NUL"),
+        ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
         ("path,label,split\na.mp4,0,dev\n", r"line 2: \['a.mp4', '0', 'dev'\], expected .* split train, val or test"),
     ],
 )
 def test_bad_lines_of_a_list(tmp_path, text, message):
-    (tmp_path / "list.csv").write_text(text)
+    (tmp_path / "list.csv").write_text(text, errors="surrogateescape")
     with pytest.raises(fe.InputError, match=message):
         fe.find_videos(tmp_path / "list.csv")
 
