@@ -253,6 +253,15 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     assert torch.equal(again.mean, model.mean) and torch.equal(again.deviation, model.deviation)
 
 
+def test_the_checkpoint_holds_the_standardisation_of_the_training_part_alone(tmp_path):
+    path = make_split(tmp_path / "features")
+    run(tmp_path)
+    train, _ = ddm.hold_out(ddm.load_split(path), 0.2, 0)
+    state = torch.load(tmp_path / "results/model.pt", weights_only=True)["model"]
+    np.testing.assert_allclose(state["mean"], np.load(path)[train.rows].mean(0), atol=1e-5)
+    np.testing.assert_allclose(state["deviation"], np.load(path)[train.rows].std(0), rtol=1e-4)
+
+
 def test_a_run_learns_and_repeats_exactly(tmp_path):
     make_split(tmp_path / "features", n_groups=20)
     first = run(tmp_path, "--num-epochs", "3")
