@@ -390,7 +390,7 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
     assert ("NOT THOSE OF UNSEEN PEOPLE" in capsys.readouterr().out) == leaks
     accuracy = report["splits"]["val"]["frames"]["accuracy"]
-    assert accuracy > 0.9 if leaks else accuracy < 0.8
+    assert accuracy > 0.8 if leaks else accuracy < 0.75
 
 
 def test_split_unit_does_not_excuse_other_files(tmp_path):
@@ -581,6 +581,24 @@ def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
     report = run(tmp_path, "--val-fraction", "0.3")
     assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
     ddm.main(["--predict", str(root / "real/004.mp4"), "--output-dir", str(tmp_path / "results"), "--device", "cpu"])
+
+
+def test_real_trees_run_end_to_end(real_videos, tmp_path, capsys):
+    for name, n in (("faceforensics", 6), ("dfdc", 8)):
+        fe.main(
+            ["--videos-dir", str(real_videos / name), "--features-dir", str(tmp_path / name), "--weights", "random"]
+            + ["--frames-per-video", "2", "--device", "cpu"]
+        )
+        assert len(np.load(tmp_path / name / "train_labels.npy")) == n
+    report = run(tmp_path, features="faceforensics")
+    assert report["split"]["by"] == "as extracted" and report["extraction"]["layout"] == "FaceForensics++"
+    assert {name: split["videos"]["n"] for name, split in report["splits"].items()} == {"train": 3, "val": 2, "test": 2}
+    assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
+    assert "Shortcut audit" in capsys.readouterr().out
+    with pytest.raises(fe.InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
+        run(tmp_path, features="dfdc")
+    report = run(tmp_path, "--split-unit", "frame", features="dfdc")  # with one real video, only frames can be split
+    assert report["split"]["shared"]["train-val"]["videos"] > 0
 
 
 def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(tmp_path, capsys):

@@ -50,6 +50,7 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
         assert frame.shape == (48, 66, 3) and frame.dtype == np.uint8
         assert abs(frame.mean() - (20 + 7 * number)) < 3.5
     assert fe.read_frames(path, 100).numbers.tolist() == list(range(30))
+    assert fe.read_frames(write_video(tmp_path / "one.mp4", n=1), 32).numbers.tolist() == [0]
 
 
 def test_read_frames_gives_rgb(tmp_path):
