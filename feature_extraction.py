@@ -1,12 +1,12 @@
 """Extract ResNet-18 features from the frames of real and fake videos.
 
-Reads   <videos-dir>/real/** and <videos-dir>/fake/**, optionally below train/, val/ and test/
-Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the folders define them):
+Reads   FaceForensics++, Celeb-DF, DFDC, folders real/ and fake/, or a CSV that lists videos: see find_videos
+Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the data define them):
 
     <split>_features.npy  (N, 1000) float32  one row a frame: the ImageNet logits of ResNet-18
     <split>_labels.npy    (N,) int64         1 = fake, 0 = real
     <split>_frames.npy    (N, 2) int32       row of the video in <split>_videos.csv, number of the frame in the video
-    <split>_videos.csv    a line a video     identifier, label, method, group, frames, width, height, fps, ...
+    <split>_videos.csv    a line a video     identifier, label, method, group, target clip, frames, width, height, ...
     failed.csv            a line a video     found but not usable, and why
     extraction.json                          weights, sampling, versions, counts
     cache/                a file a video     lets an interrupted or repeated run go on; safe to delete
