@@ -681,7 +681,7 @@ def main(argv=None):
             print("WARNING: the data gives the label away, and the result means little")
 
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-    versions = fe.library_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    versions = fe.package_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     report = {"settings": settings, "versions": versions, "device": str(device), "extraction": extraction}
     with fe.replacing(output / "model.pt") as path:
         thresholds = {"default": 0.5, "val_eer": next(iter(results["val"].values()))["eer_threshold"]}

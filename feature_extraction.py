@@ -548,7 +548,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
         writer.writerows(rows)
 
 
-def library_versions() -> dict:
+def package_versions() -> dict:
     modules = {"torch": torch, "torchvision": torchvision, "opencv": cv2, "numpy": np}
     return {"python": platform.python_version()} | {name: str(m.__version__) for name, m in modules.items()}
 
@@ -667,7 +667,7 @@ def main(argv=None):
         "crop": "none",
         "frame_size": FRAME_SIZE,
         "device": device.type,
-        "versions": library_versions(),
+        "versions": package_versions(),
     }
 
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
