@@ -106,22 +106,17 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     features, labels = load_array(features_file, 2, "f"), load_array(labels_file, 1, "iub")
     if features.shape[1] != fe.N_FEATURES or features.dtype != np.float32:
         found = f"{features.dtype} in {features.shape[1]} columns"
-        raise fe.InputError(
-            f"{features_file} has {found}, expected float32 in {fe.N_FEATURES}: extract the features again"
-        )
+        raise fe.InputError(f"{features_file} has {found}, expected float32 in {fe.N_FEATURES}: extract it again")
     if len(labels) != (n := len(features)):
         found = f"{len(labels)} rows but {features_file} has {n}"
         raise fe.InputError(f"{labels_file} has {found}: run feature_extraction.py again")
     if not np.isin(labels, (0, 1)).all():
-        raise fe.InputError(
-            f"{labels_file} has the labels {np.unique(labels)[:5]}, expected only 0 (real) and 1 (fake)"
-        )
+        found = np.unique(labels)[:5]
+        raise fe.InputError(f"{labels_file} has the labels {found}, expected only 0 (real) and 1 (fake)")
     for start in range(0, n, CHUNK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + CHUNK]).all(1))
         if len(bad):
-            raise fe.InputError(
-                f"{features_file} has NaN or infinity in row {start + bad[0]}: extract the features again"
-            )
+            raise fe.InputError(f"{features_file} has NaN or infinity in row {start + bad[0]}: extract it again")
     labels = labels.astype(np.int64)
 
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
@@ -554,14 +549,6 @@ def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file:
 # --- The run --------------------------------------------------------------------------------------
 
 
-def prediction_rows(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> Iterator[dict]:
-    """The lines of predictions.csv."""
-    for name, split in splits.items():
-        for index, label, score in zip(*split.video_scores(scores[name]), strict=True):
-            row = {"split": name, "video": split.videos[index]["video"], "label": label, "score": score}
-            yield row | {"prediction": int(score >= 0.5)}
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Train an MLP on ResNet-18 features to tell fake videos from real ones, or score videos with it.",
@@ -693,8 +680,19 @@ def main(argv=None):
             "history": history,
         }
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    rows = [
+        {
+            "split": name,
+            "video": split.videos[i]["video"],
+            "label": label,
+            "score": score,
+            "prediction": int(score >= 0.5),
+        }
+        for name, split in splits.items()
+        for i, label, score in zip(*split.video_scores(scores[name]), strict=True)
+    ]
     with fe.replacing(output / "predictions.csv") as path:
-        fe.write_csv(path, ("split", "video", "label", "score", "prediction"), prediction_rows(splits, scores))
+        fe.write_csv(path, rows[0], rows)
     plot_curves(history, results, output / "training_curves.png")
     plot_roc(splits, scores, results, output / "roc.png")
     pictures = "training_curves.png, roc.png"

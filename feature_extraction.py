@@ -359,7 +359,7 @@ def read_frames(path: str | os.PathLike, n: int, transform: Callable = bgr_to_rg
     uint8 RGB. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
-    if printable(path) != str(path):
+    if printable(path) != path.as_posix():
         raise InputError("its name is not valid UTF-8, which OpenCV cannot open: rename it")
     if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
         raise InputError("not a file" if path.exists() else "no such file")
