@@ -176,7 +176,7 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
 def check_same_extraction(splits: dict[str, Split]) -> None:
     """Raise fe.InputError where the features of two splits were made differently."""
     for name, split in splits.items():
-        for key in ("sha256", "frames_per_video", "crop"):
+        for key in ("sha256", "frames_per_video", "frame_choice", "crop"):
             ours, theirs = ((s.extraction | s.extraction.get("weights", {})).get(key) for s in (splits["train"], split))
             if ours != theirs and ours is not None and theirs is not None:
                 raise fe.InputError(f"{key} is {ours} for the train features, {theirs} for {name}: extract them alike")
@@ -447,7 +447,7 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
 
 def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Path) -> None:
     """The sample frames as the network sees them, read again from the videos. Raises fe.InputError where that fails."""
-    if not {"videos_dir", "frames_per_video"} <= split.extraction.keys() or not split.known:
+    if not {"videos_dir", "frames_per_video", "frame_choice"} <= split.extraction.keys() or not split.known:
         raise fe.InputError("which videos the features are of is not known")
     figure = Figure((11, 6.6), layout="constrained")
     grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
@@ -458,7 +458,9 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
         name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
         try:
             file = Path(split.extraction["videos_dir"], name)
-            sampled = fe.read_frames(file, split.extraction["frames_per_video"], fe.resize_frame)
+            sampled = fe.read_frames(
+                file, split.extraction["frames_per_video"], fe.resize_frame, split.extraction["frame_choice"]
+            )
             frame = sampled.frames[sampled.numbers.tolist().index(split.number[i])]
         except fe.InputError as error:
             raise fe.InputError(f"{file}: {error}") from error
@@ -488,14 +490,23 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
         extraction = checkpoint["extraction"]
         if not extraction:
             raise fe.InputError(f"{path} was trained on features without extraction.json: how to make them is unknown")
-        extraction["weights"]["name"], extraction["weights"]["sha256"], extraction["frames_per_video"] + 1
+        (
+            extraction["weights"]["name"],
+            extraction["weights"]["sha256"],
+            extraction["frames_per_video"] + 1,
+            extraction["frame_choice"],
+        )
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise fe.InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
     return model.eval(), extraction
 
 
 def predict_videos(
-    paths: Iterable, checkpoint: str | os.PathLike = "results/model.pt", device: str = "auto", num_workers: int = 1
+    paths: Iterable,
+    checkpoint: str | os.PathLike = "results/model.pt",
+    device: str = "auto",
+    num_workers: int = 1,
+    threads: int = 1,
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
@@ -514,7 +525,7 @@ def predict_videos(
     def predict(path) -> dict:
         row = {"video": fe.printable(path), "score": None, "prediction": "no decision", "frames": 0, "reason": ""}
         try:
-            features, _ = fe.extract_video(Path(path), backbone, extraction["frames_per_video"])
+            features, _ = fe.extract_video(Path(path), backbone, extraction, threads)
         except (fe.InputError, OSError) as error:
             return row | {"reason": str(error)}
         score = float(model.score(torch.from_numpy(features)).mean())
@@ -531,7 +542,8 @@ def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file:
         if not found or not path.exists():
             raise fe.InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
         files += found
-    with closing(predict_videos(files, checkpoint, device, os.cpu_count())) as results:
+    cores = fe.count_cores()
+    with closing(predict_videos(files, checkpoint, device, cores, max(1, cores // len(files)))) as results:
         rows = list(tqdm(results, total=len(files), unit="video", desc="predicting", disable=None))
     width = max(5, *(len(row["video"]) for row in rows))
     print(f"{'Video':<{width}}  Frames  Prediction   Probability of fake")

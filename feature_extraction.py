@@ -17,20 +17,26 @@ Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the 
 """
 
 import argparse
+import bisect
 import csv
 import hashlib
 import json
+import mmap
 import os
 import pickle
 import platform
+import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
@@ -41,8 +47,14 @@ import numpy as np
 import torch
 import torchvision
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet18_Weights, resnet18
 from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
@@ -53,7 +65,11 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RG
 SAMPLE_DIR = Path("data/sample")
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
 CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
-
+FRAME_CHOICES = ("exact", "nearest-reference")
+MAX_PIXELS = 2**27  # 134 million: four times 8K
+HANGS_AFTER = 600  # seconds
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell starts that a spreadsheet computes
+OPENING = threading.Lock()
 
 # what numpy and torch raise on a damaged file, by experiment
 DAMAGED = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, SyntaxError, TokenError, BadZipFile)
@@ -325,15 +341,11 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
 
 @dataclass
 class SampledVideo:
-    """The frames taken from a video, and what is known of the video after reading all of it."""
+    """The frames taken from a video, and what is known of the video."""
 
     frames: list  # what `transform` made of each frame
     numbers: np.ndarray  # (n,) int32, the frames' numbers in the video, ascending
-    total: int  # frames that decode; the header may say another number
-    header_total: int
-    width: int  # of the first sampled frame, after the orientation in the metadata is applied
-    height: int
-    fps: float  # as the container says, 0 where it does not
+    facts: dict  # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: upright
 
 
 def quiet_decoder() -> None:
@@ -352,11 +364,21 @@ def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def read_frames(path: str | os.PathLike, n: int, transform: Callable = bgr_to_rgb) -> SampledVideo:
+def resize_frame(frame: np.ndarray) -> torch.Tensor:
+    """(3, 224, 224) uint8 RGB from an (H, W, 3) uint8 BGR frame, within one grey level of PIL's bilinear resize."""
+    pixels = torch.from_numpy(frame).permute(2, 0, 1)[None]  # a view: channels-last in memory, the fast form
+    size = (FRAME_SIZE, FRAME_SIZE)
+    return nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0].flip(0)
+
+
+def read_frames(
+    path: str | os.PathLike, n: int, transform: Callable = bgr_to_rgb, choice: str = "exact", threads: int = 1
+) -> SampledVideo:
     """n evenly spaced frames of a video, each at the middle of its share of the frames that really decode.
 
-    `transform` gets each wanted frame as (H, W, 3) uint8 BGR; by default the frames come back as (H, W, 3)
-    uint8 RGB. Raises InputError with the reason where the file gives no frame.
+    `transform` gets each of them as (H, W, 3) uint8 BGR; by default they come back as (H, W, 3) uint8 RGB. With the
+    `choice` nearest-reference, instead of the exact frame the next one is taken that other frames are predicted from;
+    the rest is not decoded. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
     if printable(path) != path.as_posix():
@@ -365,57 +387,114 @@ def read_frames(path: str | os.PathLike, n: int, transform: Callable = bgr_to_rg
         raise InputError("not a file" if path.exists() else "no such file")
     if path.stat().st_size == 0:
         raise InputError("empty file")
-    # Read to the end even past the last wanted frame: only then is it known that the count was right. Where the
-    # header's count was wrong, the second pass goes by the number found.
-    total = None
-    for _ in range(3):
-        sampled = decode_pass(path, n, transform, total)
-        if sampled.total == 0:
-            raise InputError("0 frames decoded")
-        if sampled.total == (sampled.header_total if total is None else total):
-            if not sampled.frames:
-                raise InputError("its frames cannot be converted to BGR")
-            return sampled
-        total = sampled.total
-    raise InputError("gives another number of frames each time it is read")
-
-
-def decode_pass(path: Path, n: int, transform: Callable, total: int | None) -> SampledVideo:
-    """Read the video from start to end once, keeping the frames that `total` (default: the header's) asks for."""
-    # grab() decodes and retrieve() converts: only the wanted frames are converted. No seeks, which are slower
-    # than grabbing through and not exact on every container.
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
-        if not capture.isOpened():
-            raise InputError("not a video, or of a kind this OpenCV cannot open")
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        header_total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        wanted = sample_frame_numbers(header_total if total is None else total, n)
-        frames, numbers, grabbed, shape = [], [], 0, (0, 0)
-        while capture.grab():
-            if len(numbers) < len(wanted) and grabbed == wanted[len(numbers)]:
-                ok, frame = capture.retrieve()
-                if ok:
-                    shape = shape if frames else frame.shape[:2]
-                    frames.append(transform(frame))
-                    numbers.append(grabbed)
-                else:
-                    wanted.remove(grabbed)
-            grabbed += 1
-        fps = capture.get(cv2.CAP_PROP_FPS)
+        times, is_key, promised = scan_packets(path)
+        total, sampled, passes = len(times), None, 0
+        if total and total == promised and np.array_equal(np.sort(times), np.arange(total) + times.min()):
+            key_frames = np.sort(times[is_key] - times.min())
+            sampled = decode(path, n, transform, total, threads, times.min(), key_frames, choice != FRAME_CHOICES[0])
+        while sampled is None or sampled.facts["frames"] != total:  # packets gave no frame: go by those that did
+            if (passes := passes + 1) > 3:
+                raise InputError("gives another number of frames each time it is read")
+            total = total if sampled is None else sampled.facts["frames"]
+            sampled = decode(path, n, transform, total, 1)  # several threads patch damage in another way each time
     except cv2.error as error:
         raise InputError(f"OpenCV cannot read it: {error.err}") from error
-    finally:
-        capture.release()
-    fps = fps if np.isfinite(fps) and fps > 0 else 0.0
-    return SampledVideo(frames, np.array(numbers, np.int32), grabbed, header_total, shape[1], shape[0], fps)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}") from error
+    if not sampled.frames:
+        raise InputError("its frames cannot be converted to BGR")
+    return sampled
 
 
-def resize_frame(frame: np.ndarray) -> torch.Tensor:
-    """(3, 224, 224) uint8 RGB from an (H, W, 3) uint8 BGR frame, within one grey level of PIL's bilinear resize."""
-    pixels = torch.from_numpy(frame).permute(2, 0, 1)[None]  # a view: channels-last in memory, the fast form
-    size = (FRAME_SIZE, FRAME_SIZE)
-    return nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0].flip(0)
+def open_capture(path: Path, *parameters: int, only_references: bool = False) -> cv2.VideoCapture:
+    with OPENING:  # what to skip is said in the environment, which all threads share
+        try:
+            if only_references:
+                os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "avdiscard;nonref"
+            capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, parameters)
+        finally:
+            os.environ.pop("OPENCV_FFMPEG_CAPTURE_OPTIONS", None)
+    if not capture.isOpened():
+        raise InputError(explain_unopened(path))
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{width} x {height} pixels a frame, more than the {MAX_PIXELS} that are accepted")
+    return capture
+
+
+def explain_unopened(path: Path) -> str:
+    """Why FFmpeg finds no video stream in a file, as far as its own bytes tell."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[4:8] == b"ftyp":  # MP4 and MOV
+            index = data.find(b"moov") - 4
+            if index < 0 or index + int.from_bytes(data[index : index + 4]) > len(data):
+                return "truncated: the index (moov) of this MP4 file is missing or cut off"
+            return "damaged MP4 file" if data.find(b"vide", index) > 0 else "no video stream"
+        containers = (b"RIFF", b"\x1aE\xdf\xa3", b"FLV", b"\0\0\1\xba", b"0&\xb2u", b"GIF8")  # AVI, Matroska, ...
+        return "no video stream, or damaged" if data[:16].startswith(containers) else "not a video"
+
+
+def scan_packets(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    """Of each packet the time it is shown at, (n,) int64 in frames, and whether it is a key frame; the header's count.
+
+    Nothing is decoded.
+    """
+    capture = open_capture(path, cv2.CAP_PROP_FORMAT, -1)
+    packets = []
+    while capture.grab():
+        packets.append((round(capture.get(cv2.CAP_PROP_PTS)), capture.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME)))
+    times, is_key = np.array(packets, np.int64).reshape(-1, 2).T
+    return times, is_key.astype(bool), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+
+
+def decode(
+    path: Path, n: int, transform: Callable, total: int, threads: int, start=None, key_frames=(), only_references=False
+) -> SampledVideo | None:
+    """Go through a video once, keep the frames that a length of `total` asks for, and find how many there are.
+
+    Frames are counted, or else known by their time, given that of the first as `start`. Only then it is possible to
+    jump to a key frame, and to skip frames; None where a frame is not at its time: so a wrong jump is noticed.
+    """
+    capture = open_capture(path, cv2.CAP_PROP_N_THREADS, threads, only_references=only_references)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace").lower()
+    frames, numbers, shape, number = [], [], (0, 0), -1
+    wanted = deque(sample_frame_numbers(total, n))
+    while True:
+        if wanted and not only_references:
+            # OpenCV looks for a key frame 16 frames or more before the one it is asked for
+            before = bisect.bisect_right(key_frames, wanted[0] - 16)
+            if before and key_frames[before - 1] > number + 16:
+                capture.set(cv2.CAP_PROP_POS_FRAMES, wanted[0])
+                number = wanted[0] - 1
+        if not capture.grab():  # decodes; retrieve() converts, which only the wanted frames need
+            break
+        number += 1
+        if start is not None:
+            time = round(capture.get(cv2.CAP_PROP_PTS)) - start
+            if time < number or (time > number and not only_references):
+                return None
+            number = time
+        if wanted and number >= wanted[0]:
+            wanted.popleft()
+            ok, frame = capture.retrieve()
+            if ok:
+                shape = shape if frames else frame.shape[:2]
+                frames.append(transform(frame))
+                numbers.append(number)
+    if start is None:
+        total = number + 1
+    elif wanted or (number + 1 != total and not only_references):
+        return None
+    if total == 0:
+        raise InputError(f"0 frames decoded: codec {codec} not supported by this OpenCV, or damaged")
+    promised, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
+    fps = round(fps, 4) if np.isfinite(fps) and fps > 0 else 0.0
+    facts = {"frames": total, "width": shape[1], "height": shape[0], "fps": fps}
+    facts |= {"duration": round(total / fps, 4) if fps else "", "size": path.stat().st_size}
+    facts["note"] = f"{total} of {promised} frames: truncated, damaged or miscounted" if total < promised else ""
+    return SampledVideo(frames, np.array(numbers, np.int32), facts)
 
 
 # --- Features -------------------------------------------------------------------------------------
@@ -427,6 +506,8 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {name}: torch {torch.__version__} finds no CUDA device here; use --device cpu")
+    if name == "cuda":  # under torchrun each process of a machine takes a GPU of its own
+        return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     return torch.device(name)
 
 
@@ -441,34 +522,6 @@ def load_torch_file(path: str | os.PathLike, what: str) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected {what}")
     return content
-
-
-def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu") -> tuple[nn.Module, dict]:
-    """ResNet-18 in eval mode, and the provenance of its weights: {"name", "sha256"}.
-
-    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once into torch's cache), `random` (untrained,
-    from a fixed seed) or the path of a state dict. The sha256 is taken over the tensors, not over the file. Raises
-    DownloadError where the download cannot be had, InputError for a wrong file.
-    """
-    if weights == "imagenet":
-        model = load_imagenet_resnet18()
-    elif weights == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = resnet18(weights=None)
-    else:
-        model = resnet18(weights=None)
-        state = load_torch_file(weights, "imagenet, random or a ResNet-18 state dict")
-        try:
-            model.load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            raise InputError(f"{weights} is no state dict of torchvision's ResNet-18 with 1000 outputs") from error
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: features on CUDA must agree with the CPU's
-    model = model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return model, {"name": str(weights), "sha256": digest.hexdigest()}
 
 
 def load_imagenet_resnet18() -> nn.Module:
@@ -490,6 +543,38 @@ def load_imagenet_resnet18() -> nn.Module:
         socket.setdefaulttimeout(timeout)
 
 
+def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu") -> tuple[nn.Module, dict]:
+    """ResNet-18 in eval mode, and the provenance of its weights: {"name", "sha256"}.
+
+    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once into torch's cache), `random` (untrained,
+    from a fixed seed) or the path of a state dict. The sha256 is taken over the tensors, not over the file. Batch
+    norm is folded into the convolutions. Raises DownloadError where there is no network, InputError for a wrong file.
+    """
+    if weights == "imagenet":
+        model = load_imagenet_resnet18()
+    elif weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = resnet18(weights=None)
+    else:
+        model, state = resnet18(weights=None), load_torch_file(weights, "imagenet, random or a ResNet-18 state dict")
+        try:
+            model.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            raise InputError(f"{weights} is no state dict of torchvision's ResNet-18 with 1000 outputs") from error
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    model.eval().requires_grad_(False)
+    for block in list(model.modules()):
+        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):  # 0 and 1 of a shortcut's Sequential
+            if isinstance(getattr(block, norm, None), nn.BatchNorm2d):
+                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: features on CUDA must agree with the CPU's
+    return model.to(device, memory_format=torch.channels_last), {"name": str(weights), "sha256": digest.hexdigest()}
+
+
 @torch.inference_mode()
 def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     """(n, 1000) float32 features of (n, 3, 224, 224) uint8 RGB frames of one video.
@@ -499,6 +584,7 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     device = next(backbone.parameters()).device
     mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+    frames = frames.pin_memory() if device.type == "cuda" else frames
     features = []
     for chunk in frames.split(8 if device.type == "cpu" else 64):  # on a CPU 8 is fastest a frame
         pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
@@ -506,13 +592,19 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     return torch.cat(features).numpy()
 
 
-def extract_video(path: Path, backbone: nn.Module, frames_per_video: int) -> tuple[np.ndarray, SampledVideo]:
+def extract_video(path: Path, backbone: nn.Module, settings: dict, threads: int = 1) -> tuple[np.ndarray, SampledVideo]:
     """(n, 1000) float32 features of a video's sampled frames, and the frames. Raises InputError with the reason."""
-    sampled = read_frames(path, frames_per_video, resize_frame)
+    sampled = read_frames(path, settings["frames_per_video"], resize_frame, settings["frame_choice"], threads)
     features = compute_features(backbone, torch.stack(sampled.frames))
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")
     return features, sampled
+
+
+def count_cores() -> int:
+    """The cores that this process may use; under torchrun the processes of a machine share them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterator:
@@ -521,8 +613,14 @@ def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterat
     OpenCV and torch release the GIL, so a thread that takes a video from decoding to features keeps a core busy.
     """
     pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
+    waiting = deque()
     try:
-        yield from pool.map(function, items)
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 64 * num_workers:  # so memory stays bounded, and one long video holds nobody up
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C only what is under way is waited for
 
@@ -541,11 +639,25 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder until the block ends. The system lets go of it even if the process is killed."""
+    with open(folder / "cache/.lock", "w") as file:
+        try:
+            if fcntl:  # not on Windows
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is writing to {folder}: wait for it, or name another folder") from None
+        yield
+
+
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for k, v in row.items()})
 
 
 def package_versions() -> dict:
@@ -574,27 +686,46 @@ def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
     return None
 
 
-def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dict, overwrite: bool) -> tuple[int, str]:
-    """Bring a video's features into the cache. (number of frames used, reason where there are none)"""
+def try_alone(path: Path, n: int, key: str, marker: Path) -> None:
+    """Read a video in a process of its own, since the run that left its marker ended while reading it.
+
+    Raises InputError if that goes wrong too, and leaves the reason in the marker for later runs.
+    """
+    known, _, reason = marker.read_text(encoding="utf-8", errors="replace").partition("\n")
+    if known != key or not reason:
+        code = "import sys, feature_extraction as fe; fe.read_frames(sys.argv[1], int(sys.argv[2]), fe.resize_frame)"
+        command = [sys.executable, "-c", code, os.path.abspath(path), str(n)]
+        options = {"cwd": Path(__file__).parent, "capture_output": True, "start_new_session": True}
+        try:
+            status = subprocess.run(command, timeout=HANGS_AFTER, **options).returncode
+            reason = "" if status in (0, 1) else f"the decoder crashes on it (status {status})"
+        except subprocess.TimeoutExpired:
+            reason = f"the decoder does not come to an end within {HANGS_AFTER} s"
+    if reason:
+        marker.write_text(f"{key}\n{reason}", encoding="utf-8")
+        raise InputError(f"{reason}; an earlier run had ended while reading it")
+
+
+def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dict, overwrite: bool) -> tuple:
+    """Bring a video's features into the cache: (frames used, reason where there are none, from the cache or redone)."""
+    file = cache_file(video, folder)
+    marker, state = file.with_suffix(".reading"), "redone" if file.is_file() else "new"
     if not overwrite and (cached := load_cached(video, folder, settings)):
-        return len(cached["numbers"]), ""
+        return len(cached["numbers"]), "", "cached"
     try:
-        key, size = cache_key(video, settings), video.path.stat().st_size
-        features, sampled = extract_video(video.path, backbone, settings["frames_per_video"])
-    except (InputError, OSError) as error:
-        return 0, str(error)
-    row = {
-        "frames": sampled.total,
-        "width": sampled.width,
-        "height": sampled.height,
-        "fps": round(sampled.fps, 4),
-        "duration": round(sampled.total / sampled.fps, 4) if sampled.fps else "",
-        "size": size,
-        "header_frames": sampled.header_total,
-    }
-    with replacing(cache_file(video, folder)) as path:
-        np.savez(path, features=features, numbers=sampled.numbers, row=json.dumps(row), key=key)
-    return len(features), ""
+        key = cache_key(video, settings)
+        if marker.is_file() and not overwrite:
+            try_alone(video.path, settings["frames_per_video"], key, marker)
+        marker.write_text(key, encoding="utf-8")  # stays behind if the process dies: a decoder can crash, or hang
+        try:
+            features, sampled = extract_video(video.path, backbone, settings)
+        finally:
+            marker.unlink()
+    except InputError as error:
+        return 0, str(error), state
+    with replacing(file) as path:
+        np.savez(path, features=features, numbers=sampled.numbers, row=json.dumps(sampled.facts), key=key)
+    return len(features), "", state
 
 
 def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefix: str, new_file: Callable) -> None:
@@ -610,14 +741,37 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
             part = slice(end, end := end + len(cached["numbers"]))
             file.write(cached["features"].astype("<f4").tobytes())
             labels[part], frames[part, 0], frames[part, 1] = video.label, index, cached["numbers"]
-            known = {key: getattr(video, key) for key in ("video", "label", "method", "group", "clip")}
-            rows.append(known | cached["row"])
+            rows.append(
+                {key: getattr(video, key) for key in ("video", "label", "method", "group", "clip")} | cached["row"]
+            )
     np.save(new_file(f"{prefix}_labels.npy"), labels)
     np.save(new_file(f"{prefix}_frames.npy"), frames)
     write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
 
 
 # --- The run --------------------------------------------------------------------------------------
+
+
+def process_all(videos: list[Video], process: Callable, num_workers: int, rank: int, world_size: int) -> list | None:
+    """What process(video) gives for each video; done by all processes that torchrun started, given to the first."""
+    mine, results, n, start = videos[rank::world_size], [], 0, time.perf_counter()
+    with (
+        closing(map_threads(process, mine, num_workers)) as outcomes,
+        tqdm(total=len(mine), unit="video", desc="extracting", disable=True if rank else None) as progress,
+    ):
+        for video, outcome in zip(mine, outcomes, strict=True):
+            results.append(outcome)
+            n += outcome[0]
+            if not outcome[0]:
+                progress.write(f"failed: {video.video}: {outcome[1]}", file=sys.stderr)
+            progress.set_postfix_str(f"{n / (time.perf_counter() - start):.0f} frames/s", refresh=False)
+            progress.update()
+    if world_size == 1:
+        return results
+    gathered = None if rank else [[]] * world_size
+    torch.distributed.gather_object(results, gathered)
+    torch.distributed.destroy_process_group()
+    return None if rank else [gathered[i % world_size][i // world_size] for i in range(len(videos))]
 
 
 def main(argv=None):
@@ -633,9 +787,10 @@ def main(argv=None):
     add("--features-dir", type=Path, default="features", help=f"where to write {default}")
     # how the features are made
     add("--frames-per-video", type=int, default=32, help=f"evenly spaced; a shorter video gives all it has {default}")
+    add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0], help=f"the second is faster {default}")
     add("--weights", default="imagenet", help=f"of ResNet-18: imagenet, random or the path of a file {default}")
     # how to run
-    add("--num-workers", type=int, default=os.cpu_count(), help="videos at once (default: one a core, %(default)s)")
+    add("--num-workers", type=int, default=count_cores(), help="videos at once (default: one a core, %(default)s)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
     add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
@@ -644,11 +799,16 @@ def main(argv=None):
             parser.error(f"{flag} is {value}, expected at least 1")
 
     quiet_decoder()
-    folder, listed = args.features_dir, args.videos_csv
-    if listed and not listed.is_file():
-        raise InputError(f"--videos-csv {listed}: no such file")
-    videos = find_videos(listed or args.videos_dir, args.compression)
-    root = listed.parent if listed else args.videos_dir
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if world_size > 1:  # started by torchrun; whoever is done first waits for the last
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
+        if rank:
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    folder, source = args.features_dir, args.videos_csv or args.videos_dir
+    if args.videos_csv and not source.is_file():
+        raise InputError(f"--videos-csv {source}: no such file")
+    videos = find_videos(source, args.compression)
+    root = source.parent if args.videos_csv else source
     sample = read_drawn_by(root)
     device = pick_device(args.device)
     try:
@@ -663,6 +823,7 @@ def main(argv=None):
     settings = {
         "weights": weights,
         "frames_per_video": args.frames_per_video,
+        "frame_choice": args.frame_choice,
         "sampling": "the middle frame of each of n equal shares of the video",
         "crop": "none",
         "frame_size": FRAME_SIZE,
@@ -671,47 +832,50 @@ def main(argv=None):
     }
 
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     {args.frames_per_video} a video, {FRAME_SIZE} x {FRAME_SIZE}")
-    print(f"Device     {device}, {args.num_workers} videos at once", flush=True)
+    print(f"Frames     {args.frames_per_video} a video ({args.frame_choice}), {FRAME_SIZE} x {FRAME_SIZE}")
+    print(f"Device     {device}, {world_size} x {args.num_workers} videos at once", flush=True)
 
     (folder / "cache").mkdir(parents=True, exist_ok=True)
-    counts, failed, start = {}, [], time.perf_counter()
-    process = partial(process_video, backbone=backbone, folder=folder, settings=settings, overwrite=args.overwrite)
-    results = map_threads(process, videos, args.num_workers)
-    with closing(results), tqdm(total=len(videos), unit="video", desc="extracting", disable=None) as progress:
-        for video, (n, reason) in zip(videos, results, strict=True):
-            if n:
-                counts[video.video] = n
-            else:
-                failed.append({"video": video.video, "label": video.label, "reason": reason})
-                progress.write(f"failed: {video.video}: {reason}", file=sys.stderr)
-            frames_per_second = sum(counts.values()) / (time.perf_counter() - start)
-            progress.set_postfix_str(f"{frames_per_second:.0f} frames/s", refresh=False)
-            progress.update()
-    assert len(videos) == len(counts) + len(failed), "a video was lost"
-    print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
+    with ExitStack() as stack:
+        if rank == 0:
+            stack.enter_context(hold_folder(folder))
+        process = partial(process_video, backbone=backbone, folder=folder, settings=settings, overwrite=args.overwrite)
+        results = process_all(videos, process, args.num_workers, rank, world_size)
+        if results is None:  # the first process does the rest
+            return
+        counts = {video.video: n for video, (n, *_) in zip(videos, results, strict=True) if n}
+        failed = [
+            {"video": video.video, "label": video.label, "reason": reason}
+            for video, (n, reason, _) in zip(videos, results, strict=True)
+            if not n
+        ]
+        states = Counter(state for *_, state in results)
+        print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
+        if states["new"] < len(videos):
+            cached = f"{states['cached']} taken from an earlier run, {states['redone']} done again"
+            print(f"Cache      {cached} (a file or a setting changed), {states['new']} new")
 
-    splits = {}
-    for split in (split for split in SPLITS if any(video.split == split for video in videos)):
-        splits[split] = [video for video in videos if video.split == split and video.video in counts]
-        if not splits[split]:
-            example = f"{failed[0]['video']}: {failed[0]['reason']}"
-            raise InputError(f"no video of the {split} split in {root} can be used, {example}")
-    n_frames = {split: sum(counts[video.video] for video in members) for split, members in splits.items()}
-    report = {
-        "created_by": "feature_extraction.py",
-        "videos_dir": os.path.realpath(root),  # tells the leak audit whether two sets are the same
-        "layout": recognise_layout(listed or args.videos_dir)[0],
-        "compression": args.compression or "all",
-        "sample": sample,
-        **settings,
-        "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},
-    }
-    with ExitStack() as stack:  # all are written in full before the first takes its place; the first named is the last
+        splits = {}
+        for split in (split for split in SPLITS if any(video.split == split for video in videos)):
+            splits[split] = [video for video in videos if video.split == split and video.video in counts]
+            if not splits[split]:
+                example = f"{failed[0]['video']}: {failed[0]['reason']}"
+                raise InputError(f"no video of the {split} split in {root} can be used, {example}")
+        n_frames = {split: sum(counts[video.video] for video in members) for split, members in splits.items()}
+        report = {
+            "created_by": "feature_extraction.py",
+            "videos_dir": os.path.realpath(root),  # tells the leak audit whether two sets are the same
+            "layout": recognise_layout(source)[0],
+            "compression": args.compression or "all",
+            "sample": sample,
+            **settings,
+            "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},
+        }
 
         def new_file(name: str) -> Path:
             return stack.enter_context(replacing(folder / name))
 
+        # all are written in full before the first takes its place; the first named is the last
         new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
         for split, members in splits.items():
@@ -724,6 +888,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except (InputError, OSError) as error:

@@ -73,7 +73,7 @@ def make_split(
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    extraction = {"videos_dir": "gone", "sample": None, "frames_per_video": frames}
+    extraction = {"videos_dir": "gone", "sample": None, "frames_per_video": frames, "frame_choice": "exact"}
     extraction["weights"] = {"name": "random", "sha256": "0" * 64}
     (folder / "extraction.json").write_text(json.dumps(extraction))
     return folder / f"{split}_features.npy"

@@ -540,7 +540,7 @@ def test_predict_refuses_other_weights_and_useless_input(trained, videos, tmp_pa
     ):
         with pytest.raises(fe.InputError, match=message):
             ddm.main([*arguments, str(path)])
-    torch.save(fe.load_backbone("random")[0].state_dict(), trained / "own.pth")
+    torch.save(fe.resnet18(weights=None).state_dict(), trained / "own.pth")
     with pytest.raises(fe.InputError, match=r"model\.pt was trained on features of other weights than .*own\.pth"):
         ddm.main([*arguments, str(videos / "real/000.mp4")])
     (trained / "own.pth").unlink()

@@ -3,8 +3,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -45,7 +47,7 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
     path = write_video(tmp_path / name, n=30, size=(66, 48), fps=12.5)
     sampled = fe.read_frames(path, 7)
     assert sampled.numbers.tolist() == fe.sample_frame_numbers(30, 7)
-    assert (sampled.total, sampled.width, sampled.height, sampled.fps) == (30, 66, 48, 12.5)
+    assert [sampled.facts[key] for key in ("frames", "width", "height", "fps")] == [30, 66, 48, 12.5]
     for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
         assert frame.shape == (48, 66, 3) and frame.dtype == np.uint8
         assert abs(frame.mean() - (20 + 7 * number)) < 3.5
@@ -70,8 +72,8 @@ def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed)
     data[data.rindex(b"idx1") :] = b""  # the index would give the count away
     path.write_bytes(data)
     sampled = fe.read_frames(path, 5)
-    assert sampled.header_total != 30
-    assert sampled.total == 30
+    assert sampled.facts["frames"] == 30
+    assert sampled.facts["note"].startswith(f"30 of {claimed} frames") == (claimed > 30)
     assert sampled.numbers.tolist() == [3, 9, 15, 21, 27]
     assert [round((frame.mean() - 20) / 7) for frame in sampled.frames] == [3, 9, 15, 21, 27]
 
@@ -84,7 +86,7 @@ def test_orientation_in_the_metadata_is_applied(tmp_path):
     data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(data)
     sampled = fe.read_frames(path, 2)
-    assert (sampled.width, sampled.height) == (48, 64)
+    assert (sampled.facts["width"], sampled.facts["height"]) == (48, 64)
     assert sampled.frames[0].shape == (64, 48, 3)
 
 
@@ -104,11 +106,99 @@ def test_files_that_give_no_frame(tmp_path):
         "folder": "not a file",
         "pipe": "not a file",
         "missing": "no such file",
-        "truncated": "not a video",
+        "truncated": "truncated: the index",
     }
     for name, reason in reasons.items():
         with pytest.raises(fe.InputError, match=reason):
             fe.read_frames(tmp_path / f"{name}.mp4", 4)
+
+
+def write_numbered_video(path, n):
+    """A video in which each frame is unlike all others; mp4v has a key frame every 12 frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        writer.write(cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (96, 64)))
+    writer.release()
+    return path
+
+
+def read_all(path):
+    """Each frame of a video, read one after the other."""
+    capture, frames = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]), []
+    while (found := capture.read())[0]:
+        frames.append(found[1])
+    return frames
+
+
+class SpyingCapture:
+    """cv2.VideoCapture, but seeks are counted and, if `lands_on` is set, go there instead."""
+
+    original, seeks, lands_on = cv2.VideoCapture, 0, None
+
+    def __init__(self, *arguments):
+        self.capture = SpyingCapture.original(*arguments)
+
+    def set(self, name, value):
+        if name == cv2.CAP_PROP_POS_FRAMES:
+            SpyingCapture.seeks += 1
+            value = value if self.lands_on is None else self.lands_on
+        return self.capture.set(name, value)
+
+    def __getattr__(self, name):
+        return getattr(self.capture, name)
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", SpyingCapture)
+    monkeypatch.setattr(SpyingCapture, "seeks", 0)
+    monkeypatch.setattr(SpyingCapture, "lands_on", None)
+    return SpyingCapture
+
+
+def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch, spy):
+    path = write_numbered_video(tmp_path / "clip.mp4", 150)
+    expected = read_all(path)
+    assert len(expected) == 150
+    for number in range(150):  # each frame is sought once
+        monkeypatch.setattr(fe, "sample_frame_numbers", lambda *_, number=number: [number])
+        sampled = fe.read_frames(path, 1, np.copy)
+        assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 150
+        np.testing.assert_array_equal(sampled.frames[0], expected[number])
+    assert 100 < spy.seeks <= 150
+
+
+@pytest.mark.parametrize("lands_on", [0, 40, 149])
+def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
+    path = write_numbered_video(tmp_path / "clip.mp4", 150)
+    spy.lands_on, expected = lands_on, read_all(path)
+    sampled = fe.read_frames(path, 3, np.copy)
+    assert spy.seeks == 1  # then never again
+    assert sampled.numbers.tolist() == [25, 75, 125]
+    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
+        np.testing.assert_array_equal(frame, expected[number])
+
+
+def test_seeks_and_reference_frames_of_real_clips(real_videos, spy):
+    skipped = 0
+    for path in sorted(real_videos.rglob("*.*")):
+        if path.suffix not in (".mp4", ".mkv", ".webm", ".ts", ".avi") or path.stat().st_size > 1e6:
+            continue
+        expected = read_all(path)
+        for n, choice in ((2, "exact"), (16, "exact"), (16, "nearest-reference")) if expected else ():
+            sampled = fe.read_frames(path, n, np.copy, choice)
+            wanted = fe.sample_frame_numbers(len(expected), n)
+            assert sampled.facts["frames"] == len(expected), path
+            if choice == "exact":
+                assert sampled.numbers.tolist() == wanted
+            else:
+                assert len(sampled.numbers) == len(wanted) and (sampled.numbers - wanted >= 0).all(), path
+                assert (sampled.numbers - wanted < 8).all()
+                skipped += sampled.numbers.tolist() != wanted
+            for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
+                np.testing.assert_array_equal(frame, expected[number], err_msg=f"{path} {choice}")
+    assert spy.seeks > 2 and skipped > 5
 
 
 # --- Features -------------------------------------------------------------------------------------
@@ -140,8 +230,10 @@ def test_features_agree_with_the_reference_transform():
     features = fe.compute_features(model, torch.stack([fe.resize_frame(frame) for frame in frames]))
     assert features.shape == (10, 1000) and features.dtype == np.float32
     images = [Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) for frame in frames]
-    with torch.inference_mode():
-        reference = model(torch.stack([reference_transform(image) for image in images])).numpy()
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        plain = fe.resnet18(weights=None).eval()
+        reference = plain(torch.stack([reference_transform(image) for image in images])).numpy()
     difference = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
     assert difference.max() < 1e-3
 
@@ -152,10 +244,26 @@ def test_weights_have_a_provenance(random_weights):
     assert provenance == again and provenance["name"] == "random"
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not first.training
-    own, other = fe.load_backbone(str(random_weights))
-    assert other["sha256"] != provenance["sha256"]
-    state = torch.load(random_weights, weights_only=True)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in own.state_dict().items())
+    assert fe.load_backbone(str(random_weights))[1]["sha256"] != provenance["sha256"]
+
+
+def test_folded_batch_norm_gives_the_features_of_the_plain_network(tmp_path):
+    torch.manual_seed(1)
+    plain = fe.resnet18(weights=None)
+    pixels = torch.rand(4, 3, 224, 224)
+    with torch.inference_mode():
+        for _ in range(3):  # in training mode: running means and variances that are not 0 and 1
+            plain(pixels * torch.rand(4, 1, 1, 1) * 3)
+    for norm in (module for module in plain.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.normal_(norm.bias)
+    torch.save(plain.state_dict(), tmp_path / "own.pth")
+    folded, _ = fe.load_backbone(str(tmp_path / "own.pth"))
+    assert not [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    with torch.inference_mode():
+        expected = plain.eval()(pixels)
+        found = folded(pixels.contiguous(memory_format=torch.channels_last))
+    assert torch.linalg.norm(found - expected) < 1e-5 * torch.linalg.norm(expected)
 
 
 class Payload:
@@ -272,12 +380,10 @@ def test_files_are_as_documented(videos, tmp_path, capsys):
     assert int(row["size"]) == (videos / "real/short.mp4").stat().st_size
     # each row is the features of the frame that frames.npy names
     model, provenance = fe.load_backbone("random")
-    expected, _ = fe.extract_video(videos / "real/short.mp4", model, 4)
+    expected, _ = fe.extract_video(videos / "real/short.mp4", model, {"frames_per_video": 4, "frame_choice": "exact"})
     np.testing.assert_allclose(features[frames[:, 0] == short], expected, rtol=1e-4, atol=1e-5)
 
-    assert read_csv(folder / "failed.csv") == [
-        {"video": "fake/broken.mp4", "label": "1", "reason": "not a video, or of a kind this OpenCV cannot open"}
-    ]
+    assert read_csv(folder / "failed.csv") == [{"video": "fake/broken.mp4", "label": "1", "reason": "not a video"}]
     report = json.loads((folder / "extraction.json").read_text())
     assert report["counts"] == {"found": 12, "used": 11, "failed": 1, "frames": {"train": n}}
     assert report["weights"] == provenance
@@ -314,6 +420,33 @@ def test_same_bytes_whatever_the_workers_and_the_interruptions(videos, tmp_path,
     assert len(done) == 10
 
 
+def run_torchrun(videos, features):
+    script = [str(Path(fe.__file__)), "--videos-dir", str(videos), "--features-dir", str(features)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["--weights", "random", "--frames-per-video", "4", "--device", "cpu", "--num-workers", "1"]
+    return subprocess.Popen([*launcher, *script, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_several_processes_write_what_one_writes_even_after_one_died(videos, tmp_path):
+    (videos / "fake/broken.mp4").write_text("no video")
+    extract(videos, tmp_path / "one")
+    with run_torchrun(videos, tmp_path / "two") as process:
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert output.count("11 found = 10 used + 1 failed") == 1
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+    with run_torchrun(videos, tmp_path / "killed") as process:
+        while not list((tmp_path / "killed").glob("cache/*.npz")) and process.poll() is None:
+            time.sleep(0.01)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(workers[-1]), signal.SIGKILL)
+        process.communicate(timeout=120)
+    assert process.returncode != 0 and contents(tmp_path / "killed") == {}
+    extract(videos, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "one")
+
+
 def test_only_what_changed_is_done_again(videos, tmp_path, monkeypatch):
     folder, done = tmp_path / "features", []
     real_extract_video = fe.extract_video
@@ -326,7 +459,7 @@ def test_only_what_changed_is_done_again(videos, tmp_path, monkeypatch):
 
     write_video(videos / "real/007.mp4", n=9)
     os.utime(videos / "real/000.mp4", (1, 1))
-    cached = sorted((folder / "cache").iterdir())
+    cached = sorted((folder / "cache").glob("*.npz"))
     cached[0].write_bytes(cached[0].read_bytes()[:100])
     cached[1].write_bytes(b"")
     extract(videos, folder)
