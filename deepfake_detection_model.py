@@ -20,7 +20,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 
@@ -30,7 +29,7 @@ import sklearn
 import torch
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
@@ -104,72 +103,67 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         raise fe.InputError(f"{features_file} is not named ..._features.npy: its labels need a flag of their own")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     features, labels = load_array(features_file, 2, "f"), load_array(labels_file, 1, "iub")
+    n, again = len(features), "run feature_extraction.py again"
     if features.shape[1] != fe.N_FEATURES or features.dtype != np.float32:
         found = f"{features.dtype} in {features.shape[1]} columns"
-        raise fe.InputError(f"{features_file} has {found}, expected float32 in {fe.N_FEATURES}: extract it again")
-    if len(labels) != (n := len(features)):
-        found = f"{len(labels)} rows but {features_file} has {n}"
-        raise fe.InputError(f"{labels_file} has {found}: run feature_extraction.py again")
+        raise fe.InputError(f"{features_file} has {found}, expected float32 in {fe.N_FEATURES}: {again}")
+    if len(labels) != n:
+        raise fe.InputError(f"{labels_file} has {len(labels)} rows but {features_file} has {n}: {again}")
     if not np.isin(labels, (0, 1)).all():
-        found = np.unique(labels)[:5]
+        found = np.unique(labels)[:5].tolist()
         raise fe.InputError(f"{labels_file} has the labels {found}, expected only 0 (real) and 1 (fake)")
     for start in range(0, n, CHUNK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + CHUNK]).all(1))
         if len(bad):
-            raise fe.InputError(f"{features_file} has NaN or infinity in row {start + bad[0]}: extract it again")
-    labels = labels.astype(np.int64)
+            raise fe.InputError(f"{features_file} has NaN or infinity in row {start + bad[0]}: {again}")
 
+    # without the sidecar files, each frame stands for itself
+    video, number, videos = np.arange(n), np.zeros(n, np.int64), [{"video": f"row {i}", "group": i} for i in range(n)]
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
-    known = frames_file.is_file() and videos_file.is_file()
-    if known:
+    if known := frames_file.is_file() and videos_file.is_file():
         frames = load_array(frames_file, 2, "iu")
         with open(videos_file, newline="", encoding="utf-8", errors="replace") as file:
             videos = list(csv.DictReader(file))
         if not videos or not {"video", "label", "group"} <= set(videos[0]):
-            raise fe.InputError(f"{videos_file} lacks the columns video,label,group: run feature_extraction.py again")
-        video_labels = np.array([row.get("label") for row in videos] + [None])  # None for what is out of range
+            raise fe.InputError(f"{videos_file} lacks the columns video,label,group: {again}")
         video, number = frames[:, 0], frames[:, -1]
+        video_labels = np.array([row.get("label") for row in videos] + [None])  # None for what is out of range
         of_frame = video_labels[np.where((video >= 0) & (video < len(videos)), video, -1)]
-        if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(str)):
-            raise fe.InputError(
-                f"{frames_file}, {videos_file} do not fit {labels_file}: run feature_extraction.py again"
-            )
-    else:
-        video, number = np.arange(n), np.zeros(n, np.int64)
-        videos = [{"video": f"row {i}", "group": f"row {i}"} for i in range(n)]
+        if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(np.int64).astype(str)):
+            raise fe.InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {again}")
     extraction = features_file.with_name("extraction.json")
     extraction = fe.read_json(extraction) if extraction.is_file() else {}
-    return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known, extraction)
+    labels, rows = labels.astype(np.int64), np.arange(n)
+    return Split(torch.from_numpy(features), rows, labels, video, number, videos, known, extraction)
 
 
 def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") -> tuple[Split, Split]:
-    """Training and validation part of a split: no unit (group, video or frame) in both, the classes in proportion."""
+    """Training and validation part of a split: no unit (group, video or frame) in both.
+
+    Of 100 random draws the one is taken that comes nearest to the fraction in each class.
+    """
     of_frame = np.arange(len(split.rows)) if unit == "frame" else split.video
     index, first = np.unique(of_frame, return_index=True)
-    labels, groups = split.labels[first], index
-    if unit == "group":
-        groups = np.array([split.videos[i]["group"] for i in index])
-    n_groups = [len(np.unique(groups[labels == label])) for label in (0, 1)]
-    # p of q folds, with p / q as near to the fraction as the number of groups allows
-    finest = min(20, *n_groups)
-    share = max(Fraction(val_fraction).limit_denominator(finest), Fraction(1, finest))
-    p, q = min(share, Fraction(finest - 1, finest)).as_integer_ratio()
-    choices = []
-    if p:
-        # where each unit is a group of its own, looking for the best fit of groups would only take long
-        kind, groups = (StratifiedGroupKFold, groups) if unit == "group" and split.known else (StratifiedKFold, None)
-        folds = [fold for _, fold in kind(q, shuffle=True, random_state=seed).split(index, labels, groups)] * 2
-        choices = [np.isin(np.arange(len(index)), np.concatenate(folds[i : i + p])) for i in range(q)]
-    # with few or unequal groups a fold may lack a class, or hold far too much
-    choices = [in_val for in_val in choices if len(set(labels[in_val])) == len(set(labels[~in_val])) == 2]
-    if not choices:
-        found = f"{n_groups[0]} {unit}s with real videos and {n_groups[1]} with fakes"
+    labels = split.labels[first]
+    groups = np.array([split.videos[i]["group"] for i in index]) if unit == "group" else index
+    n_groups = len(np.unique(groups))
+    size = min(max(1, round(val_fraction * n_groups)), n_groups - 1)
+    best, least = None, 1.0
+    for _, drawn in (
+        GroupShuffleSplit(100, test_size=size, random_state=seed).split(index, groups=groups) if size else ()
+    ):
+        in_val = np.isin(np.arange(len(index)), drawn)
+        shares = np.array([in_val[labels == label].mean() for label in (0, 1)])
+        off = abs(shares - val_fraction).max()
+        if off < least and shares.min() > 0 and shares.max() < 1:
+            best, least = in_val, off
+    if best is None:
+        found = [len(np.unique(groups[labels == label])) for label in (0, 1)]
+        found = f"{found[0]} {unit}s with real videos and {found[1]} with fakes"
         hint = ", or try --split-unit video, which leaks" if unit == "group" else ""
-        raise fe.InputError(
-            f"{found} are too few to hold {val_fraction:g} out: add videos, give --val-features-file{hint}"
-        )
-    in_val = min(choices, key=lambda choice: abs(choice.mean() - val_fraction))
-    mask = np.isin(of_frame, index[in_val])
+        hint = f"add videos, give --val-features-file{hint}"
+        raise fe.InputError(f"{found} are too few to hold {val_fraction:g} out: {hint}")
+    mask = np.isin(of_frame, index[best])
     return split.part(~mask), split.part(mask)
 
 

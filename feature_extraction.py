@@ -58,7 +58,8 @@ except ImportError:  # Windows
 
 SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".gif")
+VIDEO_SUFFIXES = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .asf .flv .f4v .3gp .gif .ts .mts .m2ts .vob .ogv .mxf"
+VIDEO_SUFFIXES = (*VIDEO_SUFFIXES.split(), ".h264", ".264", ".hevc", ".265")
 N_FEATURES = 1000
 FRAME_SIZE = 224
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of frames in [0, 1]
@@ -384,7 +385,8 @@ def read_frames(
     if printable(path) != path.as_posix():
         raise InputError("its name is not valid UTF-8, which OpenCV cannot open: rename it")
     if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
-        raise InputError("not a file" if path.exists() else "no such file")
+        missing = "a broken link" if path.is_symlink() else "no such file"
+        raise InputError("not a file" if path.exists() else missing)
     if path.stat().st_size == 0:
         raise InputError("empty file")
     try:
@@ -635,6 +637,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:  # a full disk does not say where
+        raise OSError(error.errno, error.strerror, str(error.filename or path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -171,7 +171,7 @@ def write(name, data):
         (damage("features", lambda a: a[0]), r"holds float32 of shape \(1000,\), expected 2-d"),
         (damage("features", lambda a: a[:0]), r"holds float32 of shape \(0, 1000\)"),
         (damage("features", nan_in_row_5), r"NaN or infinity in row 5"),
-        (damage("labels", lambda a: a + 1), r"has the labels \[1 2\], expected only 0 \(real\) and 1 \(fake\)"),
+        (damage("labels", lambda a: a + 1), r"has the labels \[1, 2\], expected only 0 \(real\) and 1 \(fake\)"),
         (damage("labels", lambda a: a * 0), r"do not fit .*train_labels\.npy"),
         (damage("labels", lambda a: a.astype(float)), r"holds float64 of shape"),
         (damage("labels", lambda a: a.astype(object)), r"train_labels\.npy is not a \.npy file of numbers"),
@@ -378,11 +378,11 @@ def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_s
 @pytest.mark.parametrize(("unit", "leaks"), [("group", False), ("video", True), ("frame", True)])
 def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     """Features that tell the videos of a group apart from all others, and nothing of the label beyond the group."""
-    path = make_split(tmp_path / "features", n_groups=40, frames=6, shift=0)
+    path = make_split(tmp_path / "features", n_groups=120, frames=3, shift=0)
     rng = np.random.default_rng(1)
-    labels = np.repeat(np.arange(80) % 2, 6)  # both videos of a group have its label
+    labels = np.repeat(np.arange(240) % 2, 3)  # both videos of a group have its label
     edit_videos(tmp_path / "features", "train", lambda row: row.update(label=int(row["group"][5:8]) % 2))
-    people = np.repeat(np.tile(rng.normal(size=(40, 1000)), (2, 1)), 6, 0)
+    people = np.repeat(np.tile(rng.normal(size=(120, 1000)), (2, 1)), 3, 0)
     np.save(path, (people + 0.3 * rng.normal(size=people.shape)).astype(np.float32))
     np.save(tmp_path / "features/train_labels.npy", labels)
     report = run(tmp_path, "--split-unit", unit, "--num-epochs", "6")
@@ -390,7 +390,7 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
     assert ("NOT THOSE OF UNSEEN PEOPLE" in capsys.readouterr().out) == leaks
     accuracy = report["splits"]["val"]["frames"]["accuracy"]
-    assert accuracy > 0.8 if leaks else accuracy < 0.75
+    assert accuracy > 0.75 if leaks else accuracy < 0.75
 
 
 def test_split_unit_does_not_excuse_other_files(tmp_path):
