@@ -5,15 +5,17 @@ Reads   what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32
 Writes  to <output-dir>: model.pt, metrics.json, predictions.csv (a line a video) and pictures
 
     python deepfake_detection_model.py
-    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --output-dir results/longer
-    python deepfake_detection_model.py --predict clip.mp4 folder_of_clips
+    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --seeds 5 --output-dir results/longer
+    python deepfake_detection_model.py --evaluate features/other/train_features.npy
+    python deepfake_detection_model.py --predict clip.mp4 folder_of_clips --plot
 
 A score is the probability of *fake*; a video's score is the mean of its frames' scores. Only the train and the
-validation split are looked at during training; no epoch and no threshold is chosen on what is reported.
+validation split are looked at during training. The threshold T comes from validation; with --select best so does the
+epoch.
 """
 
 import argparse
-import csv
+import copy
 import json
 import os
 import sys
@@ -28,7 +30,9 @@ import numpy as np
 import sklearn
 import torch
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import DetCurveDisplay, average_precision_score, log_loss, roc_auc_score, roc_curve
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -122,8 +126,7 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
     if known := frames_file.is_file() and videos_file.is_file():
         frames = load_array(frames_file, 2, "iu")
-        with open(videos_file, newline="", encoding="utf-8", errors="replace") as file:
-            videos = list(csv.DictReader(file))
+        videos = fe.read_csv(videos_file)
         if not videos or not {"video", "label", "group"} <= set(videos[0]):
             raise fe.InputError(f"{videos_file} lacks the columns video,label,group: {again}")
         video, number = frames[:, 0], frames[:, -1]
@@ -167,13 +170,14 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
     return split.part(~mask), split.part(mask)
 
 
-def check_same_extraction(splits: dict[str, Split]) -> None:
-    """Raise fe.InputError where the features of two splits were made differently."""
-    for name, split in splits.items():
+def check_same_extraction(extractions: dict[str, dict]) -> None:
+    """Raise fe.InputError where features were made otherwise than the first ones; {name: extraction.json}."""
+    first, *_ = extractions
+    for name, extraction in extractions.items():
         for key in ("sha256", "frames_per_video", "frame_choice", "crop"):
-            ours, theirs = ((s.extraction | s.extraction.get("weights", {})).get(key) for s in (splits["train"], split))
+            ours, theirs = ((e | e.get("weights", {})).get(key) for e in (extractions[first], extraction))
             if ours != theirs and ours is not None and theirs is not None:
-                raise fe.InputError(f"{key} is {ours} for the train features, {theirs} for {name}: extract them alike")
+                raise fe.InputError(f"{key} is {ours} for {first}, {theirs} for {name}: extract them alike")
 
 
 def audit_leaks(splits: dict[str, Split], allowed: set[tuple[str, str]]) -> dict[str, dict[str, int]]:
@@ -250,6 +254,18 @@ def score_frames(model: DeepfakeMLP, split: Split) -> np.ndarray:
 # --- Metrics --------------------------------------------------------------------------------------
 
 
+def cross_rates(fpr: np.ndarray, fnr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where FPR and FNR are equal, along the last axis of (..., k) rates: the rate, and the index of the nearest point.
+
+    FPR rises from 0 to 1 and FNR falls from 1 to 0, with a straight line between neighbours.
+    """
+    gap = fpr - fnr
+    after = np.argmax(gap >= 0, axis=-1)[..., None]
+    (fpr0, fpr1), (gap0, gap1) = ([np.take_along_axis(x, i, -1) for i in (after - 1, after)] for x in (fpr, gap))
+    rate = fpr0 - gap0 / (gap1 - gap0) * (fpr1 - fpr0)
+    return rate[..., 0], np.where(-gap0 < gap1, after - 1, after)[..., 0]
+
+
 def compute_eer(labels, scores) -> tuple[float, float]:
     """Equal error rate, and the threshold nearest to it: predict fake where score >= threshold.
 
@@ -264,33 +280,97 @@ def compute_eer(labels, scores) -> tuple[float, float]:
     if not np.array_equal(np.unique(labels), (0, 1)):
         raise ValueError(f"labels have the values {np.unique(labels).tolist()}: the EER needs both 0 and 1")
     fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
-    fnr = 1 - tpr
-    gap = fpr - fnr  # rises from -1 to 1 along the curve
-    after = int(np.argmax(gap >= 0))
-    before = after - 1
-    share = -gap[before] / (gap[after] - gap[before])
-    eer = fpr[before] + share * (fpr[after] - fpr[before])
-    nearest = before if -gap[before] < gap[after] else after
-    return float(eer), float(thresholds[nearest])
+    eer, nearest = cross_rates(fpr, 1 - tpr)
+    return float(eer), float(min(thresholds[nearest], np.nextafter(scores.max(), np.inf)))  # the first one is infinite
 
 
-def compute_metrics(labels: np.ndarray, scores: np.ndarray) -> dict:
-    """n, n_fake, accuracy at 0.5, eer, eer_threshold, auc, as fractions; None where one class alone leaves none."""
-    both = len(np.unique(labels)) == 2
-    eer, threshold = compute_eer(labels, scores) if both else (None, None)
-    return {
-        "n": len(labels),
-        "n_fake": int(labels.sum()),
-        "accuracy": float(((scores >= 0.5) == labels).mean()),
-        "eer": eer,
-        "eer_threshold": threshold,
-        "auc": float(roc_auc_score(labels, scores)) if both else None,
-    }
+def compute_rates(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
+    """Accuracy, balanced accuracy, FPR and FNR where score >= threshold is called fake; None without the class."""
+    wrong = (scores >= threshold) != labels
+    fpr, fnr = (float(wrong[labels == label].mean()) if (labels == label).any() else None for label in (0, 1))
+    balanced = None if fpr is None or fnr is None else 1 - (fpr + fnr) / 2
+    return {"accuracy": float(1 - wrong.mean()), "balanced_accuracy": balanced, "fpr": fpr, "fnr": fnr}
 
 
-def evaluate(split: Split, scores: np.ndarray) -> dict[str, dict]:
-    """{"videos": metrics, "frames": metrics} of the (n,) scores of a split's frames."""
-    return {unit: compute_metrics(*values) for unit, values in split.units(scores).items()}
+def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | None = None) -> dict:
+    """The figures of (n,) labels and scores, rates as fractions; None where one class alone leaves none.
+
+    Accuracy, FPR and FNR are those at 0.5, and below `at_threshold` those at the threshold that is given.
+    `majority` is the accuracy of always naming the more frequent class.
+    """
+    n, n_fake = len(labels), int(labels.sum())
+    metrics = {"n": n, "n_fake": n_fake, "majority": max(n_fake, n - n_fake) / n, **compute_rates(labels, scores, 0.5)}
+    metrics |= dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision"))
+    metrics["log_loss"] = float(log_loss(labels, scores, labels=(0, 1)))
+    if 0 < n_fake < n:
+        metrics["eer"], metrics["eer_threshold"] = compute_eer(labels, scores)
+        metrics["auc"] = float(roc_auc_score(labels, scores))
+        metrics["average_precision"] = float(average_precision_score(labels, scores))
+    if threshold is not None:
+        metrics["at_threshold"] = {"threshold": threshold, **compute_rates(labels, scores, threshold)}
+    return metrics
+
+
+def bootstrap_intervals(labels, scores, groups, threshold: float = 0.5, draws: int = 1000, seed: int = 0) -> dict:
+    """95 % intervals {figure: [low, high]} of what compute_metrics gives: percentiles over draws of whole groups.
+
+    Groups, (n,), are drawn with replacement, as many as there are (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993, chapter 13). A draw is a weight for each group; all weighted figures are computed side by side.
+    Draws that lack a class are left out; None where they are more than a tenth, or where there is one group only.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    order = np.argsort(-scores, kind="stable")
+    labels, scores, group = labels[order], scores[order], group[order]
+    ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # tied scores move together
+    called = [int((scores >= limit).sum()) for limit in (0.5, threshold)]  # the first so many are called fake
+    losses = -np.log(np.clip(np.where(labels == 1, scores, 1 - scores), np.finfo(float).eps, 1))
+    rng, found = np.random.default_rng(seed), []
+    for start in range(0, draws, 100):  # so many at a time bound the memory
+        size = min(100, draws - start)
+        weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size)[:, group].astype(float)
+        fakes, reals = (np.pad((weights * (labels == label)).cumsum(1), ((0, 0), (1, 0))) for label in (1, 0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            tpr, fpr = fakes / fakes[:, -1:], reals / reals[:, -1:]
+            figures = {}
+            for prefix, k in zip(("", "at_threshold "), called, strict=True):
+                right = fakes[:, k] + reals[:, -1] - reals[:, k]
+                figures[f"{prefix}accuracy"] = right / weights.sum(1)
+                figures[f"{prefix}balanced_accuracy"] = (tpr[:, k] + 1 - fpr[:, k]) / 2
+                figures[f"{prefix}fpr"], figures[f"{prefix}fnr"] = fpr[:, k], 1 - tpr[:, k]
+            precision = fakes[:, ends + 1] / (fakes + reals)[:, ends + 1]
+            tpr, fpr = (np.pad(rate[:, ends + 1], ((0, 0), (1, 0))) for rate in (tpr, fpr))
+            figures["eer"] = cross_rates(fpr, 1 - tpr)[0]
+            figures["auc"] = np.trapezoid(tpr, fpr, axis=1)
+            figures["average_precision"] = (np.diff(tpr) * np.nan_to_num(precision)).sum(1)
+            figures["log_loss"] = weights @ losses / weights.sum(1)
+        both = (fakes[:, -1] > 0) & (reals[:, -1] > 0)
+        found.append({name: values[both] for name, values in figures.items()})
+    values = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
+    if len(names) < 2 or len(values["auc"]) < 0.9 * draws:
+        return dict.fromkeys(values)
+    return {name: np.percentile(drawn, (2.5, 97.5)).tolist() for name, drawn in values.items()}
+
+
+def evaluate(split: Split, scores: np.ndarray, threshold: float | None = None) -> dict[str, dict]:
+    """{"videos": metrics with intervals, "frames": metrics, "methods": {name: metrics with intervals}} of a split.
+
+    `scores` (n,) are those of its frames. A method's fakes are held against all reals of the split. Without videos
+    there are frames alone.
+    """
+    results = {}
+    if split.known:
+        index, labels, video_scores = split.video_scores(scores)
+        groups, methods = (np.array([split.videos[i].get(name, "") for i in index]) for name in ("group", "method"))
+        names = np.unique(methods[labels == 1])
+        parts = {"": np.ones(len(labels), bool)}
+        parts |= {name: (labels == 0) | (methods == name) for name in names if len(names) > 1 or name}
+        for name, part in parts.items():
+            parts[name] = compute_metrics(labels[part], video_scores[part], threshold)
+            if parts[name]["auc"] is not None:
+                limits = 0.5 if threshold is None else threshold
+                parts[name]["intervals"] = bootstrap_intervals(labels[part], video_scores[part], groups[part], limits)
+        results["videos"], results["methods"] = parts.pop(""), parts
+    return results | {"frames": compute_metrics(split.labels, scores, threshold)}
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -312,14 +392,14 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**32
 
 
-def train_epoch(model: DeepfakeMLP, optimizer, features, labels, rows, batch_size: int) -> float:
-    """One pass in random order over (N, 1000) features; labels (n,) belong to their rows (n,). The mean loss."""
+def train_epoch(model: DeepfakeMLP, optimizer, features, labels, weights, rows, batch_size: int) -> float:
+    """One pass in random order over (N, 1000) features; labels, weights (n,) belong to their rows (n,). Mean loss."""
     model.train()
     device, total = model.mean.device, torch.zeros((), device=model.mean.device)
     for batch in torch.randperm(len(rows), device=rows.device).split(batch_size):
         batch = batch.sort().values  # a mapped file is read forwards; within a batch the order does not matter
-        logits = model(features[rows[batch]].to(device))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[batch].to(device))
+        logits, truth = model(features[rows[batch]].to(device)), labels[batch].to(device)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth, weights[batch].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -327,54 +407,122 @@ def train_epoch(model: DeepfakeMLP, optimizer, features, labels, rows, batch_siz
     return total.item() / len(rows)
 
 
-def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float, device: torch.device, seed: int):
-    """The model after the last epoch, and a list with a dict of figures for each epoch."""
+def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float, device: torch.device, seed: int,
+          class_balance: str = "weight", select: str = "last"):  # fmt: skip
+    """The model, the epoch that its weights are of, and a list with a dict of figures for each epoch.
+
+    With `class_balance` weight each class has the same weight in the loss, with none each frame. With `select` best
+    the weights are a copy of those of the epoch with the lowest validation EER, with last those after the last epoch.
+    """
     torch.manual_seed(seed)
     model = DeepfakeMLP()
     fit_standardisation(model, splits["train"])
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     features, rows = splits["train"].features, torch.from_numpy(splits["train"].rows)
-    labels = torch.from_numpy(splits["train"].labels).float()
+    labels = torch.from_numpy(splits["train"].labels)
+    weights = len(labels) / 2 / labels.bincount(minlength=2) if class_balance == "weight" else torch.ones(2)
+    labels, weights = labels.float(), weights[labels]
     if 4 * fe.N_FEATURES * len(rows) < free_memory(device) / 2:  # else they stay on the disk, memory-mapped
-        features, labels, rows = features[rows].to(device), labels.to(device), torch.arange(len(rows), device=device)
+        features, labels, weights = features[rows].to(device), labels.to(device), weights.to(device)
+        rows = torch.arange(len(rows), device=device)
 
-    history = []
+    history, best = [], None
     with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
         for epoch in epochs:
-            record = {"epoch": epoch, "loss": train_epoch(model, optimizer, features, labels, rows, batch_size)}
+            loss = train_epoch(model, optimizer, features, labels, weights, rows, batch_size)
+            record = {"epoch": epoch, "loss": loss}
             for name in ("train", "val"):
                 scores = score_frames(model, splits[name])
-                if not np.isfinite([record["loss"], *scores]).all():
+                if not np.isfinite([loss, *scores]).all():
                     raise fe.InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr ({lr:g})")
-                unit, metrics = next(iter(evaluate(splits[name], scores).items()))
-                record |= {f"{name}_accuracy": metrics["accuracy"], f"{name}_eer": metrics["eer"]}
+                unit, values = next(iter(splits[name].units(scores).items()))
+                metrics = compute_metrics(*values)
+                record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
             history.append(record)
+            if select == "best" and (best is None or record["val_eer"] < best["val_eer"]):
+                best = record | {"weights": copy.deepcopy(model.state_dict())}
             epochs.write(
-                f"epoch {epoch:>3}/{num_epochs}   loss {record['loss']:.4f}   validation {unit}:   "
+                f"epoch {epoch:>3}/{num_epochs}   loss {loss:.4f}   validation {unit}:   "
                 f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}",
                 file=sys.stdout,
             )
-    return model, history
+    if best:
+        model.load_state_dict(best["weights"])
+    return model, best["epoch"] if best else num_epochs, history
 
 
 # --- Tables and pictures --------------------------------------------------------------------------
+
+FIGURES = (  # title, key in the metrics, at the threshold of the validation videos
+    ("accuracy at 0.5", "accuracy", False),
+    ("  always the majority", "majority", False),
+    ("  balanced accuracy", "balanced_accuracy", False),
+    ("  real called fake, FPR", "fpr", False),
+    ("  fake called real, FNR", "fnr", False),
+    ("accuracy at T", "accuracy", True),
+    ("  real called fake, FPR", "fpr", True),
+    ("  fake called real, FNR", "fnr", True),
+    ("EER", "eer", False),
+    ("AUC", "auc", False),
+    ("average precision", "average_precision", False),
+    ("log loss (nats)", "log_loss", False),
+)
 
 
 def percent(fraction: float | None) -> str:
     return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
 
 
+def format_figure(metrics: dict, key: str, at_threshold: bool = False) -> str:
+    """A figure with its interval, if it has one."""
+    value = metrics["at_threshold"][key] if at_threshold else metrics[key]
+    interval = metrics.get("intervals", {}).get("at_threshold " * at_threshold + key)
+    if key == "log_loss":
+        return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+    return percent(value) + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
 def results_table(results: dict[str, dict]) -> str:
-    """Accuracy, EER and AUC of each split, per video and per frame, each with its n."""
-    lines = [f"{'':<22}" + "".join(f"{TITLES[split]:>26}" for split in results)]
-    for unit in results["train"]:
+    """All figures of {title: results} side by side: of videos, of each method's videos, and of frames."""
+    lines = []
+    for unit in ("videos", "frames"):
         columns = [metrics[unit] for metrics in results.values() if unit in metrics]
-        for name, key in (("Accuracy at 0.5", "accuracy"), ("EER", "eer"), ("AUC", "auc")):
-            cells = [f"{percent(column[key])}  (n = {column['n']})" for column in columns]
-            lines.append(f"{name:<16}{unit:<6}" + "".join(f"{cell:>26}" for cell in cells))
-        cells = [f"{column['n'] - column['n_fake']} real, {column['n_fake']} fake" for column in columns]
-        lines.append(f"{'':<16}{unit:<6}" + "".join(f"{cell:>26}" for cell in cells))
+        if not columns:
+            continue
+        counts = [f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns]
+        lines += [f"{unit.capitalize():<26}" + "".join(f"{title:>30}" for title in results)]
+        lines += [f"{'n':<26}" + "".join(f"{count:>30}" for count in counts)]
+        for title, key, at_threshold in FIGURES:
+            if not at_threshold or "at_threshold" in columns[0]:
+                cells = [format_figure(m, key, at_threshold) for m in columns]
+                lines.append(f"{title:<26}" + "".join(f"{cell:>30}" for cell in cells))
+        lines.append("")
+    for title, metrics in results.items():
+        if metrics.get("methods"):
+            lines.append(f"{'Method, ' + title:<40} {'n fake':>6} {'n real':>6} {'EER':>22} {'AUC':>24}")
+        for name, m in metrics.get("methods", {}).items():
+            figures = f"{format_figure(m, 'eer'):>22} {format_figure(m, 'auc'):>24}"
+            lines.append(f"{name or 'not named':<40} {m['n_fake']:>6} {m['n'] - m['n_fake']:>6} {figures}")
+    if any(m["eer"] is None for metrics in results.values() for m in metrics.values() if "eer" in m):
+        lines.append("n/a: one class alone has no such figure")
+    return "\n".join(lines).rstrip()
+
+
+def seeds_table(runs: list[dict]) -> str:
+    """Mean and standard deviation (n - 1) over the results of several seeds."""
+    unit, lines = next(iter(runs[0]["train"])), []
+    lines.append(f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds" + "".join(f"{TITLES[s]:>24}" for s in runs[0]))
+    for title, key in (("accuracy at 0.5", "accuracy"), ("EER", "eer"), ("AUC", "auc"), ("log loss", "log_loss")):
+        cells = []
+        for split in runs[0]:
+            values = [run[split][unit][key] for run in runs]
+            known = None not in values
+            mean, deviation = (np.mean(values), np.std(values, ddof=1)) if known else (None, None)
+            cells.append(
+                f"{mean:.3f} ({deviation:.3f})" if key == "log_loss" else f"{percent(mean)} ({percent(deviation)})"
+            )
+        lines.append(f"{title:<30}" + "".join(f"{cell:>24}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -388,12 +536,11 @@ def pick_samples(split: Split, seed: int, per_class: int = 4) -> np.ndarray:
 
 
 def samples_table(split: Split, scores: np.ndarray, samples: np.ndarray) -> str:
-    names = [split.videos[split.video[i]]["video"] for i in samples]
-    width = max(map(len, names))
-    lines = [f"{'Video':<{width}}  Frame  Truth  Prediction  Probability of fake"]
-    for name, i in zip(names, samples, strict=True):
+    lines = ["Frame  Truth  Prediction  Probability of fake  Video"]
+    for i in samples:
         truth, prediction = fe.CLASSES[split.labels[i]], fe.CLASSES[int(scores[i] >= 0.5)]
-        lines.append(f"{name:<{width}}  {split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i]):>7}")
+        name = split.videos[split.video[i]]["video"]
+        lines.append(f"{split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i]):>19}  {name}")
     return "\n".join(lines)
 
 
@@ -402,46 +549,124 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
-def plot_curves(history: list[dict], results: dict, path: Path) -> None:
-    figure = Figure((12, 3.6), layout="constrained")
-    loss, accuracy, eer = figure.subplots(1, 3)
-    epochs = [record["epoch"] for record in history]
-    loss.plot(epochs, [record["loss"] for record in history], color=COLOURS["train"], marker=".")
-    loss.set(title="Training loss", xlabel="epoch", ylabel="binary cross-entropy")
+def plot_curves(histories: list[list[dict]], results: dict, path: Path) -> None:
+    """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
+    figure = Figure((12, 3.8), layout="constrained")
     unit = next(iter(results["train"]))
-    for axes, key, title in ((accuracy, "accuracy", f"Accuracy of {unit} at 0.5"), (eer, "eer", f"EER of {unit}")):
+    panels = (("loss", "log_loss", "nats"), ("accuracy at 0.5", "accuracy", "%"), ("EER", "eer", "%"))
+    for axes, (title, key, axis_unit) in zip(figure.subplots(1, 3), panels, strict=True):
+        epochs = [record["epoch"] for record in histories[0]]
         for split, marker in (("train", "."), ("val", "s")):
-            values = [100 * np.array(record[f"{split}_{key}"], float) for record in history]  # None becomes NaN
+            values = np.array([[record[f"{split}_{key}"] for record in history] for history in histories], float)
+            values *= 1 if axis_unit == "nats" else 100  # None has become NaN
             label = f"{TITLES[split]} (n = {results[split][unit]['n']})"
-            axes.plot(epochs, values, color=COLOURS[split], marker=marker, markersize=4, label=label)
-        axes.set(title=title, xlabel="epoch", ylabel="%", ylim=(-2, 102))
-        axes.legend()
+            axes.plot(epochs, values.mean(0), color=COLOURS[split], marker=marker, markersize=4, label=label)
+            if len(histories) > 1:
+                axes.fill_between(epochs, values.min(0), values.max(0), color=COLOURS[split], alpha=0.2, linewidth=0)
+        of_seeds = f", mean and range of {len(histories)} seeds" if len(histories) > 1 else ""
+        axes.set_title(f"{title} of {unit}{of_seeds}", fontsize=10)
+        axes.set(xlabel="epoch", ylabel=axis_unit, ylim=(0, None) if axis_unit == "nats" else (-2, 102))
+        axes.legend(fontsize=8)
     save_figure(figure, path)
 
 
 def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: dict, path: Path) -> None:
-    figure = Figure((5.6, 5.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
-    axes.annotate("FPR = FNR", (50, 50), (52, 51), color="0.4", fontsize=8)
+    """ROC and DET curves, each with its EER; the thick line is the 95 % interval of the EER."""
+    figure = Figure((11, 5.4), layout="constrained")
+    roc, det = figure.subplots(1, 2)
+    roc.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
+    roc.annotate("FPR = FNR", (50, 50), (52, 51), color="0.4", fontsize=8)
     unit = next(iter(results["train"]))
     for name, split in splits.items():
-        metrics = results[name][unit]
+        metrics, (labels, values) = results[name][unit], split.units(scores[name])[unit]
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
-        fpr, tpr, _ = roc_curve(*split.units(scores[name])[unit], drop_intermediate=False)
-        figures = f"AUC {percent(metrics['auc'])}, EER {percent(metrics['eer'])}, n = {metrics['n']}"
-        axes.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}: {figures}")
-        axes.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
-    axes.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
-    axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
-    axes.legend(loc="lower right", fontsize=8)
+        fpr, tpr, _ = roc_curve(labels, values, drop_intermediate=False)
+        figures = f"n = {metrics['n']}\nAUC {format_figure(metrics, 'auc')}\nEER {format_figure(metrics, 'eer')}"
+        roc.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}, {figures}")
+        interval = 100 * np.array(metrics.get("intervals", {}).get("eer") or (metrics["eer"], metrics["eer"]))
+        roc.plot(interval, 100 - interval, color=COLOURS[name], linewidth=5, alpha=0.4, solid_capstyle="butt")
+        roc.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
+        title = f"{TITLES[name]}, n = {metrics['n']}"
+        DetCurveDisplay.from_predictions(labels, values, ax=det, name=title, color=COLOURS[name])
+    roc.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
+    roc.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
+    det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}")
+    roc.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
 
 
+def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results: dict, path: Path) -> None:
+    """A histogram of the scores of each split by class, with the thresholds; below them each method's AUC."""
+    methods = {title: of["methods"] for title, of in results.items() if len(of.get("methods", ())) > 1}
+    figure = Figure((4.2 * len(splits), 3.6 + 3.6 * bool(methods)), layout="constrained")
+    unit = next(iter(results["train"]))
+    grid = figure.subplots(1 + bool(methods), len(splits), squeeze=False)
+    for axes, (name, split) in zip(grid[0], splits.items(), strict=True):
+        labels, values = split.units(scores[name])[unit]
+        for label, colour, hatch in ((0, "#56B4E9", None), (1, "#E69F00", "//")):
+            chosen = values[labels == label]
+            axes.hist(chosen, np.linspace(0, 1, 21), color=colour, hatch=hatch, edgecolor="0.3", alpha=0.7,
+                      label=f"{fe.CLASSES[label]} (n = {len(chosen)})")  # fmt: skip
+        axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
+        if (at := results[name][unit].get("at_threshold")) is not None:
+            axes.axvline(at["threshold"], color="0.3", linestyle="--", label=f"T = {at['threshold']:.3f}")
+        axes.set(title=f"{TITLES[name]}, {unit}", xlabel="probability of fake", ylabel=unit)
+        axes.legend(fontsize=8)
+    for axes, name in zip(grid[1:].flat, splits, strict=False):
+        found = {title or "not named": m for title, m in methods.get(name, {}).items() if m["auc"] is not None}
+        values = 100 * np.array([m["auc"] for m in found.values()])
+        limits = [m["intervals"]["auc"] or (m["auc"], m["auc"]) for m in found.values()]
+        errors = abs(100 * np.array(limits).reshape(-1, 2).T - values)
+        axes.bar([f"{title}\nn = {m['n_fake']}" for title, m in found.items()], values, yerr=errors, capsize=4,
+                 color=COLOURS[name])  # fmt: skip
+        axes.set(title=f"{TITLES[name]}: method against all reals", ylabel="AUC, % (95 % interval)", ylim=(0, 105))
+        axes.tick_params("x", labelsize=7)
+    save_figure(figure, path)
+
+
+def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2000) -> None:
+    """The features of some frames in two dimensions, by PCA and by t-SNE."""
+    rng, parts = np.random.default_rng(seed), []
+    total = sum(len(split.rows) for split in splits.values())
+    for name, split in splits.items():
+        chosen = np.sort(rng.permutation(len(split.rows))[: max(1, most * len(split.rows) // max(total, most))])
+        parts.append((split.features[split.rows[chosen]].numpy(), split.labels[chosen], [name] * len(chosen)))
+    features, labels, names = (np.concatenate(part) for part in zip(*parts, strict=True))
+    features = StandardScaler().fit_transform(features)
+    pca = PCA(min(50, *features.shape), random_state=seed)
+    reduced = pca.fit_transform(features)
+    share = pca.explained_variance_ratio_
+    views = [(reduced[:, :2], f"PCA ({percent(share[0])} and {percent(share[1])} of the variance)")]
+    if len(labels) > 30:
+        views.append((TSNE(random_state=seed).fit_transform(reduced), "t-SNE (distances between groups mean little)"))
+    figure = Figure((5.6 * len(views), 5.4), layout="constrained")
+    for axes, (points, title) in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
+        for name, marker in zip(splits, "o^s", strict=False):
+            for label, colour in ((0, "#56B4E9"), (1, "#E69F00")):
+                mine = (names == name) & (labels == label)
+                title_of = f"{name}, {fe.CLASSES[label]} (n = {mine.sum()})"
+                axes.scatter(*points[mine].T, s=9, marker=marker, color=colour, alpha=0.6, linewidth=0, label=title_of)
+        axes.set(title=f"{len(labels)} frames: {title}", xticks=[], yticks=[])
+        axes.legend(fontsize=8, markerscale=2)
+    save_figure(figure, path)
+
+
+def read_frame(split: Split, i: int) -> np.ndarray:
+    """(224, 224, 3) uint8 RGB: a frame as the network sees it, read again. Raises fe.InputError where that fails."""
+    file, how = Path(split.extraction["videos_dir"], split.videos[split.video[i]]["video"]), split.extraction
+    try:
+        sampled = fe.read_frames(file, how["frames_per_video"], fe.resize_frame, how.get("frame_choice", "exact"))
+        return sampled.frames[sampled.numbers.tolist().index(split.number[i])].permute(1, 2, 0).numpy()
+    except fe.InputError as error:
+        raise fe.InputError(f"{file}: {error}") from error
+    except ValueError:
+        raise fe.InputError(f"{file} has changed since its features were extracted") from None
+
+
 def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Path) -> None:
-    """The sample frames as the network sees them, read again from the videos. Raises fe.InputError where that fails."""
-    if not {"videos_dir", "frames_per_video", "frame_choice"} <= split.extraction.keys() or not split.known:
+    """The sample frames as the network sees them. Raises fe.InputError where a video cannot be read again."""
+    if not {"videos_dir", "frames_per_video"} <= split.extraction.keys() or not split.known:
         raise fe.InputError("which videos the features are of is not known")
     figure = Figure((11, 6.6), layout="constrained")
     grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
@@ -450,18 +675,8 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
     free = [list(row) for row in grid]  # real above, fake below
     for i in samples:
         name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
-        try:
-            file = Path(split.extraction["videos_dir"], name)
-            sampled = fe.read_frames(
-                file, split.extraction["frames_per_video"], fe.resize_frame, split.extraction["frame_choice"]
-            )
-            frame = sampled.frames[sampled.numbers.tolist().index(split.number[i])]
-        except fe.InputError as error:
-            raise fe.InputError(f"{file}: {error}") from error
-        except ValueError:
-            raise fe.InputError(f"{file} has changed since its features were extracted") from None
         axes = free[truth].pop(0)
-        axes.imshow(frame.permute(1, 2, 0).numpy())
+        axes.imshow(read_frame(split, i))
         axes.set_title(
             f"{name if len(name) < 40 else '…' + name[-38:]}\n"  # what fits above a picture
             f"frame {split.number[i]}, truth: {fe.CLASSES[truth]}, prediction: {fe.CLASSES[prediction]}\n"
@@ -472,87 +687,201 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
     save_figure(figure, path)
 
 
-# --- Scoring new videos ---------------------------------------------------------------------------
+# --- With a checkpoint: other data, new videos -----------------------------------------------------
 
 
 def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
-    """The model, and how its features were made. Raises fe.InputError for a file that is not such a checkpoint."""
+    """The model, and what else the checkpoint holds. Raises fe.InputError for a file that is not such a checkpoint."""
     checkpoint = fe.load_torch_file(path, "a checkpoint of deepfake_detection_model.py")
     model = DeepfakeMLP()
     try:
         model.load_state_dict(checkpoint["model"], strict=True)
-        extraction = checkpoint["extraction"]
+        extraction, threshold = checkpoint["extraction"], checkpoint["thresholds"]["used"]
         if not extraction:
             raise fe.InputError(f"{path} was trained on features without extraction.json: how to make them is unknown")
-        (
-            extraction["weights"]["name"],
-            extraction["weights"]["sha256"],
-            extraction["frames_per_video"] + 1,
-            extraction["frame_choice"],
-        )
+        extraction["weights"]["name"], extraction["weights"]["sha256"]
+        extraction["frames_per_video"] + 1, threshold + 1.0, checkpoint["seen"]["video"]
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise fe.InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
-    return model.eval(), extraction
+    return model.eval(), checkpoint
+
+
+def describe_checkpoint(path: Path, checkpoint: dict) -> str:
+    extraction = checkpoint["extraction"]
+    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
+    untrained = ", UNTRAINED" if extraction["weights"]["name"] == "random" else ""
+    return (
+        f"Checkpoint {path}, trained on {extraction.get('videos_dir', 'unknown videos')}{drawn}\n"
+        f"Backbone   ResNet-18, weights: {extraction['weights']['name']}{untrained}\n"
+        f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, from its validation videos\n"
+        "Score      the probability of fake, as far as that data goes: it proves nothing about a single video\n"
+    )
+
+
+def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output: Path) -> None:
+    """--evaluate: the table of extracted features of other data, with a checkpoint and its threshold."""
+    model, checkpoint = load_checkpoint(checkpoint_file)
+    model.to(fe.pick_device(device))
+    print(describe_checkpoint(checkpoint_file, checkpoint))
+    results = {}
+    for file in files:
+        split = load_split(file)
+        check_same_extraction({"the checkpoint": checkpoint["extraction"], str(file): split.extraction})
+        shared = {name: len(split.names(name) & set(names)) for name, names in checkpoint["seen"].items()}
+        print(f"Leak audit {file} shares with its training: " + ", ".join(f"{n} {name}s" for name, n in shared.items()))
+        if any(shared.values()):
+            print("WARNING: the model has seen these: the figures are NOT THOSE OF UNSEEN PEOPLE")
+        results[str(file)] = evaluate(split, score_frames(model, split), checkpoint["thresholds"]["used"])
+        results[str(file)] |= {"shared": shared}
+    print(f"\n{results_table(results)}\n")
+    output.mkdir(parents=True, exist_ok=True)
+    with fe.replacing(output / "evaluate.json") as path:
+        report = {"checkpoint": str(checkpoint_file), "thresholds": checkpoint["thresholds"], "splits": results}
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"Written    {output / 'evaluate.json'}")
 
 
 def predict_videos(
-    paths: Iterable,
-    checkpoint: str | os.PathLike = "results/model.pt",
-    device: str = "auto",
-    num_workers: int = 1,
-    threads: int = 1,
+    paths: Iterable, checkpoint: str | os.PathLike = "results/model.pt", device: str = "auto", num_workers: int = 1
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
-    Yields {"video", "score", "prediction", "frames", "reason"} for each path, in order; `score` is the probability
-    of fake and `prediction` "real" or "fake" at 0.5. Where a file cannot be scored `score` is None, `prediction`
-    "no decision" and `reason` says why. Raises fe.InputError where the checkpoint or its backbone cannot be used.
+    Yields for each path, in order, a dict with "path", "video", "score": the probability of fake, "prediction": real or
+    fake at the checkpoint's threshold, "frames": how many, "spread": the standard deviation of their scores, "reason",
+    "numbers" (n,) and "scores" (n,): of the frames. Where a file cannot be scored the score is None, the prediction
+    "no decision", and the reason says why. Raises fe.InputError where the checkpoint or its backbone cannot be used.
     """
-    model, extraction = load_checkpoint(checkpoint)
+    model, saved = load_checkpoint(checkpoint)
+    extraction, threshold = saved["extraction"], saved["thresholds"]["used"]
     expected = extraction["weights"]
     backbone, weights = fe.load_backbone(expected["name"], fe.pick_device(device))
     if weights["sha256"] != expected["sha256"]:
         raise fe.InputError(f"{checkpoint} was trained on features of other weights than {expected['name']} is here")
-    if expected["name"] == "random":
-        print("WARNING: the backbone of this checkpoint is UNTRAINED")
+    threads = max(1, fe.count_cores() // num_workers)  # of the decoder: a single video gets all cores
 
     def predict(path) -> dict:
-        row = {"video": fe.printable(path), "score": None, "prediction": "no decision", "frames": 0, "reason": ""}
+        row = {
+            "path": path,
+            "video": fe.printable(path),
+            "score": None,
+            "prediction": "no decision",
+            "frames": 0,
+            "spread": None,
+        }
         try:
-            features, _ = fe.extract_video(Path(path), backbone, extraction, threads)
-        except (fe.InputError, OSError) as error:
-            return row | {"reason": str(error)}
-        score = float(model.score(torch.from_numpy(features)).mean())
-        return row | {"score": score, "prediction": fe.CLASSES[int(score >= 0.5)], "frames": len(features)}
+            features, sampled = fe.extract_video(Path(path), backbone, extraction, threads)
+        except fe.InputError as error:
+            return row | {"reason": str(error), "numbers": [], "scores": []}
+        scores = model.score(torch.from_numpy(features))
+        score = float(scores.mean())
+        row |= {"score": score, "prediction": fe.CLASSES[int(score >= threshold)], "frames": len(scores)}
+        return row | {"spread": float(scores.std()), "reason": "", "numbers": sampled.numbers, "scores": scores}
 
     yield from fe.map_threads(predict, paths, num_workers)
 
 
-def print_predictions(paths: list[str], checkpoint: Path, device: str, csv_file: Path) -> None:
-    """The table and the CSV of --predict."""
+def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -> None:
+    """A video's frames in time with their scores, and the curve of the scores."""
+    choice = extraction.get("frame_choice", "exact")
+    sampled = fe.read_frames(row["path"], extraction["frames_per_video"], fe.resize_frame, choice)
+    shown = [len(row["scores"]) * (2 * i + 1) // 16 for i in range(8)]
+    figure = Figure((12, 4.6), layout="constrained")
+    grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
+    for column, i in enumerate(sorted(set(shown))):
+        axes = figure.add_subplot(grid[0, column])
+        axes.imshow(sampled.frames[i].permute(1, 2, 0).numpy())
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}", fontsize=8)
+    axes = figure.add_subplot(grid[1, :])
+    axes.plot(row["numbers"], 100 * row["scores"], color=COLOURS["train"], marker=".")
+    axes.axhline(100 * row["score"], color=COLOURS["val"], label=f"mean of {row['frames']} frames")
+    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"threshold {percent(threshold)}")
+    axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
+    axes.legend(fontsize=8)
+    figure.suptitle(f"{row['video'][-80:]}: {percent(row['score'])}, {row['prediction']}; proves nothing by itself")
+    save_figure(figure, path)
+
+
+def print_predictions(paths: list[str], checkpoint_file: Path, device: str, output: Path, plot: bool) -> None:
+    """--predict: a line a video as it comes, on the screen and in predict.csv, which an interrupted run keeps."""
     files: list[Path] = []
     for path in map(Path, paths):
         found = fe.list_video_files(path) if path.is_dir() else [path]
         if not found or not path.exists():
             raise fe.InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
         files += found
-    cores = fe.count_cores()
-    with closing(predict_videos(files, checkpoint, device, cores, max(1, cores // len(files)))) as results:
-        rows = list(tqdm(results, total=len(files), unit="video", desc="predicting", disable=None))
-    width = max(5, *(len(row["video"]) for row in rows))
-    print(f"{'Video':<{width}}  Frames  Prediction   Probability of fake")
-    for row in rows:
-        probability = row["reason"] or f"{percent(row['score']):>7}"
-        print(f"{row['video']:<{width}}  {row['frames']:>6}  {row['prediction']:<11}  {probability}")
-    csv_file.parent.mkdir(parents=True, exist_ok=True)
-    with fe.replacing(csv_file) as path:
-        fe.write_csv(path, ("video", "score", "prediction", "frames", "reason"), rows)
-    print(f"\nWritten    {csv_file}")
-    if not any(row["frames"] for row in rows):
-        raise fe.InputError(f"none of the {len(rows)} videos could be scored: the table says why")
+    checkpoint = load_checkpoint(checkpoint_file)[1]
+    results = predict_videos(files, checkpoint_file, device, min(len(files), fe.count_cores()))
+    output.mkdir(parents=True, exist_ok=True)
+    print(describe_checkpoint(checkpoint_file, checkpoint))
+    print("Probability of fake  Prediction   Frames  Spread of their scores  Video")
+    scored = []
+    with closing(results), tqdm(total=len(files), unit="video", desc="predicting", disable=None) as progress:
+
+        def show_each() -> Iterator[dict]:
+            for row in results:
+                figures = f"{percent(row['score']):>19}  {row['prediction']:<11}  {row['frames']:>6}"
+                reason = row["reason"] and f": {row['reason']}"
+                progress.write(f"{figures}  {percent(row['spread']):>22}  {row['video']}{reason}", file=sys.stdout)
+                progress.update()
+                if row["frames"]:
+                    scored.append(row["video"])
+                if plot and row["frames"]:
+                    picture = output / f"predict_{len(scored):04d}_{Path(row['video']).stem}.png"
+                    plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
+                yield row
+
+        columns = ("video", "score", "prediction", "frames", "spread", "reason")
+        fe.write_csv(output / "predict.csv", columns, show_each())
+    print(f"\nWritten    {output / 'predict.csv'}" + ", predict_*.png" * plot)
+    if not scored:
+        raise fe.InputError(f"none of the {len(files)} videos could be scored: the table says why")
 
 
 # --- The run --------------------------------------------------------------------------------------
+
+
+def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) -> tuple[dict, dict, str]:
+    """Splits with a validation part, what the leak audit finds they share, and how they were divided."""
+    allowed, by = set(), "as extracted"
+    if splits["train"].extraction.get("layout") == "Celeb-DF":  # its official test list shares people with the rest
+        allowed = {(pair, name) for pair in ("train-test", "val-test") for name in ("group", "clip")}
+    if "val" not in splits:
+        train_part, val_part = hold_out(splits["train"], val_fraction, seed, unit)
+        by = f"{percent(len(val_part.rows) / len(splits['train'].rows))} of the frames held out, by {unit}"
+        splits = splits | {"train": train_part, "val": val_part}
+        shared = {"group": (), "video": ("group", "clip"), "frame": ("group", "clip", "video")}[unit]
+        allowed |= {("train-val", name) for name in shared}
+    splits = {name: splits[name] for name in fe.SPLITS if name in splits}
+    return splits, audit_leaks(splits, allowed) if splits["train"].known else {}, by
+
+
+def print_header(splits: dict[str, Split], leaks: dict, split_by: str, class_balance: str) -> None:
+    extraction, known = splits["train"].extraction, splits["train"].known
+    weights = extraction.get("weights", {}).get("name", "unknown")
+    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
+    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
+    print(f"Backbone   ResNet-18, weights: {weights}")
+    if weights == "random":
+        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
+    for name, split in splits.items():
+        units = {unit: labels for unit, (labels, _) in split.units(split.labels).items()}
+        counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
+        groups = f", {len(split.names('group'))} groups" if known else ""
+        print(f"{TITLES[name]:<14} {', '.join(counts)}{groups}")
+    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
+    weighted = (
+        f"a real frame counts {(n_real + n_fake) / 2 / n_real:.2f}, a fake one {(n_real + n_fake) / 2 / n_fake:.2f}"
+    )
+    print(f"Balance    {class_balance}: {weighted if class_balance == 'weight' else 'each frame counts the same'}")
+    print(f"Split      {split_by}")
+    for pair, shared in leaks.items():
+        print(f"Leak audit {pair} share " + ", ".join(f"{n} {name}" for name, n in shared.items()))
+    if any(n for shared in leaks.values() for n in shared.values()):
+        print("WARNING: the splits share what they should not: the figures are NOT THOSE OF UNSEEN PEOPLE")
+    if not known:
+        print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
+        print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
 
 
 def main(argv=None):
@@ -567,106 +896,103 @@ def main(argv=None):
     add("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
     add("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
     add("--val-fraction", type=float, default=0.2, help=f"to hold out where no validation file is {default}")
-    add(
-        "--split-unit",
-        choices=("group", "video", "frame"),
-        default="group",
-        help=f"to hold out; the others leak {default}",
-    )
+    units = ("group", "video", "frame")
+    add("--split-unit", choices=units, default="group", help=f"to hold out; the others leak {default}")
     add("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
     add("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
     # training
     add("--batch-size", type=int, default=16, help=f"frames {default}")
-    add("--num-epochs", type=int, default=25, help=f"the weights after the last one are kept {default}")
+    add("--num-epochs", type=int, default=25, help=default)
     add("--lr", type=float, default=1e-5, help=f"learning rate of Adam {default}")
+    add("--class-balance", choices=("weight", "none"), default="weight", help=f"of the loss {default}")
+    add("--select", choices=("last", "best"), default="last", help=f"epoch; best: by the validation EER {default}")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
     add("--seed", type=int, default=0, help=f"of the split, the weights, the order and the dropout {default}")
+    add("--seeds", type=int, default=1, help=f"train so often, from --seed on; files are of the first {default}")
     # what to write
     add("--output-dir", type=Path, default="results", help=f"where to write {default}")
-    # scoring videos instead of training
-    add("--predict", nargs="+", metavar="PATH", help="score these videos or folders instead of training")
-    add("--checkpoint", type=Path, help="for --predict, if not model.pt in --output-dir")
+    # with a checkpoint, instead of training
+    add("--evaluate", nargs="+", type=Path, metavar="FEATURES_FILE", help="extracted features of other data")
+    add("--predict", nargs="+", metavar="PATH", help="videos, or folders of videos, to score")
+    add("--plot", action="store_true", help="with --predict: a picture for each video")
+    add("--checkpoint", type=Path, help="for these two, if not model.pt in --output-dir")
     args = parser.parse_args(argv)
     if not 0 < args.val_fraction < 1:
         parser.error(f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1")
-    if not 0 <= args.seed < 2**32:
-        parser.error(f"--seed is {args.seed}, expected 0 to {2**32 - 1}")
-    if args.checkpoint and not args.predict:
-        parser.error("--checkpoint goes with --predict: training writes a new one")
+    if not 0 <= args.seed < 2**32 - args.seeds:
+        parser.error(f"--seed is {args.seed}, expected 0 to {2**32 - 1 - args.seeds}")
+    if args.checkpoint and not (args.predict or args.evaluate):
+        parser.error("--checkpoint goes with --predict or --evaluate: training writes a new one")
+    if args.predict and args.evaluate:
+        parser.error("--predict and --evaluate: one at a time")
     for name in ("val", "test"):
         if getattr(args, f"{name}_labels_file") and not getattr(args, f"{name}_features_file"):
             parser.error(f"--{name}-labels-file needs --{name}-features-file")
-    for flag, value in (("--batch-size", args.batch_size), ("--num-epochs", args.num_epochs), ("--lr", args.lr)):
-        if not value > 0:
-            parser.error(f"{flag} is {value}, expected more than 0")
+    for name in ("batch_size", "num_epochs", "lr", "seeds"):
+        if not getattr(args, name) > 0:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
 
     fe.quiet_decoder()
-    output = args.output_dir
+    output, checkpoint = args.output_dir, args.checkpoint or args.output_dir / "model.pt"
     if args.predict:
-        print_predictions(args.predict, args.checkpoint or output / "model.pt", args.device, output / "predict.csv")
-        return
+        return print_predictions(args.predict, checkpoint, args.device, output, args.plot)
+    if args.evaluate:
+        return evaluate_files(args.evaluate, checkpoint, args.device, output)
 
-    device = fe.pick_device(args.device)
-    splits = {"train": load_split(args.train_features_file, args.train_labels_file)}
-    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
-    if 0 in (n_real, n_fake):
-        raise fe.InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
-    for name in ("val", "test"):
+    device, files = fe.pick_device(args.device), {}
+    for name in fe.SPLITS:
         path = getattr(args, f"{name}_features_file")
         beside = args.train_features_file.with_name(f"{name}_features.npy")
         if path or beside.is_file():
-            splits[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
-    split_by, extraction, allowed = "as extracted", splits["train"].extraction, set()
-    if extraction.get("layout") == "Celeb-DF":  # its official test list shares people with what is left to train on
-        allowed = {(pair, name) for pair in ("train-test", "val-test") for name in ("group", "clip")}
-    if "val" not in splits:
-        splits["train"], splits["val"] = hold_out(splits["train"], args.val_fraction, args.seed, args.split_unit)
-        split_by = (
-            f"{percent(len(splits['val'].rows) / (n_real + n_fake))} of the frames held out, by {args.split_unit}"
-        )
-        shared = {"group": (), "video": ("group", "clip"), "frame": ("group", "clip", "video")}[args.split_unit]
-        allowed |= {("train-val", name) for name in shared}
-    elif args.split_unit != "group":
-        raise fe.InputError(
-            f"--split-unit {args.split_unit}: there is a file of validation features, which is used as it is"
-        )
-    all_known = all(split.known for split in splits.values())
-    splits = {name: replace(splits[name], known=all_known) for name in fe.SPLITS if name in splits}
-    check_same_extraction(splits)
-    leaks = audit_leaks(splits, allowed) if all_known else {}
-    shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
+            files[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
+    n_real, n_fake = np.bincount(files["train"].labels, minlength=2)
+    if 0 in (n_real, n_fake):
+        raise fe.InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
+    if "val" in files and args.split_unit != "group":
+        raise fe.InputError(f"--split-unit {args.split_unit}: there is a file of validation features, used as it is")
+    all_known = all(split.known for split in files.values())
+    files = {name: replace(split, known=all_known) for name, split in files.items()}
+    check_same_extraction({name: split.extraction for name, split in files.items()})
     output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
 
-    weights = extraction.get("weights", {}).get("name", "unknown")
-    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
-    print(f"Features   {args.train_features_file}, of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
-    print(f"Backbone   ResNet-18, weights: {weights}")
-    if weights == "random":
-        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
-    for name, split in splits.items():
-        units = {unit: labels for unit, (labels, _) in split.units(split.labels).items()}
-        counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
-        groups = f", {len(split.names('group'))} groups" if split.known else ""
-        print(f"{TITLES[name]:<14} {', '.join(counts)}{groups}")
-    print(f"Split      {split_by}")
-    for pair, shared in leaks.items():
-        print(f"Leak audit {pair} share " + ", ".join(f"{n} {name}" for name, n in shared.items()))
-    if any(n for shared in leaks.values() for n in shared.values()):
-        print("WARNING: the splits share what they should not: the figures are NOT THOSE OF UNSEEN PEOPLE")
-    if not all_known:
-        print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
-        print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
-    print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}, seed {args.seed}")
-    print(f"Device     {device}, torch {torch.__version__}\n", flush=True)
+    runs, histories = [], []
+    for seed in range(args.seed, args.seed + args.seeds):
+        splits, leaks, split_by = divide(files, args.val_fraction, seed, args.split_unit)
+        if args.batch_size > (n := len(splits["train"].rows)):
+            raise fe.InputError(f"--batch-size {args.batch_size} is more than the {n} training frames: lower it")
+        if not runs:
+            print_header(splits, leaks, split_by, args.class_balance)
+            print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
+            print(f"Device     {device}, torch {torch.__version__}")
+        print(f"\nSeed {seed}", flush=True)
+        model, epoch, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
+                                      args.class_balance, args.select)  # fmt: skip
+        scores = {name: score_frames(model, split) for name, split in splits.items()}
+        unit, (labels, values) = next(iter(splits["val"].units(scores["val"]).items()))
+        threshold = 0.5
+        if (chosen := compute_metrics(labels, values)["eer_threshold"]) is not None:
+            # halfway to the next score: rounding elsewhere does not change what the scores at the threshold are called
+            threshold = float(chosen + max(values[values < chosen], default=chosen)) / 2
+        results = {name: evaluate(split, scores[name], threshold) for name, split in splits.items()}
+        histories.append(history)
+        runs.append(results)
+        if seed == args.seed:
+            first = splits, leaks, split_by, model, epoch, scores, threshold
 
-    model, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, args.seed)
-    scores = {name: score_frames(model, split) for name, split in splits.items()}
-    results = {name: evaluate(split, scores[name]) for name, split in splits.items()}
-    samples = pick_samples(splits["val"], args.seed)
-    print(f"\n{results_table(results)}\n\n{samples_table(splits['val'], scores['val'], samples)}\n")
-
-    auc = results["val"].get("videos", {}).get("auc")
+    splits, leaks, split_by, model, epoch, scores, threshold = first
+    results, samples = runs[0], pick_samples(splits["val"], args.seed)
+    titles = TITLES | ({"val": "Validation (chose the epoch)"} if args.select == "best" else {})
+    print(
+        f"\nWeights after epoch {epoch} of seed {args.seed}; T = {threshold:.4f}, at the EER of the validation {unit}"
+    )
+    print("In brackets: 95 % intervals, by bootstrap over groups\n")
+    print(results_table({titles[name]: metrics for name, metrics in results.items()}))
+    if args.seeds > 1:
+        print(f"\n{seeds_table(runs)}")
+    print(f"\n{samples_table(splits['val'], scores['val'], samples)}\n")
+    shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
     if shortcuts:
+        auc = results["val"]["videos"]["auc"]
         table = ", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items())
         print(f"Shortcut audit, AUC of one column alone on validation: {table}")
         if strong := [name for name, value in shortcuts.items() if value > min(0.75, auc)]:
@@ -675,33 +1001,32 @@ def main(argv=None):
 
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     versions = fe.package_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
-    report = {"settings": settings, "versions": versions, "device": str(device), "extraction": extraction}
+    report = {"settings": settings, "versions": versions, "device": str(device), "epoch": epoch}
+    report |= {"extraction": splits["train"].extraction, "thresholds": {"default": 0.5, "used": threshold}}
+    seen = {
+        name: sorted(splits["train"].names(name) | splits["val"].names(name)) for name in ("video", "group", "clip")
+    }
     with fe.replacing(output / "model.pt") as path:
-        thresholds = {"default": 0.5, "val_eer": next(iter(results["val"].values()))["eer_threshold"]}
-        torch.save({"model": model.cpu().state_dict(), "thresholds": thresholds} | report, path)
+        torch.save({"model": model.cpu().state_dict(), "seen": seen} | report, path)
+    report["split"] = {"by": split_by, "shared": leaks, "shortcuts": shortcuts}
+    report |= {"splits": results, "history": histories[0]}
+    if args.seeds > 1:
+        report["seeds"] = [{"splits": run, "history": history} for run, history in zip(runs, histories, strict=True)]
     with fe.replacing(output / "metrics.json") as path:
-        report |= {
-            "split": {"by": split_by, "shared": leaks, "shortcuts": shortcuts},
-            "splits": results,
-            "history": history,
-        }
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    rows = [
-        {
-            "split": name,
-            "video": split.videos[i]["video"],
-            "label": label,
-            "score": score,
-            "prediction": int(score >= 0.5),
-        }
-        for name, split in splits.items()
-        for i, label, score in zip(*split.video_scores(scores[name]), strict=True)
-    ]
+    columns, rows = ("split", "video", "label", "score", "prediction"), []
+    for name, split in splits.items():
+        for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
+            values = (name, split.videos[i]["video"], label, score, int(score >= 0.5))
+            rows.append(dict(zip(columns, values, strict=True)))
     with fe.replacing(output / "predictions.csv") as path:
-        fe.write_csv(path, rows[0], rows)
-    plot_curves(history, results, output / "training_curves.png")
+        fe.write_csv(path, columns, rows)
+
+    plot_curves(histories, results, output / "training_curves.png")
     plot_roc(splits, scores, results, output / "roc.png")
-    pictures = "training_curves.png, roc.png"
+    plot_scores(splits, scores, results, output / "scores.png")
+    plot_features(splits, args.seed, output / "features.png")
+    pictures = "training_curves.png, roc.png, scores.png, features.png"
     try:
         plot_samples(splits["val"], scores["val"], samples, output / "sample_frames.png")
         pictures += ", sample_frames.png"
@@ -717,4 +1042,4 @@ if __name__ == "__main__":
     except (fe.InputError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        fe.leave("interrupted")

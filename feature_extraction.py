@@ -121,8 +121,9 @@ class Video:
 
 
 def printable(path: str | os.PathLike) -> str:
-    """The path with `/` between its parts; bytes that are not UTF-8, which no text file can hold, are spelled out."""
-    return Path(path).as_posix().encode("utf-8", "backslashreplace").decode()
+    """The path with `/` between its parts; what a line of text cannot hold, as bytes not in UTF-8, is spelled out."""
+    name = Path(path).as_posix().encode("utf-8", "backslashreplace").decode()
+    return "".join(repr(sign)[1:-1] if sign < " " else sign for sign in name)
 
 
 def list_video_files(folder: Path) -> list[Path]:
@@ -382,8 +383,8 @@ def read_frames(
     the rest is not decoded. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
-    if printable(path) != path.as_posix():
-        raise InputError("its name is not valid UTF-8, which OpenCV cannot open: rename it")
+    if not path.as_posix().isprintable():
+        raise InputError("its name is not valid UTF-8 or has control characters: rename it")
     if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
         missing = "a broken link" if path.is_symlink() else "no such file"
         raise InputError("not a file" if path.exists() else missing)
@@ -596,7 +597,9 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
 
 def extract_video(path: Path, backbone: nn.Module, settings: dict, threads: int = 1) -> tuple[np.ndarray, SampledVideo]:
     """(n, 1000) float32 features of a video's sampled frames, and the frames. Raises InputError with the reason."""
-    sampled = read_frames(path, settings["frames_per_video"], resize_frame, settings["frame_choice"], threads)
+    sampled = read_frames(
+        path, settings["frames_per_video"], resize_frame, settings.get("frame_choice", FRAME_CHOICES[0]), threads
+    )
     features = compute_features(backbone, torch.stack(sampled.frames))
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")
@@ -624,7 +627,7 @@ def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterat
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C only what is under way is waited for
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -652,16 +655,29 @@ def hold_folder(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"another run is writing to {folder}: wait for it, or name another folder") from None
+        except OSError as error:  # some shared file systems have no locks
+            print(f"WARNING: {folder} cannot be locked ({error.strerror}): start no second run", file=sys.stderr)
+        for leftover in folder.rglob(".*.new.*"):  # of a run that was killed
+            leftover.unlink()
         yield
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    """Each row as it comes, these columns of it. An apostrophe goes before text that a spreadsheet would compute."""
+    with open(path, "w", newline="", encoding="utf-8", buffering=1) as file:
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for k, v in row.items()})
+
+
+def read_csv(path: Path) -> list[dict]:
+    """The rows of a file of write_csv."""
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {k: v[1:] if v and v[0] == "'" and v[1:].startswith(FORMULA) else v for k, v in row.items()} for row in rows
+    ]
 
 
 def package_versions() -> dict:
@@ -670,8 +686,11 @@ def package_versions() -> dict:
 
 
 def cache_key(video: Video, settings: dict) -> str:
-    """What must be unchanged for a cached video to be used again."""
-    stat = video.path.stat()
+    """What must be unchanged for a cached video to be used again. Raises InputError where there is no such file."""
+    try:
+        stat = video.path.stat()
+    except OSError as error:
+        raise InputError("a broken link" if video.path.is_symlink() else error.strerror) from error
     return json.dumps({"video": video.video, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns} | settings)
 
 
@@ -690,15 +709,21 @@ def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
     return None
 
 
-def try_alone(path: Path, n: int, key: str, marker: Path) -> None:
+def try_alone(path: Path, settings: dict, key: str, marker: Path) -> None:
     """Read a video in a process of its own, since the run that left its marker ended while reading it.
 
     Raises InputError if that goes wrong too, and leaves the reason in the marker for later runs.
     """
     known, _, reason = marker.read_text(encoding="utf-8", errors="replace").partition("\n")
     if known != key or not reason:
-        code = "import sys, feature_extraction as fe; fe.read_frames(sys.argv[1], int(sys.argv[2]), fe.resize_frame)"
-        command = [sys.executable, "-c", code, os.path.abspath(path), str(n)]
+        code = (
+            "import signal, sys, feature_extraction as fe\n"
+            "path, n, choice, seconds = sys.argv[1:]\n"
+            "getattr(signal, 'alarm', int)(int(seconds))  # should this process outlive its parent\n"
+            "fe.read_frames(path, int(n), fe.resize_frame, choice)"
+        )
+        how = (str(settings["frames_per_video"]), settings["frame_choice"], str(HANGS_AFTER + 60))
+        command = [sys.executable, "-c", code, os.path.abspath(path), *how]
         options = {"cwd": Path(__file__).parent, "capture_output": True, "start_new_session": True}
         try:
             status = subprocess.run(command, timeout=HANGS_AFTER, **options).returncode
@@ -719,12 +744,12 @@ def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dic
     try:
         key = cache_key(video, settings)
         if marker.is_file() and not overwrite:
-            try_alone(video.path, settings["frames_per_video"], key, marker)
+            try_alone(video.path, settings, key, marker)
         marker.write_text(key, encoding="utf-8")  # stays behind if the process dies: a decoder can crash, or hang
         try:
             features, sampled = extract_video(video.path, backbone, settings)
         finally:
-            marker.unlink()
+            marker.unlink(missing_ok=True)
     except InputError as error:
         return 0, str(error), state
     with replacing(file) as path:
@@ -803,9 +828,10 @@ def main(argv=None):
             parser.error(f"{flag} is {value}, expected at least 1")
 
     quiet_decoder()
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    if world_size > 1:  # started by torchrun; whoever is done first waits for the last
+    rank, world_size = 0, 1
+    if torch.distributed.is_torchelastic_launched():  # by torchrun; whoever is done first waits for the last
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
+        rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         if rank:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     folder, source = args.features_dir, args.videos_csv or args.videos_dir
@@ -843,6 +869,8 @@ def main(argv=None):
     with ExitStack() as stack:
         if rank == 0:
             stack.enter_context(hold_folder(folder))
+        if world_size > 1:
+            torch.distributed.barrier()  # nobody writes before the folder is held
         process = partial(process_video, backbone=backbone, folder=folder, settings=settings, overwrite=args.overwrite)
         results = process_all(videos, process, args.num_workers, rank, world_size)
         if results is None:  # the first process does the rest
@@ -853,11 +881,11 @@ def main(argv=None):
             for video, (n, reason, _) in zip(videos, results, strict=True)
             if not n
         ]
-        states = Counter(state for *_, state in results)
+        states = Counter(state for n, _, state in results if n)
         print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
-        if states["new"] < len(videos):
-            cached = f"{states['cached']} taken from an earlier run, {states['redone']} done again"
-            print(f"Cache      {cached} (a file or a setting changed), {states['new']} new")
+        if states["cached"] + states["redone"] and not args.overwrite:
+            redone = f"{states['redone']} done again, as the file or a setting had changed"
+            print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
 
         splits = {}
         for split in (split for split in SPLITS if any(video.split == split for video in videos)):
@@ -879,16 +907,28 @@ def main(argv=None):
         def new_file(name: str) -> Path:
             return stack.enter_context(replacing(folder / name))
 
+        for split in set(SPLITS) - set(splits):  # of an earlier run: they would be taken for a part of this one
+            for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
+                (folder / f"{split}_{name}").unlink(missing_ok=True)
         # all are written in full before the first takes its place; the first named is the last
         new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
         for split, members in splits.items():
             write_split(members, n_frames[split], folder, settings, split, new_file)
-    for split in set(SPLITS) - set(splits):  # of an earlier run: they would be taken for a part of this one
-        for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
-            (folder / f"{split}_{name}").unlink(missing_ok=True)
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: ({n}, {N_FEATURES}) float32")
+
+
+def leave(message: str) -> None:
+    """End the process on Ctrl-C, at once if a decoder hangs; what else is under way has a few seconds to end well."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(message, file=sys.stderr, flush=True)
+    deadline = time.monotonic() + 5
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0, deadline - time.monotonic()))
+    sys.stdout.flush()
+    os._exit(1)
 
 
 if __name__ == "__main__":
@@ -898,4 +938,4 @@ if __name__ == "__main__":
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from here")
+        leave("interrupted: the same command goes on from here")

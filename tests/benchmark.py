@@ -150,7 +150,7 @@ def train_with_the_script(features, labels, batch_size: int, steps: int, device:
     model = ddm.DeepfakeMLP().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
     rows = torch.randperm(len(features), device=features.device)[: batch_size * steps]
-    ddm.train_epoch(model, optimizer, features, labels[rows], rows, batch_size)
+    ddm.train_epoch(model, optimizer, features, labels[rows], torch.ones(len(rows), device=device), rows, batch_size)
 
 
 def train_with_a_data_loader(features, labels, batch_size: int, steps: int, device: str) -> None:

@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_split, write_video
+from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
 import feature_extraction as fe
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch):
+    """No t-SNE here, which takes seconds: test_evaluation.py draws it."""
+    monkeypatch.setattr(ddm, "TSNE", lambda **_: PCA(2))
+
 
 # --- Metrics --------------------------------------------------------------------------------------
 
@@ -94,7 +102,9 @@ def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
 
 def test_metrics_of_one_class_are_missing_not_invented():
     metrics = ddm.compute_metrics(np.array([1, 1, 1]), np.array([0.2, 0.5, 0.9]))
-    assert metrics == {"n": 3, "n_fake": 3, "accuracy": 2 / 3, "eer": None, "eer_threshold": None, "auc": None}
+    missing = dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision", "balanced_accuracy", "fpr"))
+    known = {"n": 3, "n_fake": 3, "majority": 1, "accuracy": 2 / 3, "fnr": 1 / 3}
+    assert metrics == pytest.approx(missing | known | {"log_loss": -np.log([0.2, 0.5, 0.9]).mean()})
 
 
 def test_a_video_scores_the_mean_of_its_frames(tmp_path):
@@ -286,7 +296,8 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     report = run(tmp_path)
     folder = tmp_path / "results"
     assert {path.name for path in folder.iterdir()} == {
-        *("model.pt", "metrics.json", "predictions.csv", "training_curves.png", "roc.png")
+        *("model.pt", "metrics.json", "predictions.csv"),
+        *("training_curves.png", "roc.png", "scores.png", "features.png"),
     }
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"
@@ -300,12 +311,13 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
         labels = np.array([int(row["label"]) for row in members])
         scores = np.array([float(row["score"]) for row in members])
         assert len(members) == n
-        assert report["splits"][split]["videos"] == pytest.approx(ddm.compute_metrics(labels, scores))
+        expected = ddm.compute_metrics(labels, scores)
+        assert {name: report["splits"][split]["videos"][name] for name in expected} == pytest.approx(expected)
         assert report["splits"][split]["frames"]["n"] == 4 * n
         assert [int(row["prediction"]) for row in members] == (scores >= 0.5).astype(int).tolist()
     out = capsys.readouterr().out
     assert "UNTRAINED" in out and "train-val share 0 videos, 0 groups, 0 clips" in out
-    assert "Training Set" in out and "(n = 16)" in out and "(n = 64)" in out
+    assert "Training Set" in out and "16 (8 real, 8 fake)" in out and "64 (32 real, 32 fake)" in out
     assert "sample_frames.png is not drawn" in out
 
 
@@ -461,17 +473,21 @@ def test_features_that_do_not_fit_in_memory_train_the_same(tmp_path, monkeypatch
 def test_splits_extracted_differently_are_refused(tmp_path):
     make_split(tmp_path / "features")
     val = make_split(tmp_path / "other", "val", frames=2)
-    with pytest.raises(
-        fe.InputError, match=r"frames_per_video is 4 for the train features, 2 for val: extract them alike"
-    ):
+    with pytest.raises(fe.InputError, match=r"frames_per_video is 4 for train, 2 for val: extract them alike"):
         run(tmp_path, "--val-features-file", str(val))
 
 
-@pytest.mark.parametrize("batch_size", ["16", "1000"])  # with one batch an epoch the loss itself is still finite
+@pytest.mark.parametrize("batch_size", ["16", "64"])  # with one batch an epoch the loss itself is still finite
 def test_training_that_diverges_says_so(tmp_path, batch_size):
     make_split(tmp_path / "features")
     with pytest.raises(fe.InputError, match=r"after epoch 1 the loss or a score is not a number: lower --lr"):
         run(tmp_path, "--lr", "1e30", "--batch-size", batch_size)
+
+
+def test_fewer_rows_than_a_batch_are_one_clear_line(tmp_path):
+    make_split(tmp_path / "features")
+    with pytest.raises(fe.InputError, match="--batch-size 65 is more than the 64 training frames: lower it"):
+        run(tmp_path, "--batch-size", "65")
 
 
 def test_memory_mapped_features_are_never_written_to(tmp_path):
@@ -505,9 +521,10 @@ def test_end_to_end(trained, videos, capsys):
 
     # the checkpoint alone gives the same scores from the video files
     (videos / "fake/broken.mp4").write_text("no video")
-    assert ddm.load_checkpoint(results / "model.pt")[1]["frames_per_video"] == 3
+    assert ddm.load_checkpoint(results / "model.pt")[1]["extraction"]["frames_per_video"] == 3
     checkpoint = torch.load(results / "model.pt", weights_only=True)
-    assert 0 <= checkpoint["thresholds"]["val_eer"] <= 1
+    threshold = checkpoint["thresholds"]["used"]
+    assert 0 <= threshold <= 1
     before = (results / "predictions.csv").read_bytes()
     capsys.readouterr()
     ddm.main(["--predict", str(videos), str(videos / "real/000.mp4"), "--output-dir", str(results), "--device", "cpu"])
@@ -523,7 +540,7 @@ def test_end_to_end(trained, videos, capsys):
             assert row["reason"].startswith("not a video") and row["reason"] in out
         else:
             assert float(row["score"]) == pytest.approx(known[name], abs=1e-4)
-            assert row["prediction"] == fe.CLASSES[known[name] >= 0.5] and row["frames"] == "3"
+            assert row["prediction"] == fe.CLASSES[known[name] >= threshold] and row["frames"] == "3"
     assert (results / "predictions.csv").read_bytes() == before
     single = next(ddm.predict_videos([videos / "real/000.mp4"], results / "model.pt", "cpu"))
     assert single["score"] == pytest.approx(known["real/000.mp4"], abs=1e-4)
@@ -590,14 +607,16 @@ def test_real_trees_run_end_to_end(real_videos, tmp_path, capsys):
             + ["--frames-per-video", "2", "--device", "cpu"]
         )
         assert len(np.load(tmp_path / name / "train_labels.npy")) == n
-    report = run(tmp_path, features="faceforensics")
+    report = run(tmp_path, "--batch-size", "4", features="faceforensics")
     assert report["split"]["by"] == "as extracted" and report["extraction"]["layout"] == "FaceForensics++"
     assert {name: split["videos"]["n"] for name, split in report["splits"].items()} == {"train": 3, "val": 2, "test": 2}
     assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
     assert "Shortcut audit" in capsys.readouterr().out
     with pytest.raises(fe.InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
         run(tmp_path, features="dfdc")
-    report = run(tmp_path, "--split-unit", "frame", features="dfdc")  # with one real video, only frames can be split
+    report = run(
+        tmp_path, "--split-unit", "frame", "--batch-size", "4", features="dfdc"
+    )  # with one real video, only frames can be split
     assert report["split"]["shared"]["train-val"]["videos"] > 0
 
 
@@ -609,15 +628,15 @@ def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(tmp_path,
         ["--videos-dir", str(tmp_path / "videos"), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
         + ["--frames-per-video", "1", "--device", "cpu"]
     )
-    run(tmp_path)
+    run(tmp_path, "--batch-size", "4")
     assert (tmp_path / "results/sample_frames.png").is_file()
     for path in (tmp_path / "videos").rglob("*.mp4"):
         write_video(path, n=3)
-    run(tmp_path)
+    run(tmp_path, "--batch-size", "4")
     assert "has changed since its features were extracted" in capsys.readouterr().out
     assert not (tmp_path / "results/sample_frames.png").exists()  # of the earlier run
     shutil.rmtree(tmp_path / "videos")
-    run(tmp_path)
+    run(tmp_path, "--batch-size", "4")
     assert "no such file" in capsys.readouterr().out
     assert (tmp_path / "results/metrics.json").is_file()
 

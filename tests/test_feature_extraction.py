@@ -492,7 +492,7 @@ def test_a_name_that_is_not_utf8_fails_alone(videos, tmp_path):
         {
             "video": "real/na\\udcffme.mp4",
             "label": "0",
-            "reason": "its name is not valid UTF-8, which OpenCV cannot open: rename it",
+            "reason": "its name is not valid UTF-8 or has control characters: rename it",
         }
     ]
 

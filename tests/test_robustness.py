@@ -67,8 +67,9 @@ def test_a_run_killed_ten_times_gives_what_an_undisturbed_one_gives(videos, tmp_
         kills += process.returncode == -signal.SIGKILL
         for path in contents(folder):  # whole or absent, at any moment
             assert contents(folder)[path] == contents(tmp_path / "undisturbed")[path]
-        for path in rng.sample(sorted(folder.glob("cache/*.npz")), len(list(folder.glob("cache/*.npz"))) // 2):
-            path.unlink()  # so that there is something left to kill
+        cached = sorted(folder.glob("cache/*.npz"))
+        for path in rng.sample(cached, len(cached) // 2) if kills % 2 else ():  # so that something is left to kill;
+            path.unlink()  # the other times the kill comes while the final files are written
     extract(videos, folder)
     assert contents(folder) == contents(tmp_path / "undisturbed")
     assert {path.suffix for path in (folder / "cache").iterdir() if path.name != ".lock"} == {".npz"}
@@ -123,12 +124,13 @@ def test_a_second_run_into_one_folder_stops(videos, tmp_path):
 def test_a_run_says_what_it_took_and_what_it_did_again(videos, tmp_path, capsys):
     extract(videos, tmp_path / "features")
     assert "Cache" not in capsys.readouterr().out
+    (videos / "fake/broken.mp4").write_text("no video")
     fe.cache_file(fe.Video(videos, "fake/fifty.mp4", 1), tmp_path / "features").unlink()
     os.utime(videos / "real/000.mp4", (1, 1))
     extract(videos, tmp_path / "features")
-    assert "8 taken from an earlier run, 1 done again (a file or a setting changed), 1 new" in capsys.readouterr().out
+    assert "8 taken from an earlier run, 1 done again, as the file or a setting had changed" in capsys.readouterr().out
     extract(videos, tmp_path / "features", "--frame-choice", "nearest-reference")
-    assert "0 taken from an earlier run, 10 done again (a file or a setting changed), 0 new" in capsys.readouterr().out
+    assert "0 taken from an earlier run, 10 done again, as the file or a setting had changed" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -185,6 +187,36 @@ def test_a_file_that_ends_the_process_is_left_out_after_a_second_try(videos, tmp
     shutil.copy(videos / "real/003.mp4", videos / f"fake/{name}.mp4")  # another file of this name
     extract(videos, folder)
     assert read_failed(folder) == {} and len(np.load(folder / "train_labels.npy")) == 44
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_hangs_can_be_interrupted(videos, tmp_path, number, bad_decoder):
+    shutil.copy(videos / "real/000.mp4", videos / "fake/hang.mp4")
+    with start(videos, tmp_path / "features") as process:
+        while len(list(tmp_path.glob("features/cache/*.npz"))) < 10:
+            time.sleep(0.1)
+        process.send_signal(number)
+        errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == "interrupted: the same command goes on from here"
+
+
+def test_broken_links_and_files_that_are_gone_fail_alone(videos, tmp_path):
+    (videos / "fake/link.mp4").symlink_to(tmp_path / "gone.mp4")
+    extract(videos, tmp_path / "features")
+    assert read_failed(tmp_path / "features") == {"fake/link.mp4": "a broken link"}
+    (videos / "list.csv").write_text("path,label\nreal/000.mp4,real\nfake/fifty.mp4,fake\nnowhere.mp4,fake\n")
+    fe.main(["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "listed"), *OPTIONS])
+    assert read_failed(tmp_path / "listed") == {"nowhere.mp4": "No such file or directory"}
+
+
+def test_names_with_control_characters_fail_alone_and_break_no_line(videos, tmp_path, capsys):
+    shutil.copy(videos / "real/000.mp4", videos / "fake/two\nlines\r.mp4")
+    extract(videos, tmp_path / "features")
+    reason = "its name is not valid UTF-8 or has control characters: rename it"
+    assert read_failed(tmp_path / "features") == {"fake/two\\nlines\\r.mp4": reason}
+    assert f"failed: fake/two\\nlines\\r.mp4: {reason}" in capsys.readouterr().err
+    assert len(ddm.load_split(tmp_path / "features/train_features.npy").videos) == 10
 
 
 # --- Files of every kind --------------------------------------------------------------------------
@@ -408,3 +440,4 @@ def test_csv_files_hold_no_formulas(videos, tmp_path):
     assert "\n'=cmd()" in text and "\n=" not in text and ",=" not in text
     split = ddm.load_split(tmp_path / "features/train_features.npy")
     assert json.loads((tmp_path / "features/extraction.json").read_text())["counts"]["used"] == len(split.videos) == 7
+    assert {(videos / row["video"]).is_file() for row in split.videos} == {True}
