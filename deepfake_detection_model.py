@@ -582,16 +582,19 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
         fpr, tpr, _ = roc_curve(labels, values, drop_intermediate=False)
-        figures = f"n = {metrics['n']}\nAUC {format_figure(metrics, 'auc')}\nEER {format_figure(metrics, 'eer')}"
-        roc.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}, {figures}")
+        figures = f"AUC {format_figure(metrics, 'auc')}, EER {format_figure(metrics, 'eer')}"
+        roc.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}\n{figures}")
         interval = 100 * np.array(metrics.get("intervals", {}).get("eer") or (metrics["eer"], metrics["eer"]))
         roc.plot(interval, 100 - interval, color=COLOURS[name], linewidth=5, alpha=0.4, solid_capstyle="butt")
         roc.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
-        title = f"{TITLES[name]}, n = {metrics['n']}"
+        title = TITLES[name] + (": no errors, outside the picture" if metrics["auc"] == 1 else "")
         DetCurveDisplay.from_predictions(labels, values, ax=det, name=title, color=COLOURS[name])
-    roc.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}")
+    counts = ", ".join(f"{name} n = {metrics[unit]['n']}" for name, metrics in results.items())
+    roc.set(
+        xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}: {counts}"
+    )
     roc.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
-    det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}")
+    det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}: {counts}")
     roc.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
 
@@ -611,8 +614,8 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
         axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
         if (at := results[name][unit].get("at_threshold")) is not None:
             axes.axvline(at["threshold"], color="0.3", linestyle="--", label=f"T = {at['threshold']:.3f}")
-        axes.set(title=f"{TITLES[name]}, {unit}", xlabel="probability of fake", ylabel=unit)
-        axes.legend(fontsize=8)
+        axes.set(title=f"{TITLES[name]}: {len(labels)} {unit}", xlabel="probability of fake", ylabel=unit)
+        axes.legend(fontsize=8, loc="upper center")
     for axes, name in zip(grid[1:].flat, splits, strict=False):
         found = {title or "not named": m for title, m in methods.get(name, {}).items() if m["auc"] is not None}
         values = 100 * np.array([m["auc"] for m in found.values()])
@@ -637,17 +640,20 @@ def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2
     pca = PCA(min(50, *features.shape), random_state=seed)
     reduced = pca.fit_transform(features)
     share = pca.explained_variance_ratio_
-    views = [(reduced[:, :2], f"PCA ({percent(share[0])} and {percent(share[1])} of the variance)")]
+    names_of = [f"component {i + 1} ({percent(share[i])} of the variance)" for i in (0, 1)]
+    views = [(reduced[:, :2], "PCA", names_of)]
     if len(labels) > 30:
-        views.append((TSNE(random_state=seed).fit_transform(reduced), "t-SNE (distances between groups mean little)"))
+        views.append(
+            (TSNE(random_state=seed).fit_transform(reduced), "t-SNE", ["no unit: neighbours alone mean something", ""])
+        )
     figure = Figure((5.6 * len(views), 5.4), layout="constrained")
-    for axes, (points, title) in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
+    for axes, (points, title, axis_names) in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
         for name, marker in zip(splits, "o^s", strict=False):
             for label, colour in ((0, "#56B4E9"), (1, "#E69F00")):
                 mine = (names == name) & (labels == label)
                 title_of = f"{name}, {fe.CLASSES[label]} (n = {mine.sum()})"
                 axes.scatter(*points[mine].T, s=9, marker=marker, color=colour, alpha=0.6, linewidth=0, label=title_of)
-        axes.set(title=f"{len(labels)} frames: {title}", xticks=[], yticks=[])
+        axes.set(title=f"{title} of {len(labels)} frames", xlabel=axis_names[0], ylabel=axis_names[1])
         axes.legend(fontsize=8, markerscale=2)
     save_figure(figure, path)
 
@@ -668,7 +674,8 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
     """The sample frames as the network sees them. Raises fe.InputError where a video cannot be read again."""
     if not {"videos_dir", "frames_per_video"} <= split.extraction.keys() or not split.known:
         raise fe.InputError("which videos the features are of is not known")
-    figure = Figure((11, 6.6), layout="constrained")
+    figure = Figure((11, 6.8), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[], frame_on=False)
