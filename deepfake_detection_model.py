@@ -281,7 +281,7 @@ def compute_eer(labels, scores) -> tuple[float, float]:
         raise ValueError(f"labels have the values {np.unique(labels).tolist()}: the EER needs both 0 and 1")
     fpr, tpr, thresholds = roc_curve(labels, scores, drop_intermediate=False)
     eer, nearest = cross_rates(fpr, 1 - tpr)
-    return float(eer), float(min(thresholds[nearest], np.nextafter(scores.max(), np.inf)))  # the first one is infinite
+    return float(eer), float(thresholds[nearest])
 
 
 def compute_rates(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
@@ -351,26 +351,27 @@ def bootstrap_intervals(labels, scores, groups, threshold: float = 0.5, draws: i
     return {name: np.percentile(drawn, (2.5, 97.5)).tolist() for name, drawn in values.items()}
 
 
-def evaluate(split: Split, scores: np.ndarray, threshold: float | None = None) -> dict[str, dict]:
-    """{"videos": metrics with intervals, "frames": metrics, "methods": {name: metrics with intervals}} of a split.
+def evaluate(split: Split, scores: np.ndarray, threshold: float) -> dict[str, dict]:
+    """{"videos": metrics with intervals, "methods": {name: metrics with intervals}, "frames": metrics} of a split.
 
     `scores` (n,) are those of its frames. A method's fakes are held against all reals of the split. Without videos
     there are frames alone.
     """
-    results = {}
+    results = {"frames": compute_metrics(split.labels, scores, threshold)}
     if split.known:
-        index, labels, video_scores = split.video_scores(scores)
+        index, labels, values = split.video_scores(scores)
         groups, methods = (np.array([split.videos[i].get(name, "") for i in index]) for name in ("group", "method"))
-        names = np.unique(methods[labels == 1])
-        parts = {"": np.ones(len(labels), bool)}
-        parts |= {name: (labels == 0) | (methods == name) for name in names if len(names) > 1 or name}
-        for name, part in parts.items():
-            parts[name] = compute_metrics(labels[part], video_scores[part], threshold)
-            if parts[name]["auc"] is not None:
-                limits = 0.5 if threshold is None else threshold
-                parts[name]["intervals"] = bootstrap_intervals(labels[part], video_scores[part], groups[part], limits)
-        results["videos"], results["methods"] = parts.pop(""), parts
-    return results | {"frames": compute_metrics(split.labels, scores, threshold)}
+
+        def measure(part: np.ndarray) -> dict:
+            metrics = compute_metrics(labels[part], values[part], threshold)
+            if metrics["auc"] is not None:
+                metrics["intervals"] = bootstrap_intervals(labels[part], values[part], groups[part], threshold)
+            return metrics
+
+        names = [str(name) for name in np.unique(methods[labels == 1])]
+        results["methods"] = {name: measure((labels == 0) | (methods == name)) for name in names if names != [""]}
+        results = {"videos": measure(labels >= 0)} | results
+    return results
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -440,6 +441,8 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
                 metrics = compute_metrics(*values)
                 record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
             history.append(record)
+            if select == "best" and record["val_eer"] is None:
+                raise fe.InputError("--select best needs both classes in the validation split")
             if select == "best" and (best is None or record["val_eer"] < best["val_eer"]):
                 best = record | {"weights": copy.deepcopy(model.state_dict())}
             epochs.write(
@@ -485,18 +488,17 @@ def format_figure(metrics: dict, key: str, at_threshold: bool = False) -> str:
 
 def results_table(results: dict[str, dict]) -> str:
     """All figures of {title: results} side by side: of videos, of each method's videos, and of frames."""
-    lines = []
+    lines, width = [], max(30, *(len(title) + 2 for title in results))
     for unit in ("videos", "frames"):
-        columns = [metrics[unit] for metrics in results.values() if unit in metrics]
+        columns = {title: metrics[unit] for title, metrics in results.items() if unit in metrics}
         if not columns:
             continue
-        counts = [f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns]
-        lines += [f"{unit.capitalize():<26}" + "".join(f"{title:>30}" for title in results)]
-        lines += [f"{'n':<26}" + "".join(f"{count:>30}" for count in counts)]
+        lines += [f"{unit.capitalize():<26}" + "".join(f"{title:>{width}}" for title in columns)]
+        counts = [f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns.values()]
+        lines += [f"{'n':<26}" + "".join(f"{count:>{width}}" for count in counts)]
         for title, key, at_threshold in FIGURES:
-            if not at_threshold or "at_threshold" in columns[0]:
-                cells = [format_figure(m, key, at_threshold) for m in columns]
-                lines.append(f"{title:<26}" + "".join(f"{cell:>30}" for cell in cells))
+            cells = [format_figure(m, key, at_threshold) for m in columns.values()]
+            lines.append(f"{title:<26}" + "".join(f"{cell:>{width}}" for cell in cells))
         lines.append("")
     for title, metrics in results.items():
         if metrics.get("methods"):
@@ -504,8 +506,12 @@ def results_table(results: dict[str, dict]) -> str:
         for name, m in metrics.get("methods", {}).items():
             figures = f"{format_figure(m, 'eer'):>22} {format_figure(m, 'auc'):>24}"
             lines.append(f"{name or 'not named':<40} {m['n_fake']:>6} {m['n'] - m['n_fake']:>6} {figures}")
-    if any(m["eer"] is None for metrics in results.values() for m in metrics.values() if "eer" in m):
+    found = [m for metrics in results.values() for m in (metrics["frames"], metrics.get("videos")) if m]
+    if any(m["eer"] is None for m in found):
         lines.append("n/a: one class alone has no such figure")
+    if any((m.get("intervals") or {}).get("auc") for m in found):
+        lines.append("In brackets: 95 % intervals, by bootstrap over groups with the model and T as they are.")
+        lines.append("One of no width says that no draw held an error, not that there is no doubt.")
     return "\n".join(lines).rstrip()
 
 
@@ -536,11 +542,11 @@ def pick_samples(split: Split, seed: int, per_class: int = 4) -> np.ndarray:
 
 
 def samples_table(split: Split, scores: np.ndarray, samples: np.ndarray) -> str:
-    lines = ["Frame  Truth  Prediction  Probability of fake  Video"]
+    lines = ["Frame  Truth  At 0.5  Probability of fake  Video"]
     for i in samples:
         truth, prediction = fe.CLASSES[split.labels[i]], fe.CLASSES[int(scores[i] >= 0.5)]
         name = split.videos[split.video[i]]["video"]
-        lines.append(f"{split.number[i]:>5}  {truth:<5}  {prediction:<10}  {percent(scores[i]):>19}  {name}")
+        lines.append(f"{split.number[i]:>5}  {truth:<5}  {prediction:<6}  {percent(scores[i]):>19}  {name}")
     return "\n".join(lines)
 
 
@@ -553,7 +559,7 @@ def plot_curves(histories: list[list[dict]], results: dict, path: Path) -> None:
     """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
     figure = Figure((12, 3.8), layout="constrained")
     unit = next(iter(results["train"]))
-    panels = (("loss", "log_loss", "nats"), ("accuracy at 0.5", "accuracy", "%"), ("EER", "eer", "%"))
+    panels = (("log loss", "log_loss", "nats"), ("accuracy at 0.5", "accuracy", "%"), ("EER", "eer", "%"))
     for axes, (title, key, axis_unit) in zip(figure.subplots(1, 3), panels, strict=True):
         epochs = [record["epoch"] for record in histories[0]]
         for split, marker in (("train", "."), ("val", "s")):
@@ -565,13 +571,14 @@ def plot_curves(histories: list[list[dict]], results: dict, path: Path) -> None:
                 axes.fill_between(epochs, values.min(0), values.max(0), color=COLOURS[split], alpha=0.2, linewidth=0)
         of_seeds = f", mean and range of {len(histories)} seeds" if len(histories) > 1 else ""
         axes.set_title(f"{title} of {unit}{of_seeds}", fontsize=10)
-        axes.set(xlabel="epoch", ylabel=axis_unit, ylim=(0, None) if axis_unit == "nats" else (-2, 102))
+        axes.set(xlabel="epoch", ylabel=axis_unit, ylim=None if axis_unit == "nats" else (-2, 102))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize=8)
     save_figure(figure, path)
 
 
 def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: dict, path: Path) -> None:
-    """ROC and DET curves, each with its EER; the thick line is the 95 % interval of the EER."""
+    """ROC curves with their EER, of which the thick line is the 95 % interval, and DET curves."""
     figure = Figure((11, 5.4), layout="constrained")
     roc, det = figure.subplots(1, 2)
     roc.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
@@ -595,7 +602,7 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
     )
     roc.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
     det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}: {counts}")
-    roc.legend(loc="lower right", fontsize=8)
+    roc.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8, ncols=2)
     save_figure(figure, path)
 
 
@@ -612,19 +619,22 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
             axes.hist(chosen, np.linspace(0, 1, 21), color=colour, hatch=hatch, edgecolor="0.3", alpha=0.7,
                       label=f"{fe.CLASSES[label]} (n = {len(chosen)})")  # fmt: skip
         axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
-        if (at := results[name][unit].get("at_threshold")) is not None:
-            axes.axvline(at["threshold"], color="0.3", linestyle="--", label=f"T = {at['threshold']:.3f}")
+        threshold = results[name][unit]["at_threshold"]["threshold"]
+        axes.axvline(threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
         axes.set(title=f"{TITLES[name]}: {len(labels)} {unit}", xlabel="probability of fake", ylabel=unit)
-        axes.legend(fontsize=8, loc="upper center")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
     for axes, name in zip(grid[1:].flat, splits, strict=False):
         found = {title or "not named": m for title, m in methods.get(name, {}).items() if m["auc"] is not None}
         values = 100 * np.array([m["auc"] for m in found.values()])
-        limits = [m["intervals"]["auc"] or (m["auc"], m["auc"]) for m in found.values()]
-        errors = abs(100 * np.array(limits).reshape(-1, 2).T - values)
-        axes.bar([f"{title}\nn = {m['n_fake']}" for title, m in found.items()], values, yerr=errors, capsize=4,
-                 color=COLOURS[name])  # fmt: skip
-        axes.set(title=f"{TITLES[name]}: method against all reals", ylabel="AUC, % (95 % interval)", ylim=(0, 105))
-        axes.tick_params("x", labelsize=7)
+        limits = [m["intervals"]["auc"] or (np.nan, np.nan) for m in found.values()]
+        errors = abs(100 * np.array(limits, float).reshape(-1, 2).T - values)
+        names = [f"{title} (n = {m['n_fake']})".replace("$", r"\$") for title, m in found.items()]
+        axes.barh(names, values, xerr=errors, capsize=4, color=COLOURS[name])
+        axes.axvline(50, color="0.3", linestyle=":")
+        axes.set(title=f"{TITLES[name]}: method against all reals", xlabel="AUC, % (95 % interval)", xlim=(0, 105))
+        axes.tick_params("y", labelsize=7)
+        axes.set_visible(bool(found))
     save_figure(figure, path)
 
 
@@ -637,6 +647,8 @@ def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2
         parts.append((split.features[split.rows[chosen]].numpy(), split.labels[chosen], [name] * len(chosen)))
     features, labels, names = (np.concatenate(part) for part in zip(*parts, strict=True))
     features = StandardScaler().fit_transform(features)
+    if not features.any():
+        raise fe.InputError("all features are equal")
     pca = PCA(min(50, *features.shape), random_state=seed)
     reduced = pca.fit_transform(features)
     share = pca.explained_variance_ratio_
@@ -686,10 +698,11 @@ def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Pa
         axes.imshow(read_frame(split, i))
         axes.set_title(
             f"{name if len(name) < 40 else '…' + name[-38:]}\n"  # what fits above a picture
-            f"frame {split.number[i]}, truth: {fe.CLASSES[truth]}, prediction: {fe.CLASSES[prediction]}\n"
+            f"frame {split.number[i]}, truth: {fe.CLASSES[truth]}, at 0.5: {fe.CLASSES[prediction]}\n"
             f"probability of fake: {percent(scores[i])}",
             color="black" if prediction == truth else COLOURS["val"],
             fontsize=8,
+            parse_math=False,
         )
     save_figure(figure, path)
 
@@ -720,7 +733,7 @@ def describe_checkpoint(path: Path, checkpoint: dict) -> str:
     return (
         f"Checkpoint {path}, trained on {extraction.get('videos_dir', 'unknown videos')}{drawn}\n"
         f"Backbone   ResNet-18, weights: {extraction['weights']['name']}{untrained}\n"
-        f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, from its validation videos\n"
+        f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, {checkpoint['thresholds'].get('from')}\n"
         "Score      the probability of fake, as far as that data goes: it proves nothing about a single video\n"
     )
 
@@ -730,16 +743,21 @@ def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output
     model, checkpoint = load_checkpoint(checkpoint_file)
     model.to(fe.pick_device(device))
     print(describe_checkpoint(checkpoint_file, checkpoint))
-    results = {}
-    for file in files:
-        split = load_split(file)
-        check_same_extraction({"the checkpoint": checkpoint["extraction"], str(file): split.extraction})
-        shared = {name: len(split.names(name) & set(names)) for name, names in checkpoint["seen"].items()}
-        print(f"Leak audit {file} shares with its training: " + ", ".join(f"{n} {name}s" for name, n in shared.items()))
-        if any(shared.values()):
-            print("WARNING: the model has seen these: the figures are NOT THOSE OF UNSEEN PEOPLE")
-        results[str(file)] = evaluate(split, score_frames(model, split), checkpoint["thresholds"]["used"])
-        results[str(file)] |= {"shared": shared}
+    results, splits = {}, {str(file): load_split(file) for file in files}
+    for name, split in splits.items():
+        check_same_extraction({"the checkpoint": checkpoint["extraction"], name: split.extraction})
+        if not split.extraction:
+            print(f"WARNING: {name} has no extraction.json: it may be made with other weights or another crop")
+    for name, split in splits.items():
+        shared = {what: len(split.names(what) & set(seen)) for what, seen in checkpoint["seen"].items()}
+        if split.known and checkpoint["seen"]["video"]:
+            counts = ", ".join(f"{n} {what}s" for what, n in shared.items())
+            print(f"Leak audit {name} shares with its training: {counts}")
+            if any(shared.values()):
+                print("WARNING: the model has seen these: the figures are NOT THOSE OF UNSEEN PEOPLE")
+        else:
+            print(f"WARNING: which videos {name} or the training has is unknown: the model may have seen them")
+        results[name] = evaluate(split, score_frames(model, split), checkpoint["thresholds"]["used"])
     print(f"\n{results_table(results)}\n")
     output.mkdir(parents=True, exist_ok=True)
     with fe.replacing(output / "evaluate.json") as path:
@@ -805,7 +823,8 @@ def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -
     axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"threshold {percent(threshold)}")
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
     axes.legend(fontsize=8)
-    figure.suptitle(f"{row['video'][-80:]}: {percent(row['score'])}, {row['prediction']}; proves nothing by itself")
+    title = f"{row['video'][-80:]}: {percent(row['score'])}, {row['prediction']}; proves nothing by itself"
+    figure.suptitle(title, parse_math=False)
     save_figure(figure, path)
 
 
@@ -833,10 +852,13 @@ def print_predictions(paths: list[str], checkpoint_file: Path, device: str, outp
                 progress.update()
                 if row["frames"]:
                     scored.append(row["video"])
+                yield row  # written before the picture is tried
                 if plot and row["frames"]:
-                    picture = output / f"predict_{len(scored):04d}_{Path(row['video']).stem}.png"
-                    plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
-                yield row
+                    picture = output / f"predict_{len(scored):04d}_{Path(row['video']).stem[:40]}.png"
+                    try:
+                        plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
+                    except (fe.InputError, OSError) as error:
+                        progress.write(f"{picture} is not drawn: {error}", file=sys.stderr)
 
         columns = ("video", "score", "prediction", "frames", "spread", "reason")
         fe.write_csv(output / "predict.csv", columns, show_each())
@@ -930,6 +952,8 @@ def main(argv=None):
         parser.error(f"--seed is {args.seed}, expected 0 to {2**32 - 1 - args.seeds}")
     if args.checkpoint and not (args.predict or args.evaluate):
         parser.error("--checkpoint goes with --predict or --evaluate: training writes a new one")
+    if args.plot and not args.predict:
+        parser.error("--plot goes with --predict")
     if args.predict and args.evaluate:
         parser.error("--predict and --evaluate: one at a time")
     for name in ("val", "test"):
@@ -976,26 +1000,26 @@ def main(argv=None):
                                       args.class_balance, args.select)  # fmt: skip
         scores = {name: score_frames(model, split) for name, split in splits.items()}
         unit, (labels, values) = next(iter(splits["val"].units(scores["val"]).items()))
-        threshold = 0.5
+        threshold, origin = 0.5, "as the validation split has one class alone"
         if (chosen := compute_metrics(labels, values)["eer_threshold"]) is not None:
             # halfway to the next score: rounding elsewhere does not change what the scores at the threshold are called
             threshold = float(chosen + max(values[values < chosen], default=chosen)) / 2
+            origin = f"at the EER of the validation {unit}"
         results = {name: evaluate(split, scores[name], threshold) for name, split in splits.items()}
         histories.append(history)
         runs.append(results)
         if seed == args.seed:
-            first = splits, leaks, split_by, model, epoch, scores, threshold
+            first = splits, leaks, split_by, model, epoch, scores, threshold, origin
 
-    splits, leaks, split_by, model, epoch, scores, threshold = first
+    splits, leaks, split_by, model, epoch, scores, threshold, origin = first
     results, samples = runs[0], pick_samples(splits["val"], args.seed)
     titles = TITLES | ({"val": "Validation (chose the epoch)"} if args.select == "best" else {})
-    print(
-        f"\nWeights after epoch {epoch} of seed {args.seed}; T = {threshold:.4f}, at the EER of the validation {unit}"
-    )
-    print("In brackets: 95 % intervals, by bootstrap over groups\n")
+    print(f"\nWeights after epoch {epoch} of seed {args.seed}")
+    print(f"T = {threshold:.4f}, {origin}\n")
     print(results_table({titles[name]: metrics for name, metrics in results.items()}))
     if args.seeds > 1:
         print(f"\n{seeds_table(runs)}")
+        print(f"Each seed has its own weights and order{', and holds out its own part' * ('val' not in files)}.")
     print(f"\n{samples_table(splits['val'], scores['val'], samples)}\n")
     shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
     if shortcuts:
@@ -1009,10 +1033,12 @@ def main(argv=None):
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     versions = fe.package_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     report = {"settings": settings, "versions": versions, "device": str(device), "epoch": epoch}
-    report |= {"extraction": splits["train"].extraction, "thresholds": {"default": 0.5, "used": threshold}}
-    seen = {
-        name: sorted(splits["train"].names(name) | splits["val"].names(name)) for name in ("video", "group", "clip")
+    report |= {
+        "extraction": splits["train"].extraction,
+        "thresholds": {"default": 0.5, "used": threshold, "from": origin},
     }
+    seen = {name: splits["train"].names(name) | splits["val"].names(name) for name in ("video", "group", "clip")}
+    seen = {name: sorted(values) if all_known else [] for name, values in seen.items()}
     with fe.replacing(output / "model.pt") as path:
         torch.save({"model": model.cpu().state_dict(), "seen": seen} | report, path)
     report["split"] = {"by": split_by, "shared": leaks, "shortcuts": shortcuts}
@@ -1032,14 +1058,17 @@ def main(argv=None):
     plot_curves(histories, results, output / "training_curves.png")
     plot_roc(splits, scores, results, output / "roc.png")
     plot_scores(splits, scores, results, output / "scores.png")
-    plot_features(splits, args.seed, output / "features.png")
-    pictures = "training_curves.png, roc.png, scores.png, features.png"
-    try:
-        plot_samples(splits["val"], scores["val"], samples, output / "sample_frames.png")
-        pictures += ", sample_frames.png"
-    except fe.InputError as error:
-        (output / "sample_frames.png").unlink(missing_ok=True)  # an earlier run's would be taken for this one's
-        print(f"sample_frames.png is not drawn: {error}")
+    pictures = "training_curves.png, roc.png, scores.png"
+    for name, plot, values in (
+        ("features.png", plot_features, (splits, args.seed)),
+        ("sample_frames.png", plot_samples, (splits["val"], scores["val"], samples)),
+    ):
+        try:
+            plot(*values, output / name)
+            pictures += f", {name}"
+        except fe.InputError as error:
+            (output / name).unlink(missing_ok=True)  # an earlier run's would be taken for this one's
+            print(f"{name} is not drawn: {error}")
     print(f"Written    {output}: model.pt, metrics.json, predictions.csv, {pictures}")
 
 

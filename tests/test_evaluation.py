@@ -105,6 +105,20 @@ def test_bootstrap_of_a_large_set_takes_seconds():
     assert low < sk.roc_auc_score(labels, scores) < high
 
 
+def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path):
+    split = ddm.load_split(make_split(tmp_path, n_groups=12, frames=2))
+    for i, row in enumerate(split.videos):
+        row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
+    scores = np.random.default_rng(0).random(48)
+    results = ddm.evaluate(split, scores, 0.4)
+    assert results["videos"]["n"] == 24 and results["videos"]["n_fake"] == 12
+    assert {name: m["n_fake"] for name, m in results["methods"].items()} == {"": 4, "Deep$fakes": 4, "Two": 4}
+    table = ddm.results_table({"A": results, "B": {"frames": results["frames"]}})
+    assert "not named" in table and table.splitlines()[0].split() == ["Videos", "A"]
+    ddm.plot_scores({"train": split}, {"train": scores}, {"train": results}, tmp_path / "scores.png")
+    assert (tmp_path / "scores.png").stat().st_size > 5000
+
+
 def test_each_method_is_held_against_all_reals(tmp_path):
     split = ddm.load_split(make_split(tmp_path, n_groups=12, frames=2))
     for i, row in enumerate(split.videos):
@@ -169,6 +183,31 @@ def test_select_best_keeps_a_copy_of_the_best_epoch(tmp_path, monkeypatch):
     assert epoch == 3 and ddm.compute_eer(labels, ddm.score_frames(last, splits["val"]))[0] > 0.9
 
 
+def test_select_best_needs_both_classes(tmp_path):
+    make_split(tmp_path / "features")
+    val = ddm.load_split(make_split(tmp_path / "features", "val", n_groups=6))
+    keep = val.labels == 1
+    for name in ("features", "labels", "frames"):
+        path = tmp_path / f"features/val_{name}.npy"
+        np.save(path, np.load(path)[keep])
+    report = run(tmp_path)
+    assert report["thresholds"] == {
+        "default": 0.5,
+        "used": 0.5,
+        "from": "as the validation split has one class alone",
+    }
+    with pytest.raises(fe.InputError, match="--select best needs both classes in the validation split"):
+        run(tmp_path, "--select", "best")
+
+
+def test_equal_features_cost_a_picture_not_the_run(tmp_path, capsys):
+    path = make_split(tmp_path / "features")
+    np.save(path, np.ones_like(np.load(path)))
+    report = run(tmp_path)
+    assert report["splits"]["val"]["videos"]["auc"] == 0.5
+    assert "features.png is not drawn: all features are equal" in capsys.readouterr().out
+
+
 def video_scores(folder, split):
     with open(folder / "results/predictions.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
@@ -209,7 +248,8 @@ def test_several_seeds_report_their_spread(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "flags", [["--seeds", "0"], ["--evaluate", "x", "--predict", "y"], ["--checkpoint", "x"], ["--select", "worst"]]
+    "flags",
+    [["--plot"], ["--seeds", "0"], ["--evaluate", "x", "--predict", "y"], ["--checkpoint", "x"], ["--select", "worst"]],
 )
 def test_wrong_flags(flags):
     with pytest.raises(SystemExit) as caught:
@@ -290,6 +330,18 @@ def test_an_interrupted_prediction_keeps_what_it_has(trained, videos, monkeypatc
         ddm.main(["--output-dir", str(trained / "results"), "--device", "cpu", "--predict", str(videos)])
     with open(trained / "results/predict.csv", newline="") as file:
         assert [Path(row["video"]) for row in csv.DictReader(file)] == done
+
+
+def test_odd_names_do_not_stop_the_pictures(trained, videos, capsys):
+    folder = videos / "odd"
+    folder.mkdir()
+    names = ["b$\\frac$.mp4", f"{'long' * 60}.mp4", "%03d 'x'.mp4"]
+    for name in names:
+        shutil.copy(videos / "fake/000_003.mp4", folder / name)
+    ddm.main(["--output-dir", str(trained / "results"), "--device", "cpu", "--predict", str(folder), "--plot"])
+    assert len(list((trained / "results").glob("predict_*.png"))) == 3
+    with open(trained / "results/predict.csv", newline="") as file:
+        assert sorted(Path(row["video"]).name for row in csv.DictReader(file)) == sorted(names)
 
 
 def test_broken_files_get_no_decision(trained, videos, capsys):
