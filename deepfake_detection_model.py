@@ -602,7 +602,8 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
     )
     roc.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
     det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}: {counts}")
-    roc.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8, ncols=2)
+    roc.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8)
+    det.legend(loc="upper right", fontsize=8)
     save_figure(figure, path)
 
 
