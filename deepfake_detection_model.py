@@ -515,10 +515,11 @@ def results_table(results: dict[str, dict]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def seeds_table(runs: list[dict]) -> str:
+def seeds_table(runs: list[dict], titles: dict[str, str]) -> str:
     """Mean and standard deviation (n - 1) over the results of several seeds."""
     unit, lines = next(iter(runs[0]["train"])), []
-    lines.append(f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds" + "".join(f"{TITLES[s]:>24}" for s in runs[0]))
+    header = f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds"
+    lines.append(f"{header:<36}" + "".join(f"{titles[s]:>30}" for s in runs[0]))
     for title, key in (("accuracy at 0.5", "accuracy"), ("EER", "eer"), ("AUC", "auc"), ("log loss", "log_loss")):
         cells = []
         for split in runs[0]:
@@ -528,7 +529,7 @@ def seeds_table(runs: list[dict]) -> str:
             cells.append(
                 f"{mean:.3f} ({deviation:.3f})" if key == "log_loss" else f"{percent(mean)} ({percent(deviation)})"
             )
-        lines.append(f"{title:<30}" + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(f"{title:<36}" + "".join(f"{cell:>30}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -624,7 +625,7 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
         axes.axvline(threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
         axes.set(title=f"{TITLES[name]}: {len(labels)} {unit}", xlabel="probability of fake", ylabel=unit)
         axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     for axes, name in zip(grid[1:].flat, splits, strict=False):
         found = {title or "not named": m for title, m in methods.get(name, {}).items() if m["auc"] is not None}
         values = 100 * np.array([m["auc"] for m in found.values()])
@@ -1019,7 +1020,7 @@ def main(argv=None):
     print(f"T = {threshold:.4f}, {origin}\n")
     print(results_table({titles[name]: metrics for name, metrics in results.items()}))
     if args.seeds > 1:
-        print(f"\n{seeds_table(runs)}")
+        print(f"\n{seeds_table(runs, titles)}")
         print(f"Each seed has its own weights and order{', and holds out its own part' * ('val' not in files)}.")
     print(f"\n{samples_table(splits['val'], scores['val'], samples)}\n")
     shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
