@@ -410,22 +410,23 @@ class Payload:
 def test_damaged_checkpoints(tmp_path):
     path = tmp_path / "model.pt"
     extraction = {"weights": {"name": "random", "sha256": ""}, "frames_per_video": 4, "frame_choice": "exact"}
-    torch.save({"model": ddm.DeepfakeMLP().state_dict(), "extraction": extraction}, path)
+    rest = {"extraction": extraction, "thresholds": {"used": 0.4}, "seen": {"video": []}}
+    torch.save({"model": ddm.DeepfakeMLP().state_dict()} | rest, path)
     ddm.load_checkpoint(path)
     whole = path.read_bytes()
 
     @settings(max_examples=60, **RELAXED)
     @given(MUTATIONS, st.floats(0, 1) | st.just(1.0), st.booleans())
     def check(changes, length, in_header):
-        header, rest = (whole[:4000], whole[4000:]) if in_header else (whole, b"")
-        path.write_bytes(mutate(header, changes, length) + rest)
+        start, end = (whole[:4000], whole[4000:]) if in_header else (whole, b"")
+        path.write_bytes(mutate(start, changes, length) + end)
         try:
             ddm.load_checkpoint(path)
         except fe.InputError as error:
             assert "\n" not in str(error)
 
     check()
-    torch.save({"model": Payload(tmp_path / "made"), "extraction": extraction}, path)
+    torch.save({"model": Payload(tmp_path / "made")} | rest, path)
     with pytest.raises(fe.InputError, match=r"model\.pt is damaged or of another kind"):
         ddm.load_checkpoint(path)
     assert not (tmp_path / "made").exists()
