@@ -383,7 +383,7 @@ def read_frames(
     the rest is not decoded. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
-    if not path.as_posix().isprintable():
+    if printable(path) != path.as_posix():
         raise InputError("its name is not valid UTF-8 or has control characters: rename it")
     if not path.is_file():  # also keeps OpenCV from waiting for a named pipe
         missing = "a broken link" if path.is_symlink() else "no such file"

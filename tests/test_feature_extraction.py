@@ -42,7 +42,9 @@ def test_sample_frame_numbers():
                 assert number <= (i + 0.5) * total / len(numbers) < number + 1
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "-%03d 深度 'x'.MP4"])
+@pytest.mark.parametrize(
+    "name", ["clip.mp4", "clip.avi", "-%03d 深度 'x'.MP4", "4.05\u202fPM\u3000\xa0👩\u200d💻\xad.mp4"]
+)
 def test_read_frames_gives_the_frames_it_names(tmp_path, name):
     path = write_video(tmp_path / name, n=30, size=(66, 48), fps=12.5)
     sampled = fe.read_frames(path, 7)
