@@ -16,6 +16,7 @@ epoch.
 
 import argparse
 import copy
+import io
 import json
 import os
 import sys
@@ -1041,8 +1042,10 @@ def main(argv=None):
     }
     seen = {name: splits["train"].names(name) | splits["val"].names(name) for name in ("video", "group", "clip")}
     seen = {name: sorted(values) if all_known else [] for name, values in seen.items()}
+    checkpoint = io.BytesIO()  # written by us: on a full disk torch.save raises what is no OSError
+    torch.save({"model": model.cpu().state_dict(), "seen": seen} | report, checkpoint)
     with fe.replacing(output / "model.pt") as path:
-        torch.save({"model": model.cpu().state_dict(), "seen": seen} | report, path)
+        path.write_bytes(checkpoint.getvalue())
     report["split"] = {"by": split_by, "shared": leaks, "shortcuts": shortcuts}
     report |= {"splits": results, "history": histories[0]}
     if args.seeds > 1:

@@ -417,7 +417,8 @@ def open_capture(path: Path, *parameters: int, only_references: bool = False) ->
                 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "avdiscard;nonref"
             capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, parameters)
         finally:
-            os.environ.pop("OPENCV_FFMPEG_CAPTURE_OPTIONS", None)
+            if only_references:
+                del os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"]
     if not capture.isOpened():
         raise InputError(explain_unopened(path))
     width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -641,7 +642,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:  # a full disk does not say where
-        raise OSError(error.errno, error.strerror, str(error.filename or path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(error.filename or path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -657,7 +658,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
             raise InputError(f"another run is writing to {folder}: wait for it, or name another folder") from None
         except OSError as error:  # some shared file systems have no locks
             print(f"WARNING: {folder} cannot be locked ({error.strerror}): start no second run", file=sys.stderr)
-        for leftover in folder.rglob(".*.new.*"):  # of a run that was killed
+        for leftover in (*folder.glob(".*.new.*"), *folder.glob("cache/.*.new.*")):  # of a run that was killed
             leftover.unlink()
         yield
 

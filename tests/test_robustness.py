@@ -106,6 +106,19 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(videos, tmp_path, lim
     assert contents(tmp_path / "features") == contents(tmp_path / "undisturbed")
 
 
+def test_a_full_disk_while_training_is_one_line(tmp_path):
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # model.pt has 2.6 MB
+
+    path = make_split(tmp_path / "features")
+    command = [sys.executable, ddm.__file__, "--train-features-file", str(path), "--num-epochs", "1"]
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": limit_file_size}
+    done = subprocess.run([*command, "--device", "cpu"], **options)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: [Errno 27] File too large: 'results/model.pt'"
+    assert list((tmp_path / "results").iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(videos, tmp_path):
     (tmp_path / "file").write_text("")
     with start(videos, tmp_path / "file/features") as process:
