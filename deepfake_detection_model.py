@@ -675,9 +675,9 @@ def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2
 
 def read_frame(split: Split, i: int) -> np.ndarray:
     """(224, 224, 3) uint8 RGB: a frame as the network sees it, read again. Raises fe.InputError where that fails."""
-    file, how = Path(split.extraction["videos_dir"], split.videos[split.video[i]]["video"]), split.extraction
+    file = Path(split.extraction["videos_dir"], split.videos[split.video[i]]["video"])
     try:
-        sampled = fe.read_frames(file, how["frames_per_video"], fe.resize_frame, how.get("frame_choice", "exact"))
+        sampled = fe.sample_video(file, split.extraction)
         return sampled.frames[sampled.numbers.tolist().index(split.number[i])].permute(1, 2, 0).numpy()
     except fe.InputError as error:
         raise fe.InputError(f"{file}: {error}") from error
@@ -788,30 +788,23 @@ def predict_videos(
     threads = max(1, fe.count_cores() // num_workers)  # of the decoder: a single video gets all cores
 
     def predict(path) -> dict:
-        row = {
-            "path": path,
-            "video": fe.printable(path),
-            "score": None,
-            "prediction": "no decision",
-            "frames": 0,
-            "spread": None,
-        }
+        row = {"path": path, "video": fe.printable(path), "score": None, "prediction": "no decision", "frames": 0}
+        row |= {"spread": None, "reason": "", "numbers": [], "scores": []}
         try:
             features, sampled = fe.extract_video(Path(path), backbone, extraction, threads)
         except fe.InputError as error:
-            return row | {"reason": str(error), "numbers": [], "scores": []}
+            return row | {"reason": str(error)}
         scores = model.score(torch.from_numpy(features))
         score = float(scores.mean())
         row |= {"score": score, "prediction": fe.CLASSES[int(score >= threshold)], "frames": len(scores)}
-        return row | {"spread": float(scores.std()), "reason": "", "numbers": sampled.numbers, "scores": scores}
+        return row | {"spread": float(scores.std()), "numbers": sampled.numbers, "scores": scores}
 
     yield from fe.map_threads(predict, paths, num_workers)
 
 
 def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -> None:
     """A video's frames in time with their scores, and the curve of the scores."""
-    choice = extraction.get("frame_choice", "exact")
-    sampled = fe.read_frames(row["path"], extraction["frames_per_video"], fe.resize_frame, choice)
+    sampled = fe.sample_video(row["path"], extraction)
     shown = [len(row["scores"]) * (2 * i + 1) // 16 for i in range(8)]
     figure = Figure((12, 4.6), layout="constrained")
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
@@ -1036,10 +1029,8 @@ def main(argv=None):
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     versions = fe.package_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     report = {"settings": settings, "versions": versions, "device": str(device), "epoch": epoch}
-    report |= {
-        "extraction": splits["train"].extraction,
-        "thresholds": {"default": 0.5, "used": threshold, "from": origin},
-    }
+    report["extraction"] = splits["train"].extraction
+    report["thresholds"] = {"default": 0.5, "used": threshold, "from": origin}
     seen = {name: splits["train"].names(name) | splits["val"].names(name) for name in ("video", "group", "clip")}
     seen = {name: sorted(values) if all_known else [] for name, values in seen.items()}
     checkpoint = io.BytesIO()  # written by us: on a full disk torch.save raises what is no OSError

@@ -596,11 +596,15 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     return torch.cat(features).numpy()
 
 
+def sample_video(path: Path, settings: dict, threads: int = 1) -> SampledVideo:
+    """A video's frames as the network gets them, by the settings that extraction.json holds."""
+    n, choice = settings["frames_per_video"], settings.get("frame_choice", FRAME_CHOICES[0])
+    return read_frames(path, n, resize_frame, choice, threads)
+
+
 def extract_video(path: Path, backbone: nn.Module, settings: dict, threads: int = 1) -> tuple[np.ndarray, SampledVideo]:
     """(n, 1000) float32 features of a video's sampled frames, and the frames. Raises InputError with the reason."""
-    sampled = read_frames(
-        path, settings["frames_per_video"], resize_frame, settings.get("frame_choice", FRAME_CHOICES[0]), threads
-    )
+    sampled = sample_video(path, settings, threads)
     features = compute_features(backbone, torch.stack(sampled.frames))
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")
