@@ -46,6 +46,8 @@ import cv2
 import numpy as np
 import torch
 import torchvision
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet18_Weights, resnet18
@@ -68,6 +70,14 @@ COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
 CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 FRAME_CHOICES = ("exact", "nearest-reference")
 MAX_PIXELS = 2**27  # 134 million: four times 8K
+# YuNet: Wu, Peng and Yu, YuNet: A Tiny Millisecond-level Face Detector, 2023
+FACE_MODEL_URL = (
+    "https://github.com/ShiqiYu/libfacedetection.train/raw/"
+    "02246e79b1e976c83d1e135a85e0628120c93769/onnx/yunet_s_640_640.onnx"
+)
+FACE_MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+DETECTION_SIZE = 640  # longer side of a frame as the face detector gets it: faces of 10 to 300 pixels are its range
+MAX_FACES = 8  # a frame, the largest
 HANGS_AFTER = 600  # seconds
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell starts that a spreadsheet computes
 OPENING = threading.Lock()
@@ -348,6 +358,7 @@ class SampledVideo:
     frames: list  # what `transform` made of each frame
     numbers: np.ndarray  # (n,) int32, the frames' numbers in the video, ascending
     facts: dict  # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: upright
+    boxes: np.ndarray | None = None  # (n, 4) x, y, width, height in pixels, of the face that was cropped to
 
 
 def quiet_decoder() -> None:
@@ -362,7 +373,7 @@ def sample_frame_numbers(total: int, n: int) -> list[int]:
     return [(2 * i + 1) * total // (2 * n) for i in range(n)]
 
 
-def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
+def bgr_to_rgb(frame: np.ndarray, number: int) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -378,9 +389,9 @@ def read_frames(
 ) -> SampledVideo:
     """n evenly spaced frames of a video, each at the middle of its share of the frames that really decode.
 
-    `transform` gets each of them as (H, W, 3) uint8 BGR; by default they come back as (H, W, 3) uint8 RGB. With the
-    `choice` nearest-reference, instead of the exact frame the next one is taken that other frames are predicted from;
-    the rest is not decoded. Raises InputError with the reason where the file gives no frame.
+    `transform` gets each of them as (H, W, 3) uint8 BGR, and its number; by default they come back as (H, W, 3) uint8
+    RGB. With the `choice` nearest-reference, instead of the exact frame the next one is taken that other frames are
+    predicted from; the rest is not decoded. Raises InputError with the reason where the file gives no frame.
     """
     path = Path(path)
     if printable(path) != path.as_posix():
@@ -485,7 +496,7 @@ def decode(
             ok, frame = capture.retrieve()
             if ok:
                 shape = shape if frames else frame.shape[:2]
-                frames.append(transform(frame))
+                frames.append(transform(frame, number))
                 numbers.append(number)
     if start is None:
         total = number + 1
@@ -499,6 +510,143 @@ def decode(
     facts |= {"duration": round(total / fps, 4) if fps else "", "size": path.stat().st_size}
     facts["note"] = f"{total} of {promised} frames: truncated, damaged or miscounted" if total < promised else ""
     return SampledVideo(frames, np.array(numbers, np.int32), facts)
+
+
+# --- Faces ----------------------------------------------------------------------------------------
+
+
+def fetch(url: str, sha256: str, otherwise: str, path: str = "") -> Path:
+    """A published file: `path` where that is one, else in torch's cache, downloaded once.
+
+    `sha256` is how its hash starts. Raises InputError for a damaged file, DownloadError where there is none to be had,
+    with what to do `otherwise`.
+    """
+    cached, timeout = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1]), socket.getdefaulttimeout()
+    file = Path(path) if Path(path).is_file() else cached
+    if not file.is_file():
+        socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(file), sha256)
+        except (OSError, RuntimeError) as error:
+            where = f"put {url} (sha256 {sha256}...) at {file}"
+            raise DownloadError(f"{file.name} cannot be downloaded ({error}): {where}, or {otherwise}") from error
+        finally:
+            socket.setdefaulttimeout(timeout)
+    if not hashlib.sha256(file.read_bytes()).hexdigest().startswith(sha256):
+        raise InputError(f"{file} is damaged or another file, its sha256 is not {sha256}...: delete it, or get {url}")
+    return file
+
+
+def load_face_detector(path: str = "") -> cv2.FaceDetectorYN:
+    """YuNet, from `path` or, where that is no file, from torch's cache. For one thread: it is not thread-safe."""
+    file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "name a copy with --face-model PATH", path)
+    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # by name OpenCV opens ASCII paths alone
+    return cv2.FaceDetectorYN.create("onnx", model, no_config, (DETECTION_SIZE, DETECTION_SIZE), score_threshold=0.6)
+
+
+def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
+    """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels."""
+    scale = min(1, DETECTION_SIZE / max(frame.shape[:2]))
+    size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
+    detector.setInputSize(size)
+    faces = detector.detect(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))[1]
+    boxes = np.empty((0, 4)) if faces is None else faces[:, :4].astype(float) / scale
+    return boxes[np.argsort(-boxes[:, 2:].max(1), kind="stable")][:MAX_FACES]
+
+
+def follow_face(detections: list[np.ndarray], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the (k, 4) boxes in each of n frames that of the one person to look at: its index (n,), and the box (n, 4).
+
+    Where the person is not seen the index is -1, and the box lies on straight lines, by the frames' numbers (n,),
+    between those before and after; all are NaN where nobody is seen at all.
+
+    It is the way through the frames with the largest sum of sizes less movement: large, constant, in many frames. A
+    box's size is its longer side; movement is the distance of half the place and all of the size, in pixels, so a
+    person may walk, but a box elsewhere in a single frame does not pay. From a box only the nearest one of another
+    frame is reached: nobody is left for somebody larger beside them. Found by dynamic programming over the boxes.
+    """
+    places, totals, before = np.empty((0, 3)), np.empty(0), np.empty(0, np.int64)
+    for boxes in detections:
+        place = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, boxes[:, 2:].max(1)])
+        best, gain = np.full(len(place), -1), np.zeros(len(place))
+        if len(places) and len(place):
+            moved = np.linalg.norm(places[:, None] - place, axis=2)
+            linked = np.where(moved == moved.min(1, keepdims=True), totals[:, None] - moved, 0)
+            gain = np.maximum(linked.max(0), 0)
+            best = np.where(gain > 0, linked.argmax(0), -1)
+        places, before = np.concatenate([places, place]), np.concatenate([before, best])
+        totals = np.concatenate([totals, place[:, 2] + gain])
+    chosen, first = np.full(len(detections), -1), np.cumsum([0, *map(len, detections)])
+    box = int(totals.argmax()) if len(totals) else -1
+    while box >= 0:
+        frame = np.searchsorted(first, box, side="right") - 1
+        chosen[frame] = box - first[frame]
+        box = before[box]
+    followed = np.full((len(chosen), 4), np.nan)
+    seen = np.flatnonzero(chosen >= 0)
+    for column in range(4 if len(seen) else 0):
+        known = [detections[i][chosen[i], column] for i in seen]
+        followed[:, column] = np.interp(numbers, numbers[seen], known)
+    return chosen, followed
+
+
+def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Left, top and side, in pixels, of the square around a box, `margin` times its longer side.
+
+    It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it holds all of it.
+    """
+    side = max(1, round(margin * max(box[2:])))
+    left, top = (
+        int(np.clip(round(box[i] + (box[2 + i] - side) / 2), min(0, length - side), max(0, length - side)))
+        for i, length in ((0, shape[1]), (1, shape[0]))
+    )
+    return left, top, side
+
+
+def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
+    """(side, side, 3) of an (H, W, 3) frame: see place_square. What lies outside repeats the frame's edge."""
+    left, top, side = place_square(box, margin, frame.shape)
+    outside = -top, top + side - frame.shape[0], -left, left + side - frame.shape[1]
+    inside = frame[max(top, 0) : top + side, max(left, 0) : left + side]
+    return cv2.copyMakeBorder(inside, *np.maximum(outside, 0).tolist(), cv2.BORDER_REPLICATE)
+
+
+def sample_video(path: str | os.PathLike, settings: dict, threads: int = 1) -> SampledVideo:
+    """A video's frames as the network gets them, (3, 224, 224) uint8 RGB, by the settings that extraction.json holds.
+
+    With face crops they are those of one person. Raises InputError with the reason, `no face found` among them.
+    """
+    choice, crop = settings.get("frame_choice", FRAME_CHOICES[0]), settings.get("crop", "none")
+    read = partial(read_frames, path, settings["frames_per_video"], choice=choice, threads=threads)
+    if crop == "none":
+        return read(lambda frame, number: resize_frame(frame))
+    detector, boxes = load_face_detector(settings["face_model"]), {}
+
+    def cut(frame: np.ndarray, number: int) -> torch.Tensor:
+        box = boxes.get(number)
+        return resize_frame(frame if box is None else crop_square(frame, box, crop["margin"]))
+
+    def cut_all(frame: np.ndarray, number: int) -> tuple[np.ndarray, list[torch.Tensor]]:
+        found = detect_faces(detector, frame)
+        return found, [resize_frame(crop_square(frame, box, crop["margin"])) for box in found]
+
+    sampled = read(cut_all)  # which face is followed shows at the end: so all are cut out, the frames are not kept
+    chosen, followed = follow_face([found for found, _ in sampled.frames], sampled.numbers)
+    share = float(np.mean(chosen >= 0))
+    sampled.facts["face_share"] = round(share, 4)
+    if share > 0:
+        boxes |= dict(zip(sampled.numbers.tolist(), followed, strict=True))
+    elif crop["no_face"] == "fail":
+        raise InputError(f"no face found in {len(chosen)} frames")
+    if share == 1:
+        frames = [crops[i] for (_, crops), i in zip(sampled.frames, chosen, strict=True)]
+    else:  # read again, now that it is known where to look
+        again = read(cut)
+        if not np.array_equal(again.numbers, sampled.numbers):
+            raise InputError("gives other frames each time it is read")
+        frames = again.frames
+    return replace(sampled, frames=frames, boxes=followed if boxes else None)
 
 
 # --- Features -------------------------------------------------------------------------------------
@@ -528,25 +676,6 @@ def load_torch_file(path: str | os.PathLike, what: str) -> dict:
     return content
 
 
-def load_imagenet_resnet18() -> nn.Module:
-    url = ResNet18_Weights.IMAGENET1K_V1.url
-    cached = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1])
-    prefix = cached.stem.rpartition("-")[2]  # torch names a weights file after the start of its sha256
-    if cached.is_file() and not hashlib.sha256(cached.read_bytes()).hexdigest().startswith(prefix):
-        raise InputError(f"{cached} is damaged (its sha256 does not start with {prefix}): delete it and run again")
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
-    try:
-        return resnet18(weights=ResNet18_Weights.IMAGENET1K_V1)
-    except (OSError, RuntimeError) as error:
-        raise DownloadError(
-            f"the ImageNet weights cannot be downloaded ({error}): put {url} at {cached}, "
-            "or name a copy with --weights PATH, or use an untrained network with --weights random"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
-
-
 def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu") -> tuple[nn.Module, dict]:
     """ResNet-18 in eval mode, and the provenance of its weights: {"name", "sha256"}.
 
@@ -555,7 +684,10 @@ def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu")
     norm is folded into the convolutions. Raises DownloadError where there is no network, InputError for a wrong file.
     """
     if weights == "imagenet":
-        model = load_imagenet_resnet18()
+        preset = ResNet18_Weights.IMAGENET1K_V1
+        prefix = Path(preset.url).stem.rpartition("-")[2]  # torch names a weights file after the start of its sha256
+        fetch(preset.url, prefix, "name a copy with --weights PATH, or use an untrained network with --weights random")
+        model = resnet18(weights=preset)
     elif weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -594,12 +726,6 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
         pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
         features.append(backbone(pixels.contiguous(memory_format=torch.channels_last)).cpu())
     return torch.cat(features).numpy()
-
-
-def sample_video(path: Path, settings: dict, threads: int = 1) -> SampledVideo:
-    """A video's frames as the network gets them, by the settings that extraction.json holds."""
-    n, choice = settings["frames_per_video"], settings.get("frame_choice", FRAME_CHOICES[0])
-    return read_frames(path, n, resize_frame, choice, threads)
 
 
 def extract_video(path: Path, backbone: nn.Module, settings: dict, threads: int = 1) -> tuple[np.ndarray, SampledVideo]:
@@ -722,12 +848,12 @@ def try_alone(path: Path, settings: dict, key: str, marker: Path) -> None:
     known, _, reason = marker.read_text(encoding="utf-8", errors="replace").partition("\n")
     if known != key or not reason:
         code = (
-            "import signal, sys, feature_extraction as fe\n"
-            "path, n, choice, seconds = sys.argv[1:]\n"
+            "import json, signal, sys, feature_extraction as fe\n"
+            "path, settings, seconds = sys.argv[1:]\n"
             "getattr(signal, 'alarm', int)(int(seconds))  # should this process outlive its parent\n"
-            "fe.read_frames(path, int(n), fe.resize_frame, choice)"
+            "fe.sample_video(path, json.loads(settings))"
         )
-        how = (str(settings["frames_per_video"]), settings["frame_choice"], str(HANGS_AFTER + 60))
+        how = json.dumps(settings), str(HANGS_AFTER + 60)
         command = [sys.executable, "-c", code, os.path.abspath(path), *how]
         options = {"cwd": Path(__file__).parent, "capture_output": True, "start_new_session": True}
         try:
@@ -783,6 +909,50 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
     write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
 
 
+def write_preview(videos: list[Video], settings: dict, num_workers: int, path: Path) -> None:
+    """A contact sheet: of each video three frames with the box of the face, each beside what the network gets."""
+
+    def look(video: Video) -> tuple:
+        try:
+            sampled = sample_video(video.path, settings)
+            shown = sample_frame_numbers(len(sampled.frames), 3)
+            numbers = sampled.numbers[shown]
+            whole = read_frames(
+                video.path,
+                settings["frames_per_video"],
+                lambda frame, number: bgr_to_rgb(frame, number) if number in numbers else None,
+                settings["frame_choice"],
+            )
+        except InputError as error:
+            return str(error), []
+        share, boxes = (
+            sampled.facts.get("face_share"),
+            [None] * len(whole.frames) if sampled.boxes is None else sampled.boxes,
+        )
+        title = "whole frames" if share is None else f"face in {100 * share:.1f} % of {len(sampled.frames)} frames"
+        return title, [(sampled.numbers[i], whole.frames[i], boxes[i], sampled.frames[i]) for i in shown]
+
+    figure = Figure((12, 2.4 * len(videos)), layout="constrained")
+    parts = figure.subfigures(len(videos), 1, squeeze=False)[:, 0]
+    with closing(map_threads(look, videos, num_workers)) as looks:
+        for video, part, (title, shown) in zip(videos, parts, looks, strict=True):
+            part.suptitle(f"{video.video}: {title}", fontsize=9, parse_math=False)
+            grid = iter(part.subplots(1, 6, width_ratios=(16, 9) * 3))
+            for number, whole, box, seen in shown:
+                axes = next(grid)
+                axes.imshow(whole)
+                if box is not None:
+                    left, top, side = place_square(box, settings["crop"]["margin"], whole.shape)
+                    axes.add_patch(Rectangle(box[:2], *box[2:], fill=False, color="#56B4E9"))
+                    axes.add_patch(Rectangle((left, top), side, side, fill=False, color="#E69F00", linestyle="--"))
+                axes.set_title(f"frame {number}", fontsize=8)
+                next(grid).imshow(seen.permute(1, 2, 0).numpy())
+            for axes in part.axes:
+                axes.set_axis_off()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
 # --- The run --------------------------------------------------------------------------------------
 
 
@@ -822,17 +992,32 @@ def main(argv=None):
     # how the features are made
     add("--frames-per-video", type=int, default=32, help=f"evenly spaced; a shorter video gives all it has {default}")
     add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0], help=f"the second is faster {default}")
+    add("--crop-faces", action="store_true", help="instead of whole frames, the face of one person a video")
+    add("--face-model", type=Path, help="a copy of YuNet, if it cannot be downloaded")
+    add("--face-margin", type=float, default=1.3, help=f"side of the crop, in longer sides of the face's box {default}")
+    add(
+        "--no-face",
+        choices=("fail", "whole"),
+        default="fail",
+        help=f"a video without a face: fails, or whole frames {default}",
+    )
     add("--weights", default="imagenet", help=f"of ResNet-18: imagenet, random or the path of a file {default}")
     # how to run
     add("--num-workers", type=int, default=count_cores(), help="videos at once (default: one a core, %(default)s)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
+    add("--preview", type=int, metavar="N", help="only write preview.png: N of the videos, and what the network sees")
     add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
-    for flag, value in (("--frames-per-video", args.frames_per_video), ("--num-workers", args.num_workers)):
-        if value < 1:
-            parser.error(f"{flag} is {value}, expected at least 1")
+    for flag in ("frames_per_video", "num_workers", "preview"):
+        if (value := getattr(args, flag)) is not None and value < 1:
+            parser.error(f"--{flag.replace('_', '-')} is {value}, expected at least 1")
+    if not 1 <= args.face_margin <= 5:
+        parser.error(f"--face-margin is {args.face_margin}, expected 1 to 5")
+    if args.face_model and not args.crop_faces:
+        parser.error("--face-model goes with --crop-faces")
 
     quiet_decoder()
+    cv2.setNumThreads(1)  # one for each worker is enough: more cost a tenth of the CPU time in the face detector
     rank, world_size = 0, 1
     if torch.distributed.is_torchelastic_launched():  # by torchrun; whoever is done first waits for the last
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
@@ -844,6 +1029,27 @@ def main(argv=None):
         raise InputError(f"--videos-csv {source}: no such file")
     videos = find_videos(source, args.compression)
     root = source.parent if args.videos_csv else source
+    settings, crop = {}, "none"
+    if args.crop_faces:
+        if args.face_model and not args.face_model.is_file():
+            raise InputError(f"--face-model {args.face_model}: no such file; expected a copy of {FACE_MODEL_URL}")
+        settings["face_model"] = str(args.face_model or "")
+        load_face_detector(settings["face_model"])  # may not be possible
+        crop = {"detector": "YuNet", "sha256": FACE_MODEL_SHA256, "margin": args.face_margin, "no_face": args.no_face}
+    settings |= {
+        "frames_per_video": args.frames_per_video,
+        "frame_choice": args.frame_choice,
+        "sampling": "the middle frame of each of n equal shares of the video",
+        "crop": crop,
+        "frame_size": FRAME_SIZE,
+        "versions": package_versions(),
+    }
+    if args.preview:
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = [videos[i] for i in sample_frame_numbers(len(videos), args.preview)]
+        write_preview(shown, settings, args.num_workers, folder / "preview.png")
+        print(f"Written    {folder / 'preview.png'}: {len(shown)} of {len(videos)} videos; nothing was extracted")
+        return
     sample = read_drawn_by(root)
     device = pick_device(args.device)
     try:
@@ -855,19 +1061,12 @@ def main(argv=None):
         weights["instead_of"] = "imagenet"
         print(f"WARNING: {error}", file=sys.stderr)
         print("WARNING: this is the drawn sample set, so the run goes on with an UNTRAINED network", file=sys.stderr)
-    settings = {
-        "weights": weights,
-        "frames_per_video": args.frames_per_video,
-        "frame_choice": args.frame_choice,
-        "sampling": "the middle frame of each of n equal shares of the video",
-        "crop": "none",
-        "frame_size": FRAME_SIZE,
-        "device": device.type,
-        "versions": package_versions(),
-    }
+    settings = {"weights": weights, "device": device.type} | settings
 
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
     print(f"Frames     {args.frames_per_video} a video ({args.frame_choice}), {FRAME_SIZE} x {FRAME_SIZE}")
+    if args.crop_faces:
+        print(f"Faces      cropped by YuNet, margin {args.face_margin:g}; a video without one: {args.no_face}")
     print(f"Device     {device}, {world_size} x {args.num_workers} videos at once", flush=True)
 
     (folder / "cache").mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,10 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
 
 def test_read_frames_gives_rgb(tmp_path):
     path = write_video(tmp_path / "red.mp4", colour=(10, 20, 230))
-    for frame in (fe.read_frames(path, 1).frames[0], fe.read_frames(path, 1, fe.resize_frame).frames[0]):
+    for frame in (
+        fe.read_frames(path, 1).frames[0],
+        fe.read_frames(path, 1, lambda frame, number: fe.resize_frame(frame)).frames[0],
+    ):
         channels = np.moveaxis(np.asarray(frame), 0, -1) if frame.shape[0] == 3 else frame
         assert channels[..., 0].mean() > 200 and channels[..., 2].mean() < 40
 
@@ -165,7 +168,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
     assert len(expected) == 150
     for number in range(150):  # each frame is sought once
         monkeypatch.setattr(fe, "sample_frame_numbers", lambda *_, number=number: [number])
-        sampled = fe.read_frames(path, 1, np.copy)
+        sampled = fe.read_frames(path, 1, lambda frame, number: frame.copy())
         assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 150
         np.testing.assert_array_equal(sampled.frames[0], expected[number])
     assert 100 < spy.seeks <= 150
@@ -175,7 +178,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
 def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
     path = write_numbered_video(tmp_path / "clip.mp4", 150)
     spy.lands_on, expected = lands_on, read_all(path)
-    sampled = fe.read_frames(path, 3, np.copy)
+    sampled = fe.read_frames(path, 3, lambda frame, number: frame.copy())
     assert spy.seeks == 1  # then never again
     assert sampled.numbers.tolist() == [25, 75, 125]
     for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
@@ -189,7 +192,7 @@ def test_seeks_and_reference_frames_of_real_clips(real_videos, spy):
             continue
         expected = read_all(path)
         for n, choice in ((2, "exact"), (16, "exact"), (16, "nearest-reference")) if expected else ():
-            sampled = fe.read_frames(path, n, np.copy, choice)
+            sampled = fe.read_frames(path, n, lambda frame, number: frame.copy(), choice)
             wanted = fe.sample_frame_numbers(len(expected), n)
             assert sampled.facts["frames"] == len(expected), path
             if choice == "exact":

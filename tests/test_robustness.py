@@ -336,7 +336,7 @@ import sys, feature_extraction as fe
 fe.quiet_decoder()
 for line in sys.stdin:
     try:
-        sampled = fe.read_frames(line.strip(), 4, fe.resize_frame)
+        sampled = fe.sample_video(line.strip(), {"frames_per_video": 4})
         assert len(sampled.frames) == len(sampled.numbers) > 0 and sampled.facts["frames"] > sampled.numbers[-1]
         print("used", flush=True)
     except fe.InputError as error:
