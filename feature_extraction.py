@@ -515,33 +515,33 @@ def decode(
 # --- Faces ----------------------------------------------------------------------------------------
 
 
-def fetch(url: str, sha256: str, otherwise: str, path: str = "") -> Path:
-    """A published file: `path` where that is one, else in torch's cache, downloaded once.
+def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
+    """A published file in torch's cache, put there once by a download, or from a `copy`. `sha256`: how its hash starts.
 
-    `sha256` is how its hash starts. Raises InputError for a damaged file, DownloadError where there is none to be had,
-    with what to do `otherwise`.
+    Raises DownloadError where it cannot be had, with what to do `otherwise`; InputError where the cached one is damaged.
     """
     cached, timeout = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1]), socket.getdefaulttimeout()
-    file = Path(path) if Path(path).is_file() else cached
-    if not file.is_file():
+    if copy or not cached.is_file():
         socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(file), sha256)
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            source = copy.absolute().as_uri() if copy else url
+            torch.hub.download_url_to_file(source, str(cached), sha256, progress=not copy)
         except (OSError, RuntimeError) as error:
-            where = f"put {url} (sha256 {sha256}...) at {file}"
-            raise DownloadError(f"{file.name} cannot be downloaded ({error}): {where}, or {otherwise}") from error
+            wanted = f"put {url} (sha256 {sha256}...) at {cached}, or {otherwise}"
+            raise DownloadError(f"{copy or cached.name} cannot be had ({error}): {wanted}") from error
         finally:
             socket.setdefaulttimeout(timeout)
-    if not hashlib.sha256(file.read_bytes()).hexdigest().startswith(sha256):
-        raise InputError(f"{file} is damaged or another file, its sha256 is not {sha256}...: delete it, or get {url}")
-    return file
+    if not hashlib.sha256(cached.read_bytes()).hexdigest().startswith(sha256):
+        raise InputError(f"{cached} is damaged (its sha256 does not start with {sha256}): delete it and run again")
+    return cached
 
 
-def load_face_detector(path: str = "") -> cv2.FaceDetectorYN:
-    """YuNet, from `path` or, where that is no file, from torch's cache. For one thread: it is not thread-safe."""
-    file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "name a copy with --face-model PATH", path)
-    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # by name OpenCV opens ASCII paths alone
+def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
+    """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
+    file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "name a copy with feature_extraction.py --face-model PATH", copy)
+    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # given its path OpenCV wants it in ASCII
+    # upright faces in the clips tried had scores of 0.74 and more, noise had none
     return cv2.FaceDetectorYN.create("onnx", model, no_config, (DETECTION_SIZE, DETECTION_SIZE), score_threshold=0.6)
 
 
@@ -555,40 +555,40 @@ def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
     return boxes[np.argsort(-boxes[:, 2:].max(1), kind="stable")][:MAX_FACES]
 
 
-def follow_face(detections: list[np.ndarray], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def follow_face(detections: list[np.ndarray], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Of the (k, 4) boxes in each of n frames that of the one person to look at: its index (n,), and the box (n, 4).
 
     Where the person is not seen the index is -1, and the box lies on straight lines, by the frames' numbers (n,),
-    between those before and after; all are NaN where nobody is seen at all.
+    between those before and after; None where nobody is seen at all.
 
     It is the way through the frames with the largest sum of sizes less movement: large, constant, in many frames. A
     box's size is its longer side; movement is the distance of half the place and all of the size, in pixels, so a
     person may walk, but a box elsewhere in a single frame does not pay. From a box only the nearest one of another
     frame is reached: nobody is left for somebody larger beside them. Found by dynamic programming over the boxes.
     """
-    places, totals, before = np.empty((0, 3)), np.empty(0), np.empty(0, np.int64)
+    places, totals, before = np.empty((0, 3)), np.empty(0), []
     for boxes in detections:
+        if not len(boxes):
+            continue
         place = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, boxes[:, 2:].max(1)])
-        best, gain = np.full(len(place), -1), np.zeros(len(place))
-        if len(places) and len(place):
-            moved = np.linalg.norm(places[:, None] - place, axis=2)
-            linked = np.where(moved == moved.min(1, keepdims=True), totals[:, None] - moved, 0)
-            gain = np.maximum(linked.max(0), 0)
-            best = np.where(gain > 0, linked.argmax(0), -1)
-        places, before = np.concatenate([places, place]), np.concatenate([before, best])
-        totals = np.concatenate([totals, place[:, 2] + gain])
-    chosen, first = np.full(len(detections), -1), np.cumsum([0, *map(len, detections)])
-    box = int(totals.argmax()) if len(totals) else -1
+        moved = np.linalg.norm(places[:, None] - place, axis=2)
+        linked = np.where(moved == moved.min(1, keepdims=True), totals[:, None] - moved, 0)
+        linked = np.vstack([np.zeros(len(place)), linked])  # the first row: to begin here
+        before += (linked.argmax(0) - 1).tolist()
+        places, totals = np.concatenate([places, place]), np.concatenate([totals, place[:, 2] + linked.max(0)])
+    chosen, owner = (
+        np.full(len(detections), -1),
+        [(i, k) for i, boxes in enumerate(detections) for k in range(len(boxes))],
+    )
+    if not owner:
+        return chosen, None
+    box = totals.argmax()
     while box >= 0:
-        frame = np.searchsorted(first, box, side="right") - 1
-        chosen[frame] = box - first[frame]
+        frame, chosen[frame] = owner[box]
         box = before[box]
-    followed = np.full((len(chosen), 4), np.nan)
     seen = np.flatnonzero(chosen >= 0)
-    for column in range(4 if len(seen) else 0):
-        known = [detections[i][chosen[i], column] for i in seen]
-        followed[:, column] = np.interp(numbers, numbers[seen], known)
-    return chosen, followed
+    known = np.array([detections[i][chosen[i]] for i in seen])
+    return chosen, np.column_stack([np.interp(numbers, numbers[seen], column) for column in known.T])
 
 
 def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -597,11 +597,9 @@ def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tupl
     It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it holds all of it.
     """
     side = max(1, round(margin * max(box[2:])))
-    left, top = (
-        int(np.clip(round(box[i] + (box[2 + i] - side) / 2), min(0, length - side), max(0, length - side)))
-        for i, length in ((0, shape[1]), (1, shape[0]))
-    )
-    return left, top, side
+    free = np.array(shape[1::-1]) - side
+    corner = np.clip(np.round(box[:2] + (box[2:] - side) / 2), np.minimum(free, 0), np.maximum(free, 0))
+    return *corner.astype(int).tolist(), side
 
 
 def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
@@ -621,32 +619,30 @@ def sample_video(path: str | os.PathLike, settings: dict, threads: int = 1) -> S
     read = partial(read_frames, path, settings["frames_per_video"], choice=choice, threads=threads)
     if crop == "none":
         return read(lambda frame, number: resize_frame(frame))
-    detector, boxes = load_face_detector(settings["face_model"]), {}
-
-    def cut(frame: np.ndarray, number: int) -> torch.Tensor:
-        box = boxes.get(number)
-        return resize_frame(frame if box is None else crop_square(frame, box, crop["margin"]))
+    detector = load_face_detector()
 
     def cut_all(frame: np.ndarray, number: int) -> tuple[np.ndarray, list[torch.Tensor]]:
         found = detect_faces(detector, frame)
         return found, [resize_frame(crop_square(frame, box, crop["margin"])) for box in found]
 
-    sampled = read(cut_all)  # which face is followed shows at the end: so all are cut out, the frames are not kept
-    chosen, followed = follow_face([found for found, _ in sampled.frames], sampled.numbers)
-    share = float(np.mean(chosen >= 0))
-    sampled.facts["face_share"] = round(share, 4)
-    if share > 0:
-        boxes |= dict(zip(sampled.numbers.tolist(), followed, strict=True))
-    elif crop["no_face"] == "fail":
+    sampled = read(cut_all)  # who is followed shows at the end: so all faces are cut out, and no frame is kept
+    chosen, boxes = follow_face([found for found, _ in sampled.frames], sampled.numbers)
+    if boxes is None and crop["no_face"] == "fail":
         raise InputError(f"no face found in {len(chosen)} frames")
-    if share == 1:
-        frames = [crops[i] for (_, crops), i in zip(sampled.frames, chosen, strict=True)]
+    if (chosen >= 0).all():
+        frames = [crops[k] for (_, crops), k in zip(sampled.frames, chosen, strict=True)]
     else:  # read again, now that it is known where to look
+        box_at = {} if boxes is None else dict(zip(sampled.numbers.tolist(), boxes, strict=True))
+
+        def cut(frame: np.ndarray, number: int) -> torch.Tensor:
+            return resize_frame(crop_square(frame, box_at[number], crop["margin"]) if number in box_at else frame)
+
         again = read(cut)
         if not np.array_equal(again.numbers, sampled.numbers):
             raise InputError("gives other frames each time it is read")
         frames = again.frames
-    return replace(sampled, frames=frames, boxes=followed if boxes else None)
+    facts = sampled.facts | {"face_share": round(float(np.mean(chosen >= 0)), 4)}
+    return SampledVideo(frames, sampled.numbers, facts, boxes)
 
 
 # --- Features -------------------------------------------------------------------------------------
@@ -911,26 +907,22 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
 
 def write_preview(videos: list[Video], settings: dict, num_workers: int, path: Path) -> None:
     """A contact sheet: of each video three frames with the box of the face, each beside what the network gets."""
+    n, choice = settings["frames_per_video"], settings["frame_choice"]
 
-    def look(video: Video) -> tuple:
+    def look(video: Video) -> tuple[str, list[tuple]]:
         try:
             sampled = sample_video(video.path, settings)
             shown = sample_frame_numbers(len(sampled.frames), 3)
             numbers = sampled.numbers[shown]
             whole = read_frames(
-                video.path,
-                settings["frames_per_video"],
-                lambda frame, number: bgr_to_rgb(frame, number) if number in numbers else None,
-                settings["frame_choice"],
+                video.path, n, lambda frame, number: bgr_to_rgb(frame, number) if number in numbers else None, choice
             )
         except InputError as error:
             return str(error), []
-        share, boxes = (
-            sampled.facts.get("face_share"),
-            [None] * len(whole.frames) if sampled.boxes is None else sampled.boxes,
-        )
-        title = "whole frames" if share is None else f"face in {100 * share:.1f} % of {len(sampled.frames)} frames"
-        return title, [(sampled.numbers[i], whole.frames[i], boxes[i], sampled.frames[i]) for i in shown]
+        seen = f"face in {sampled.facts['face_share']:.1%} of" if "face_share" in sampled.facts else "whole"
+        boxes = [None] * n if sampled.boxes is None else sampled.boxes
+        rows = [(sampled.numbers[i], whole.frames[i], boxes[i], sampled.frames[i]) for i in shown]
+        return f"{seen} {len(sampled.frames)} frames", rows
 
     figure = Figure((12, 2.4 * len(videos)), layout="constrained")
     parts = figure.subfigures(len(videos), 1, squeeze=False)[:, 0]
@@ -948,7 +940,7 @@ def write_preview(videos: list[Video], settings: dict, num_workers: int, path: P
                 axes.set_title(f"frame {number}", fontsize=8)
                 next(grid).imshow(seen.permute(1, 2, 0).numpy())
             for axes in part.axes:
-                axes.set_axis_off()
+                axes.axis("off")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
@@ -993,28 +985,27 @@ def main(argv=None):
     add("--frames-per-video", type=int, default=32, help=f"evenly spaced; a shorter video gives all it has {default}")
     add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0], help=f"the second is faster {default}")
     add("--crop-faces", action="store_true", help="instead of whole frames, the face of one person a video")
-    add("--face-model", type=Path, help="a copy of YuNet, if it cannot be downloaded")
-    add("--face-margin", type=float, default=1.3, help=f"side of the crop, in longer sides of the face's box {default}")
-    add(
-        "--no-face",
-        choices=("fail", "whole"),
-        default="fail",
-        help=f"a video without a face: fails, or whole frames {default}",
-    )
+    add("--face-margin", type=float, default=1.3, help=f"side of the crop in longer sides of the face's box {default}")
+    add("--no-face", choices=("fail", "whole"), default="fail", help=f"a video without one: whole frames, or {default}")
+    add("--face-model", type=Path, help="put this copy of YuNet into torch's cache, instead of downloading it")
     add("--weights", default="imagenet", help=f"of ResNet-18: imagenet, random or the path of a file {default}")
     # how to run
     add("--num-workers", type=int, default=count_cores(), help="videos at once (default: one a core, %(default)s)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
-    add("--preview", type=int, metavar="N", help="only write preview.png: N of the videos, and what the network sees")
+    add("--preview", type=int, default=0, metavar="N", help="only write preview.png: what the network sees of N videos")
     add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
-    for flag in ("frames_per_video", "num_workers", "preview"):
-        if (value := getattr(args, flag)) is not None and value < 1:
-            parser.error(f"--{flag.replace('_', '-')} is {value}, expected at least 1")
-    if not 1 <= args.face_margin <= 5:
-        parser.error(f"--face-margin is {args.face_margin}, expected 1 to 5")
-    if args.face_model and not args.crop_faces:
-        parser.error("--face-model goes with --crop-faces")
+    for flag, low, high in (
+        ("frames_per_video", 1, 10**6),
+        ("num_workers", 1, 10**4),
+        ("preview", 0, 100),
+        ("face_margin", 1, 5),
+    ):
+        if not low <= (value := getattr(args, flag)) <= high:
+            parser.error(f"--{flag.replace('_', '-')} is {value}, expected {low} to {high}")
+    for flag in ("face_model", "face_margin", "no_face"):
+        if not args.crop_faces and getattr(args, flag) != parser.get_default(flag):
+            parser.error(f"--{flag.replace('_', '-')} goes with --crop-faces")
 
     quiet_decoder()
     cv2.setNumThreads(1)  # one for each worker is enough: more cost a tenth of the CPU time in the face detector
@@ -1029,14 +1020,11 @@ def main(argv=None):
         raise InputError(f"--videos-csv {source}: no such file")
     videos = find_videos(source, args.compression)
     root = source.parent if args.videos_csv else source
-    settings, crop = {}, "none"
+    crop = "none"
     if args.crop_faces:
-        if args.face_model and not args.face_model.is_file():
-            raise InputError(f"--face-model {args.face_model}: no such file; expected a copy of {FACE_MODEL_URL}")
-        settings["face_model"] = str(args.face_model or "")
-        load_face_detector(settings["face_model"])  # may not be possible
+        load_face_detector(args.face_model)
         crop = {"detector": "YuNet", "sha256": FACE_MODEL_SHA256, "margin": args.face_margin, "no_face": args.no_face}
-    settings |= {
+    settings = {
         "frames_per_video": args.frames_per_video,
         "frame_choice": args.frame_choice,
         "sampling": "the middle frame of each of n equal shares of the video",

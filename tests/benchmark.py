@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -59,14 +58,14 @@ def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
     return len(np.concatenate(features))
 
 
-def extract_with_the_script(paths: list[str], n: int, device: str, choice: str = "exact") -> int:
+def extract_with_the_script(paths: list[str], n: int, device: str, *more: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "videos.csv")
         with open(listed, "w", newline="") as file:
             rows = [(os.path.abspath(path), fe.CLASSES[i % 2]) for i, path in enumerate(paths)]
             csv.writer(file).writerows([("path", "label"), *rows])
         flags = ["--videos-csv", str(listed), "--features-dir", folder, "--weights", "random", "--device", device]
-        fe.main([*flags, "--frames-per-video", str(n), "--frame-choice", choice])
+        fe.main([*flags, "--frames-per-video", str(n), *more])
         return len(np.load(Path(folder, "train_labels.npy")))
 
 
@@ -96,7 +95,8 @@ def forward_alone(paths: list[str], n: int, device: str) -> int:
 JOBS = {
     "usual script": extract_the_usual_way,
     "feature_extraction.py": extract_with_the_script,
-    "the same, nearest-reference": partial(extract_with_the_script, choice="nearest-reference"),
+    "the same, nearest-reference": lambda *job: extract_with_the_script(*job, "--frame-choice", "nearest-reference"),
+    "the same, --crop-faces": lambda *job: extract_with_the_script(*job, "--crop-faces", "--no-face", "whole"),
     "decoding alone": decode_alone,
     "network alone": forward_alone,
 }
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--videos-dir", type=Path, help="clips to extract from (default: drawn ones)")
     parser.add_argument("--max-videos", type=int, default=12)
     parser.add_argument("--frames-per-video", type=int, default=16)
+    parser.add_argument("--face-model", type=Path, help="a copy of the face detector, if it cannot be downloaded")
     parser.add_argument("--rows", type=int, default=200_000, help="to train on")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -216,6 +217,7 @@ def main() -> None:
     if args.job:
         run_job(args.job)
         return
+    fe.load_face_detector(args.face_model)
     n, device, cores = args.frames_per_video, fe.pick_device(args.device).type, fe.count_cores()
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     processor = re.search(r"model name\s*: (.*)", info)

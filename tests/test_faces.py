@@ -1,7 +1,6 @@
 """Where the face is: the crop's geometry, who is followed, the detector's file; with REAL_VIDEOS_DIR, real faces."""
 
 import json
-import shutil
 from pathlib import Path
 
 import cv2
@@ -111,7 +110,7 @@ def test_a_person_who_walks_and_one_who_has_moved_for_good_are_followed():
 
 def test_nobody():
     chosen, followed = follow([], [], [])
-    assert chosen == [-1] * 3 and np.isnan(followed).all()
+    assert chosen == [-1] * 3 and followed is None
     assert fe.follow_face([], np.arange(0))[0].tolist() == []
 
 
@@ -160,8 +159,8 @@ def served_model(tmp_path, monkeypatch) -> Path:
     return path
 
 
-def fetch_model(path=""):
-    return fe.fetch(fe.FACE_MODEL_URL, fe.FACE_MODEL_SHA256, "do without", path)
+def fetch_model(copy=None):
+    return fe.fetch(fe.FACE_MODEL_URL, fe.FACE_MODEL_SHA256, "do without", copy)
 
 
 def test_the_detector_is_downloaded_once(served_model, torch_home):
@@ -169,9 +168,8 @@ def test_the_detector_is_downloaded_once(served_model, torch_home):
     assert fetch_model() == cached and cached.read_bytes() == served_model.read_bytes()
     served_model.unlink()
     assert fetch_model() == cached
-    assert fetch_model("nowhere.onnx") == cached
     cached.write_bytes(b"something else")
-    with pytest.raises(fe.InputError, match=r"yunet.onnx is damaged .*delete it, or get file:"):
+    with pytest.raises(fe.InputError, match=r"yunet.onnx is damaged .*delete it and run again"):
         fetch_model()
 
 
@@ -192,14 +190,18 @@ def test_without_network_the_error_says_what_to_get_and_where_to_put_it(served_m
     assert "\n" not in str(error.value) and not (tmp_path / "f").exists()
 
 
-def test_a_copy_is_used_where_it_lies_and_another_file_is_refused(served_model, torch_home, videos, tmp_path):
-    copy = shutil.copy(served_model, tmp_path / "copy.onnx")
-    assert fetch_model(str(copy)) == copy and not torch_home.exists()
+def test_a_copy_takes_the_place_of_the_download_and_another_file_is_refused(served_model, torch_home, videos, tmp_path):
+    copy, cached = tmp_path / "copy of the model.onnx", torch_home / "hub/checkpoints/yunet.onnx"
+    served_model.rename(copy)
+    assert fetch_model(copy) == cached and fetch_model() == cached
+    cached.write_bytes(b"damaged")
+    assert fetch_model(copy).read_bytes() == copy.read_bytes()
     copy.write_bytes(b"another network")
     flags = ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f"), "--crop-faces", "--face-model"]
-    with pytest.raises(fe.InputError, match=r"copy.onnx is damaged or another file, its sha256 is not"):
+    with pytest.raises(fe.InputError, match=r"copy of the model.onnx cannot be had \(invalid hash value"):
         fe.main([*flags, str(copy)])
-    with pytest.raises(fe.InputError, match=r"--face-model .*gone.onnx: no such file"):
+    assert fetch_model() == cached  # what was there is kept
+    with pytest.raises(fe.InputError, match=r"gone.onnx cannot be had .*No such file"):
         fe.main([*flags, str(tmp_path / "gone.onnx")])
 
 
@@ -222,7 +224,7 @@ class RedSquareDetector:
 
 @pytest.fixture
 def detector(monkeypatch):
-    monkeypatch.setattr(fe, "load_face_detector", lambda path="": RedSquareDetector())
+    monkeypatch.setattr(fe, "load_face_detector", lambda copy=None: RedSquareDetector())
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
@@ -239,7 +241,7 @@ def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
 
 
 def face_settings(n=8, margin=1.5, no_face="fail"):
-    return {"frames_per_video": n, "face_model": "", "crop": {"margin": margin, "no_face": no_face}}
+    return {"frames_per_video": n, "crop": {"margin": margin, "no_face": no_face}}
 
 
 def is_red(frame: torch.Tensor) -> np.ndarray:
@@ -348,7 +350,9 @@ def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path
         assert "5 of 5 videos; nothing was extracted" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("flags", [["--face-margin", "0.5"], ["--face-model", "x.onnx"], ["--preview", "0"]])
+@pytest.mark.parametrize(
+    "flags", [["--face-margin", "0.5"], ["--face-model", "x.onnx"], ["--no-face", "whole"], ["--preview", "101"]]
+)
 def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         fe.main(flags)
@@ -363,7 +367,8 @@ def real_settings(real_videos) -> dict:
     model = real_videos.parent / "models/face_detection_yunet_2023mar.onnx"
     if not model.is_file():
         pytest.skip(f"{model} is missing")
-    return face_settings(n=32, margin=1.3) | {"face_model": str(model)}
+    fe.load_face_detector(model)
+    return face_settings(n=32, margin=1.3)
 
 
 def test_real_faces_are_found(real_videos, real_settings):

@@ -537,7 +537,7 @@ def test_numbers_below_one_are_a_wrong_flag(flag, capsys):
     with pytest.raises(SystemExit) as caught:
         fe.main([flag, "0"])
     assert caught.value.code == 2
-    assert f"{flag} is 0, expected at least 1" in capsys.readouterr().err
+    assert f"{flag} is 0, expected 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("script", ["feature_extraction.py", "deepfake_detection_model.py", "data/make_sample.py"])
