@@ -518,7 +518,7 @@ def decode(
 def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
     """A published file in torch's cache, put there once by a download, or from a `copy`. `sha256`: how its hash starts.
 
-    Raises DownloadError where it cannot be had, with what to do `otherwise`; InputError where the cached one is damaged.
+    Raises DownloadError where it cannot be had, with what to do `otherwise`; InputError where it is damaged.
     """
     cached, timeout = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1]), socket.getdefaulttimeout()
     if copy or not cached.is_file():

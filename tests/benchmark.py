@@ -217,7 +217,12 @@ def main() -> None:
     if args.job:
         run_job(args.job)
         return
-    fe.load_face_detector(args.face_model)
+    jobs = list(JOBS)
+    try:
+        fe.load_face_detector(args.face_model)
+    except fe.InputError as error:
+        jobs.remove("the same, --crop-faces")
+        print(f"Face crops are left out: {error}", file=sys.stderr)
     n, device, cores = args.frames_per_video, fe.pick_device(args.device).type, fe.count_cores()
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     processor = re.search(r"model name\s*: (.*)", info)
@@ -231,7 +236,7 @@ def main() -> None:
             clips = [found[i] for i in fe.sample_frame_numbers(len(found), args.max_videos)]
         else:
             clips = draw_clips(folder)
-        extraction = measure({name: (name, clips, n, device) for name in JOBS}, args.repeats)
+        extraction = measure({name: (name, clips, n, device) for name in jobs}, args.repeats)
         growth = {}
         for times in (1, 2, 4, 8):
             links = [
