@@ -31,13 +31,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile
@@ -116,17 +117,17 @@ class DownloadError(InputError):
 # --- Videos: which files there are, what is known of each -----------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class Video:
-    """One video file. `video` is its path below the root with `/` between the parts: its identifier."""
+    """One video file. The reader of a layout tells what the data set does, find_videos adds the rest."""
 
     path: Path
-    video: str
     label: int  # 1 = fake, 0 = real
     split: str = "train"
     method: str = ""  # how a fake was made, where that is known
     clip: str = ""  # the footage that is seen: of a fake, that of its target
-    related: tuple[str, ...] = ()  # people, or other videos; those who share one are in one group
+    related: Iterable[str] = ()  # people, or other videos; those who share one are in one group
+    video: str = ""  # its path below the root with `/` between the parts: its identifier
     group: str = ""  # what must stay on one side of a split
 
 
@@ -174,7 +175,7 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
         label = int(parts[0] == "manipulated_sequences")
         clip = "__".join([people[0], *scene])
         related = tuple(f"DFD {person}" if scene else person for person in people)
-        yield Video(path, "", label, splits.pop(), parts[1] if label else "", clip, related)
+        yield Video(path, label, splits.pop(), parts[1] if label else "", clip, related)
 
 
 def find_celeb_df(root: Path) -> Iterator[Video]:
@@ -194,7 +195,7 @@ def find_celeb_df(root: Path) -> Iterator[Video]:
             found.add(name)
             clip = f"{people[0]}_{clip}" if people else name
             yield Video(
-                path, "", label, "test" if name in listed else "train", folder if label else "", clip, tuple(people)
+                path, label, "test" if name in listed else "train", folder if label else "", clip, tuple(people)
             )
     if missing := listed - found:
         print(f"  {len(missing)} videos in {list_file.name} are not there, {min(missing)} for one")
@@ -216,7 +217,7 @@ def find_dfdc(root: Path) -> Iterator[Video]:
                 raise InputError(f"{file}: {name} has no label REAL or FAKE") from None
             clip = f"{part.name}/{entries[name].get('original') or name}"
             related = (clip, part.name) if len(files) > 1 else (clip,)
-            yield Video(there[name], "", label, "train", "", clip, related)
+            yield Video(there[name], label, "train", "", clip, related)
         missing, extra = len(entries.keys() - there.keys()), sorted(there.keys() - entries.keys())
         print(f"  {file}: {len(entries)} listed, {missing} not there; {len(extra)} there but not listed", *extra[:3])
 
@@ -234,7 +235,7 @@ def find_class_folders(root: Path) -> Iterator[Video]:
                 raise InputError(f"{folder / name} {what}: expected real/ and fake/ with videos in {folder}")
             for path in files:
                 method, *rest = path.relative_to(folder / name).parts
-                yield Video(path, "", label, split, method if label and rest else "")
+                yield Video(path, label, split, method if label and rest else "")
 
 
 def find_listed(file: Path) -> Iterator[Video]:
@@ -253,46 +254,45 @@ def find_listed(file: Path) -> Iterator[Video]:
                 if wrong or label is None or split not in SPLITS:
                     raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
                 seen.add(path)
-                yield Video(path, "", label, split, row.get("method") or "", "", (f"group {group}",) if group else ())
+                yield Video(path, label, split, row.get("method") or "", "", (f"group {group}",) if group else ())
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{file}, after line {reader.line_num}: not a CSV in UTF-8 ({error})") from error
 
 
-def relate_by_names(videos: list[Video]) -> list[Video]:
-    """The videos with each fake related to the real videos whose names are joined in its own by `_`.
+def relate_by_names(videos: list[Video]) -> None:
+    """Relate each fake to the real videos whose names are joined in its own by `_`, where nothing else is known of it.
 
     `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to other fakes of the two. A name is looked
     up in the video's own split first, since people number each split from 1.
     """
-    named: dict[tuple[str, str], list[str]] = {}
+    named = defaultdict(list)
     for video in videos:
         for split in (video.split, "any") if video.label == 0 else ():
-            named.setdefault((split, video.path.stem), []).append(video.video)
-    related = []
+            named[split, video.path.stem].append(video.video)
     for video in videos:
-        words = video.path.stem.split("_") if video.label == 1 and not video.related else []
-        names = ["_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
-        reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
-        pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
-        clip = video.clip or (reals[0] if reals else video.video)
-        related.append(replace(video, clip=clip, related=(*video.related, *reals, *pair)))
-    return related
+        if video.label == 1 and not video.related:
+            words = video.path.stem.split("_")
+            names = ["_".join(words[i:j]) for i, j in combinations(range(len(words) + 1), 2)]
+            reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
+            pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
+            video.related = reals + pair
+            video.clip = video.clip or (reals[0] if reals else "")
+        video.clip = video.clip or video.video
 
 
-def group_related(videos: list[Video]) -> list[Video]:
-    """The videos with their groups: the components of the graph that joins what each is related to (union-find)."""
-    parent: dict[str, str] = {}
-
-    def find(item: str) -> str:
-        while parent.setdefault(item, item) != item:
-            parent[item] = item = parent[parent[item]]
-        return item
-
+def group_related(videos: list[Video]) -> None:
+    """Put into one group what is related, directly or through others. A group is named after its first video."""
+    sharing = defaultdict(list)
     for video in videos:
-        for other in video.related:
-            parent[find(other)] = find(video.video)
-    names: dict[str, str] = {}  # a group is named after its first video
-    return [replace(video, group=names.setdefault(find(video.video), video.video)) for video in videos]
+        for item in (video.video, *video.related):
+            sharing[item].append(video)
+    for first in videos:
+        reached = [] if first.group else [first]
+        while reached:
+            video = reached.pop()
+            video.group = first.video
+            for item in (video.video, *video.related):
+                reached += sharing.pop(item, ())  # each item is followed once
 
 
 # name, what is looked for in the root (one of these is enough), reader
@@ -328,11 +328,14 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
     layout, reader = recognise_layout(root)
     print(f"Videos     {root}, layout: {layout}")
     base = root.parent if root.is_file() else root
-    videos = [replace(video, video=printable(os.path.relpath(video.path, base))) for video in reader(root)]
+    videos = list(reader(root))
+    for video in videos:
+        video.video = printable(os.path.relpath(video.path, base))
     if layout == "FaceForensics++" and compression:
         videos = [video for video in videos if f"/{compression}/" in video.video]
     videos.sort(key=lambda video: video.video)
-    videos = group_related(relate_by_names(videos))
+    relate_by_names(videos)
+    group_related(videos)
     for split in SPLITS:
         members = [video for video in videos if video.split == split]
         counts = Counter((CLASSES[video.label], video.method) for video in members)
@@ -340,8 +343,8 @@ def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
             print(f"  {split:<6} {label:<5} {method:<18} {n:>6}")
         if members:
             print(f"  {split:<6} in {len({video.group for video in members})} groups")
-    n_groups, n_joined = (len({v.group for v in videos if v.related or every}) for every in (True, False))
-    print(f"  in all {n_groups} groups, {n_joined} of them of people or videos that belong together")
+    groups, joined = {video.group for video in videos}, {video.group for video in videos if video.related}
+    print(f"  in all {len(groups)} groups, {len(joined)} of them of people or videos that belong together")
     for label, name in enumerate(CLASSES):
         if not any(video.label == label and video.split == "train" for video in videos):
             raise InputError(f"{root} has no {name} video to train on" + f" ({compression=})" * bool(compression))

@@ -138,7 +138,7 @@ def test_a_run_says_what_it_took_and_what_it_did_again(videos, tmp_path, capsys)
     extract(videos, tmp_path / "features")
     assert "Cache" not in capsys.readouterr().out
     (videos / "fake/broken.mp4").write_text("no video")
-    fe.cache_file(fe.Video(videos, "fake/fifty.mp4", 1), tmp_path / "features").unlink()
+    fe.cache_file(fe.Video(videos, 1, video="fake/fifty.mp4"), tmp_path / "features").unlink()
     os.utime(videos / "real/000.mp4", (1, 1))
     extract(videos, tmp_path / "features")
     assert "8 taken from an earlier run, 1 done again, as the file or a setting had changed" in capsys.readouterr().out
