@@ -146,8 +146,7 @@ def list_video_files(folder: Path) -> list[Path]:
             continue
         seen.add(real_parent)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = [name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if name[0] != "." and name.lower().endswith(VIDEO_SUFFIXES)]
     return sorted(files)
 
 
@@ -166,16 +165,14 @@ def find_faceforensics(root: Path) -> Iterator[Video]:
         parts = path.relative_to(root).parts  # kind, actors or youtube or method, compression, "videos", name
         if len(parts) != 5 or parts[2] not in COMPRESSIONS or parts[3] != "videos":  # masks, images
             continue
-        # NNN, TTT_SSS (target, source); in DFD actor__scene, target_source__scene__id
-        ids, *scene = path.stem.split("__")
-        people, scene = ids.split("_"), scene[:1]
-        splits = {split_of.get(person, "train") for person in people} if not scene else {"train"}
+        ids, *scene = path.stem.split("__")  # NNN, TTT_SSS (target, source); DFD actor__scene, target_source__scene__id
+        people = [f"DFD {actor}" if scene else actor for actor in ids.split("_")]  # actor 03 is not video 03
+        splits = {split_of.get(person, "train") for person in people}
         if len(splits) > 1:
             raise InputError(f"{path} joins people of the official splits {' and '.join(sorted(splits))}: remove it")
         label = int(parts[0] == "manipulated_sequences")
-        clip = "__".join([people[0], *scene])
-        related = tuple(f"DFD {person}" if scene else person for person in people)
-        yield Video(path, label, splits.pop(), parts[1] if label else "", clip, related)
+        clip = "__".join([ids.split("_")[0], *scene[:1]])
+        yield Video(path, label, splits.pop(), parts[1] if label else "", clip, people)
 
 
 def find_celeb_df(root: Path) -> Iterator[Video]:
@@ -184,19 +181,17 @@ def find_celeb_df(root: Path) -> Iterator[Video]:
     text = list_file.read_text(encoding="utf-8", errors="replace") if list_file.is_file() else ""
     for number, line in enumerate(text.split("\n"), 1):
         label, _, name = line.strip().partition(" ")
-        folder = name.partition("/")[0]
-        if line.strip() and (label, folder) not in {(str(1 - of), name) for name, of in CELEB_DF_FOLDERS.items()}:
+        label_of_folder = CELEB_DF_FOLDERS.get(name.partition("/")[0], "none")
+        if line.strip() and {"1": 0, "0": 1}.get(label) != label_of_folder:
             raise InputError(f"{list_file}, line {number}: {line!r} does not fit the folder; 1 = real here, 0 = fake")
         listed |= {name} if name else set()
     for folder, label in CELEB_DF_FOLDERS.items():
         for path in list_video_files(root / folder):  # some copies have a level videos/
-            *people, clip = path.stem.split("_")  # idA_CCCC, idA_idB_CCCC (target, source), NNNNN
             name = f"{folder}/{path.name}"
             found.add(name)
+            *people, clip = path.stem.split("_")  # idA_CCCC, idA_idB_CCCC (target, source), NNNNN
             clip = f"{people[0]}_{clip}" if people else name
-            yield Video(
-                path, label, "test" if name in listed else "train", folder if label else "", clip, tuple(people)
-            )
+            yield Video(path, label, "test" if name in listed else "train", folder if label else "", clip, people)
     if missing := listed - found:
         print(f"  {len(missing)} videos in {list_file.name} are not there, {min(missing)} for one")
 
@@ -216,8 +211,7 @@ def find_dfdc(root: Path) -> Iterator[Video]:
             except (KeyError, TypeError, ValueError):
                 raise InputError(f"{file}: {name} has no label REAL or FAKE") from None
             clip = f"{part.name}/{entries[name].get('original') or name}"
-            related = (clip, part.name) if len(files) > 1 else (clip,)
-            yield Video(there[name], label, "train", "", clip, related)
+            yield Video(there[name], label, clip=clip, related=[clip, part.name] if len(files) > 1 else [clip])
         missing, extra = len(entries.keys() - there.keys()), sorted(there.keys() - entries.keys())
         print(f"  {file}: {len(entries)} listed, {missing} not there; {len(extra)} there but not listed", *extra[:3])
 
@@ -241,20 +235,21 @@ def find_class_folders(root: Path) -> Iterator[Video]:
 def find_listed(file: Path) -> Iterator[Video]:
     """The videos in a CSV with the columns path, label and optionally group, split, method."""
     expected = "each path once, label real, fake, 0 or 1, split train, val or test"
-    labels, seen = {"real": 0, "0": 0, "fake": 1, "1": 1}, set()
+    labels = {"real": 0, "0": 0, "fake": 1, "1": 1}
+    seen = {Path(os.path.normpath(file.parent))}  # what an empty path would be
     with open(file, newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         try:
             if not {"path", "label"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{file}, line 1: {reader.fieldnames}, expected path,label[,group,split,method]")
             for row in reader:
-                path, label = file.parent / (row["path"] or "."), labels.get((row["label"] or "").strip().lower())
-                path, split, group = Path(os.path.normpath(path)), row.get("split") or "train", row.get("group")
-                wrong = path == file.parent or path in seen or "\0" in str(path)
-                if wrong or label is None or split not in SPLITS:
+                path = Path(os.path.normpath(file.parent / (row["path"] or "")))
+                label, split = labels.get((row["label"] or "").strip().lower()), row.get("split") or "train"
+                if path in seen or "\0" in str(path) or label is None or split not in SPLITS:
                     raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
                 seen.add(path)
-                yield Video(path, label, split, row.get("method") or "", "", (f"group {group}",) if group else ())
+                related = [f"group {row['group']}"] if row.get("group") else []
+                yield Video(path, label, split, row.get("method") or "", related=related)
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{file}, after line {reader.line_num}: not a CSV in UTF-8 ({error})") from error
 
