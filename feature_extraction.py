@@ -48,7 +48,6 @@ import numpy as np
 import torch
 import torchvision
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet18_Weights, resnet18
@@ -903,41 +902,46 @@ def write_split(videos: list[Video], n: int, folder: Path, settings: dict, prefi
     write_csv(new_file(f"{prefix}_videos.csv"), rows[0], rows)
 
 
+def preview_video(path: Path, settings: dict) -> tuple[str, list[tuple]]:
+    """What is found in a video, and of three frames the number, the frame with box and crop, what the network gets."""
+    try:
+        sampled = sample_video(path, settings)
+        shown = sample_frame_numbers(len(sampled.frames), 3)
+        boxes = {sampled.numbers[i]: None if sampled.boxes is None else sampled.boxes[i] for i in shown}
+
+        def draw(frame: np.ndarray, number: int) -> np.ndarray | None:
+            if number not in boxes:
+                return None
+            if (box := boxes[number]) is not None:
+                left, top, side = place_square(box, settings["crop"]["margin"], frame.shape)
+                thickness = 1 + max(frame.shape) // 200
+                cv2.rectangle(frame, (left, top, side, side), (0, 159, 230), thickness)  # orange
+                cv2.rectangle(frame, np.round(box).astype(int).tolist(), (233, 180, 86), thickness)  # blue
+            scale = 480 / max(frame.shape)
+            small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            return bgr_to_rgb(small, number)
+
+        whole = read_frames(path, settings["frames_per_video"], draw, settings["frame_choice"])
+    except InputError as error:
+        return str(error), []
+    what = f"face in {100 * sampled.facts['face_share']:.1f} % of" if "face_share" in sampled.facts else "whole"
+    rows = [(sampled.numbers[i], whole.frames[i], sampled.frames[i].permute(1, 2, 0).numpy()) for i in shown]
+    return f"{what} {len(sampled.frames)} frames", rows
+
+
 def write_preview(videos: list[Video], settings: dict, num_workers: int, path: Path) -> None:
-    """A contact sheet: of each video three frames with the box of the face, each beside what the network gets."""
-    n, choice = settings["frames_per_video"], settings["frame_choice"]
-
-    def look(video: Video) -> tuple[str, list[tuple]]:
-        try:
-            sampled = sample_video(video.path, settings)
-            shown = sample_frame_numbers(len(sampled.frames), 3)
-            numbers = sampled.numbers[shown]
-            whole = read_frames(
-                video.path, n, lambda frame, number: bgr_to_rgb(frame, number) if number in numbers else None, choice
-            )
-        except InputError as error:
-            return str(error), []
-        seen = f"face in {sampled.facts['face_share']:.1%} of" if "face_share" in sampled.facts else "whole"
-        boxes = [None] * n if sampled.boxes is None else sampled.boxes
-        rows = [(sampled.numbers[i], whole.frames[i], boxes[i], sampled.frames[i]) for i in shown]
-        return f"{seen} {len(sampled.frames)} frames", rows
-
-    figure = Figure((12, 2.4 * len(videos)), layout="constrained")
+    """A contact sheet of videos, a row each."""
+    figure = Figure((12, 2.1 * len(videos)), layout="constrained")
     parts = figure.subfigures(len(videos), 1, squeeze=False)[:, 0]
-    with closing(map_threads(look, videos, num_workers)) as looks:
-        for video, part, (title, shown) in zip(videos, parts, looks, strict=True):
+    with closing(map_threads(lambda video: preview_video(video.path, settings), videos, num_workers)) as previews:
+        for video, part, (title, frames) in zip(videos, parts, previews, strict=True):
             part.suptitle(f"{video.video}: {title}", fontsize=9, parse_math=False)
-            grid = iter(part.subplots(1, 6, width_ratios=(16, 9) * 3))
-            for number, whole, box, seen in shown:
-                axes = next(grid)
-                axes.imshow(whole)
-                if box is not None:
-                    left, top, side = place_square(box, settings["crop"]["margin"], whole.shape)
-                    axes.add_patch(Rectangle(box[:2], *box[2:], fill=False, color="#56B4E9"))
-                    axes.add_patch(Rectangle((left, top), side, side, fill=False, color="#E69F00", linestyle="--"))
-                axes.set_title(f"frame {number}", fontsize=8)
-                next(grid).imshow(seen.permute(1, 2, 0).numpy())
-            for axes in part.axes:
+            grid = part.subplots(1, 6, width_ratios=(16, 9) * 3)
+            for i, (number, whole, seen) in enumerate(frames):
+                grid[2 * i].imshow(whole)
+                grid[2 * i].set_title(f"frame {number}", fontsize=8)
+                grid[2 * i + 1].imshow(seen)
+            for axes in grid:
                 axes.axis("off")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=100)

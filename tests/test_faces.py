@@ -346,7 +346,7 @@ def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path
         fe.main([*flags, "--preview", "9", *more])
         assert [path.name for path in (tmp_path / f"f{i}").iterdir()] == ["preview.png"]
         sheet = cv2.imread(str(tmp_path / f"f{i}/preview.png"))
-        assert sheet.shape[0] == 5 * 240  # a row for each video that is there
+        assert sheet.shape[0] == 5 * 210  # a row for each video that is there
         assert "5 of 5 videos; nothing was extracted" in capsys.readouterr().out
 
 
