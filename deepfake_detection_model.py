@@ -20,6 +20,7 @@ import io
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ import feature_extraction as fe
 
 CHUNK = 8192  # rows at once where no gradient is needed
 TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
+CLASS_COLOURS = ("#56B4E9", "#E69F00")
 COLOURS = {"train": "#0072B2", "val": "#D55E00", "test": "#009E73"}  # Okabe and Ito: apart for the colour-blind too
 
 
@@ -77,23 +79,22 @@ class Split:
         index, first, inverse = np.unique(self.video, return_index=True, return_inverse=True)
         return index, self.labels[first], np.bincount(inverse, scores) / np.bincount(inverse)
 
-    def units(self, scores: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """(labels, scores) of each unit that results are reported in: videos where they are known, and frames."""
-        frames = {"frames": (self.labels, scores)}
-        return {"videos": self.video_scores(scores)[1:]} | frames if self.known else frames
+    def by_unit(self, scores: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+        """What results are of, videos or, where those are not known, frames, and the labels and scores of these."""
+        return ("videos", *self.video_scores(scores)[1:]) if self.known else ("frames", self.labels, scores)
 
 
 def load_array(path: Path, ndim: int, kinds: str) -> np.ndarray:
     """A memory-mapped array with a dtype of one of these kinds from a .npy file. Nothing in the file is run."""
     try:
         # "c" (copy on write), since torch wants writable memory; the file itself is never written to
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, "c")
     except FileNotFoundError:
         raise fe.InputError(f"{path}: no such file; run feature_extraction.py first, or name another file") from None
     except fe.DAMAGED as error:
         raise fe.InputError(f"{path} is not a .npy file of numbers: extract the features again") from error
-    if not isinstance(array, np.ndarray) or array.ndim != ndim or array.dtype.kind not in kinds or not array.size:
-        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+    if array.ndim != ndim or array.dtype.kind not in kinds or not array.size:
+        found = f"{array.dtype} of shape {array.shape}"
         raise fe.InputError(f"{path} holds {found}, expected {ndim}-d numbers: extract the features again")
     return array
 
@@ -117,6 +118,7 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     if not np.isin(labels, (0, 1)).all():
         found = np.unique(labels)[:5].tolist()
         raise fe.InputError(f"{labels_file} has the labels {found}, expected only 0 (real) and 1 (fake)")
+    labels = labels.astype(np.int64)
     for start in range(0, n, CHUNK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + CHUNK]).all(1))
         if len(bad):
@@ -131,14 +133,12 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         if not videos or not {"video", "label", "group"} <= set(videos[0]):
             raise fe.InputError(f"{videos_file} lacks the columns video,label,group: {again}")
         video, number = frames[:, 0], frames[:, -1]
-        video_labels = np.array([row.get("label") for row in videos] + [None])  # None for what is out of range
-        of_frame = video_labels[np.where((video >= 0) & (video < len(videos)), video, -1)]
-        if frames.shape != (n, 2) or not np.array_equal(of_frame, labels.astype(np.int64).astype(str)):
+        fits = frames.shape == (n, 2) and video.min() >= 0 and video.max() < len(videos)
+        if not fits or not np.array_equal(np.array([row["label"] for row in videos])[video], labels.astype(str)):
             raise fe.InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {again}")
     extraction = features_file.with_name("extraction.json")
     extraction = fe.read_json(extraction) if extraction.is_file() else {}
-    labels, rows = labels.astype(np.int64), np.arange(n)
-    return Split(torch.from_numpy(features), rows, labels, video, number, videos, known, extraction)
+    return Split(torch.from_numpy(features), np.arange(n), labels, video, number, videos, known, extraction)
 
 
 def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") -> tuple[Split, Split]:
@@ -152,21 +152,18 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
     groups = np.array([split.videos[i]["group"] for i in index]) if unit == "group" else index
     n_groups = len(np.unique(groups))
     size = min(max(1, round(val_fraction * n_groups)), n_groups - 1)
+    draws = GroupShuffleSplit(100, test_size=size, random_state=seed).split(index, groups=groups) if size else ()
     best, least = None, 1.0
-    for _, drawn in (
-        GroupShuffleSplit(100, test_size=size, random_state=seed).split(index, groups=groups) if size else ()
-    ):
-        in_val = np.isin(np.arange(len(index)), drawn)
-        shares = np.array([in_val[labels == label].mean() for label in (0, 1)])
+    for _, drawn in draws:
+        shares = np.bincount(labels[drawn], minlength=2) / np.bincount(labels, minlength=2)  # of the real, of the fake
         off = abs(shares - val_fraction).max()
         if off < least and shares.min() > 0 and shares.max() < 1:
-            best, least = in_val, off
+            best, least = drawn, off
     if best is None:
-        found = [len(np.unique(groups[labels == label])) for label in (0, 1)]
-        found = f"{found[0]} {unit}s with real videos and {found[1]} with fakes"
+        n_real, n_fake = (len(np.unique(groups[labels == label])) for label in (0, 1))
+        found = f"{n_real} {unit}s with real videos and {n_fake} with fakes are too few to hold {val_fraction:g} out"
         hint = ", or try --split-unit video, which leaks" if unit == "group" else ""
-        hint = f"add videos, give --val-features-file{hint}"
-        raise fe.InputError(f"{found} are too few to hold {val_fraction:g} out: {hint}")
+        raise fe.InputError(f"{found}: add videos, give --val-features-file{hint}")
     mask = np.isin(of_frame, index[best])
     return split.part(~mask), split.part(mask)
 
@@ -323,7 +320,7 @@ def bootstrap_intervals(labels, scores, groups, threshold: float = 0.5, draws: i
     order = np.argsort(-scores, kind="stable")
     labels, scores, group = labels[order], scores[order], group[order]
     ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # tied scores move together
-    called = [int((scores >= limit).sum()) for limit in (0.5, threshold)]  # the first so many are called fake
+    called = {"": (scores >= 0.5).sum(), "at_threshold ": (scores >= threshold).sum()}  # fake: the first so many
     losses = -np.log(np.clip(np.where(labels == 1, scores, 1 - scores), np.finfo(float).eps, 1))
     rng, found = np.random.default_rng(seed), []
     for start in range(0, draws, 100):  # so many at a time bound the memory
@@ -333,7 +330,7 @@ def bootstrap_intervals(labels, scores, groups, threshold: float = 0.5, draws: i
         with np.errstate(invalid="ignore", divide="ignore"):
             tpr, fpr = fakes / fakes[:, -1:], reals / reals[:, -1:]
             figures = {}
-            for prefix, k in zip(("", "at_threshold "), called, strict=True):
+            for prefix, k in called.items():
                 right = fakes[:, k] + reals[:, -1] - reals[:, k]
                 figures[f"{prefix}accuracy"] = right / weights.sum(1)
                 figures[f"{prefix}balanced_accuracy"] = (tpr[:, k] + 1 - fpr[:, k]) / 2
@@ -352,27 +349,38 @@ def bootstrap_intervals(labels, scores, groups, threshold: float = 0.5, draws: i
     return {name: np.percentile(drawn, (2.5, 97.5)).tolist() for name, drawn in values.items()}
 
 
+def choose_threshold(split: Split, scores: np.ndarray) -> tuple[float, str]:
+    """The threshold T of the validation split, given the scores (n,) of its frames, and where it comes from."""
+    unit, labels, values = split.by_unit(scores)
+    chosen = compute_metrics(labels, values)["eer_threshold"]
+    if chosen is None:
+        return 0.5, "as the validation split has one class alone"
+    # halfway to the next score: rounding elsewhere does not change what the scores at the threshold are called
+    below = max(values[values < chosen], default=chosen)
+    return float(chosen + below) / 2, f"at the EER of the validation {unit}"
+
+
 def evaluate(split: Split, scores: np.ndarray, threshold: float) -> dict[str, dict]:
     """{"videos": metrics with intervals, "methods": {name: metrics with intervals}, "frames": metrics} of a split.
 
     `scores` (n,) are those of its frames. A method's fakes are held against all reals of the split. Without videos
     there are frames alone.
     """
-    results = {"frames": compute_metrics(split.labels, scores, threshold)}
-    if split.known:
-        index, labels, values = split.video_scores(scores)
-        groups, methods = (np.array([split.videos[i].get(name, "") for i in index]) for name in ("group", "method"))
+    frames = compute_metrics(split.labels, scores, threshold)
+    if not split.known:
+        return {"frames": frames}
+    index, labels, values = split.video_scores(scores)
+    groups, methods = (np.array([split.videos[i].get(name, "") for i in index]) for name in ("group", "method"))
 
-        def measure(part: np.ndarray) -> dict:
-            metrics = compute_metrics(labels[part], values[part], threshold)
-            if metrics["auc"] is not None:
-                metrics["intervals"] = bootstrap_intervals(labels[part], values[part], groups[part], threshold)
-            return metrics
+    def measure(part: np.ndarray) -> dict:
+        metrics = compute_metrics(labels[part], values[part], threshold)
+        if metrics["auc"] is not None:
+            metrics["intervals"] = bootstrap_intervals(labels[part], values[part], groups[part], threshold)
+        return metrics
 
-        names = [str(name) for name in np.unique(methods[labels == 1])]
-        results["methods"] = {name: measure((labels == 0) | (methods == name)) for name in names if names != [""]}
-        results = {"videos": measure(labels >= 0)} | results
-    return results
+    names = [str(name) for name in np.unique(methods[labels == 1])]
+    by_method = {name: measure((labels == 0) | (methods == name)) for name in names if names != [""]}
+    return {"videos": measure(labels >= 0), "frames": frames, "methods": by_method}
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -429,7 +437,7 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
         features, labels, weights = features[rows].to(device), labels.to(device), weights.to(device)
         rows = torch.arange(len(rows), device=device)
 
-    history, best = [], None
+    history, kept = [], None
     with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
         for epoch in epochs:
             loss = train_epoch(model, optimizer, features, labels, weights, rows, batch_size)
@@ -438,39 +446,36 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
                 scores = score_frames(model, splits[name])
                 if not np.isfinite([loss, *scores]).all():
                     raise fe.InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr ({lr:g})")
-                unit, values = next(iter(splits[name].units(scores).items()))
+                unit, *values = splits[name].by_unit(scores)
                 metrics = compute_metrics(*values)
                 record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
             history.append(record)
             if select == "best" and record["val_eer"] is None:
                 raise fe.InputError("--select best needs both classes in the validation split")
-            if select == "best" and (best is None or record["val_eer"] < best["val_eer"]):
-                best = record | {"weights": copy.deepcopy(model.state_dict())}
-            epochs.write(
-                f"epoch {epoch:>3}/{num_epochs}   loss {loss:.4f}   validation {unit}:   "
-                f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}",
-                file=sys.stdout,
-            )
-    if best:
-        model.load_state_dict(best["weights"])
-    return model, best["epoch"] if best else num_epochs, history
+            if select == "last" or not kept or record["val_eer"] < kept["val_eer"]:
+                kept = record | {"weights": copy.deepcopy(model.state_dict())}
+            figures = f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}"
+            line = f"epoch {epoch:>3}/{num_epochs}   loss {loss:.4f}   validation {unit}:   {figures}"
+            epochs.write(line, file=sys.stdout)
+    model.load_state_dict(kept["weights"])
+    return model, kept["epoch"], history
 
 
 # --- Tables and pictures --------------------------------------------------------------------------
 
-FIGURES = (  # title, key in the metrics, at the threshold of the validation videos
-    ("accuracy at 0.5", "accuracy", False),
-    ("  always the majority", "majority", False),
-    ("  balanced accuracy", "balanced_accuracy", False),
-    ("  real called fake, FPR", "fpr", False),
-    ("  fake called real, FNR", "fnr", False),
-    ("accuracy at T", "accuracy", True),
-    ("  real called fake, FPR", "fpr", True),
-    ("  fake called real, FNR", "fnr", True),
-    ("EER", "eer", False),
-    ("AUC", "auc", False),
-    ("average precision", "average_precision", False),
-    ("log loss (nats)", "log_loss", False),
+FIGURES = (  # title, key in the metrics and in the intervals
+    ("accuracy at 0.5", "accuracy"),
+    ("  always the majority", "majority"),
+    ("  balanced accuracy", "balanced_accuracy"),
+    ("  real called fake, FPR", "fpr"),
+    ("  fake called real, FNR", "fnr"),
+    ("accuracy at T", "at_threshold accuracy"),
+    ("  real called fake, FPR", "at_threshold fpr"),
+    ("  fake called real, FNR", "at_threshold fnr"),
+    ("EER", "eer"),
+    ("AUC", "auc"),
+    ("average precision", "average_precision"),
+    ("log loss (nats)", "log_loss"),
 )
 
 
@@ -478,78 +483,88 @@ def percent(fraction: float | None) -> str:
     return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
 
 
-def format_figure(metrics: dict, key: str, at_threshold: bool = False) -> str:
+def format_figure(metrics: dict, key: str) -> str:
     """A figure with its interval, if it has one."""
-    value = metrics["at_threshold"][key] if at_threshold else metrics[key]
-    interval = metrics.get("intervals", {}).get("at_threshold " * at_threshold + key)
+    value = metrics["at_threshold"][key.split()[1]] if key.startswith("at_threshold") else metrics[key]
+    interval = metrics.get("intervals", {}).get(key)
     if key == "log_loss":
         return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
     return percent(value) + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
 
 
+def format_table(rows: list[tuple]) -> str:
+    """Lines of cells in columns as wide as they need to be, the first to the left and the others to the right."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]))
+    return "\n".join(lines)
+
+
+def print_features(extraction: dict) -> None:
+    weights = extraction.get("weights", {}).get("name", "unknown")
+    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
+    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
+    print(f"Backbone   ResNet-18, weights: {weights}")
+    if weights == "random":
+        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
+
+
 def results_table(results: dict[str, dict]) -> str:
     """All figures of {title: results} side by side: of videos, of each method's videos, and of frames."""
-    lines, width = [], max(30, *(len(title) + 2 for title in results))
+    tables, found, notes = [], [], []
     for unit in ("videos", "frames"):
         columns = {title: metrics[unit] for title, metrics in results.items() if unit in metrics}
-        if not columns:
-            continue
-        lines += [f"{unit.capitalize():<26}" + "".join(f"{title:>{width}}" for title in columns)]
-        counts = [f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns.values()]
-        lines += [f"{'n':<26}" + "".join(f"{count:>{width}}" for count in counts)]
-        for title, key, at_threshold in FIGURES:
-            cells = [format_figure(m, key, at_threshold) for m in columns.values()]
-            lines.append(f"{title:<26}" + "".join(f"{cell:>{width}}" for cell in cells))
-        lines.append("")
+        if columns:
+            rows = [(f"{unit.capitalize():<26}", *(f"{title:>28}" for title in columns))]
+            rows += [("n", *(f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns.values()))]
+            rows += [(title, *(format_figure(m, key) for m in columns.values())) for title, key in FIGURES]
+            tables.append(format_table(rows))
+            found += columns.values()
     for title, metrics in results.items():
-        if metrics.get("methods"):
-            lines.append(f"{'Method, ' + title:<40} {'n fake':>6} {'n real':>6} {'EER':>22} {'AUC':>24}")
+        rows = [(f"Method, {title}", "n fake", "n real", "EER", "AUC")]
         for name, m in metrics.get("methods", {}).items():
-            figures = f"{format_figure(m, 'eer'):>22} {format_figure(m, 'auc'):>24}"
-            lines.append(f"{name or 'not named':<40} {m['n_fake']:>6} {m['n'] - m['n_fake']:>6} {figures}")
-    found = [m for metrics in results.values() for m in (metrics["frames"], metrics.get("videos")) if m]
+            counts = m["n_fake"], m["n"] - m["n_fake"]
+            rows.append((name or "not named", *counts, format_figure(m, "eer"), format_figure(m, "auc")))
+        if len(rows) > 1:
+            tables.append(format_table(rows))
     if any(m["eer"] is None for m in found):
-        lines.append("n/a: one class alone has no such figure")
-    if any((m.get("intervals") or {}).get("auc") for m in found):
-        lines.append("In brackets: 95 % intervals, by bootstrap over groups with the model and T as they are.")
-        lines.append("One of no width says that no draw held an error, not that there is no doubt.")
-    return "\n".join(lines).rstrip()
+        notes.append("n/a: one class alone has no such figure")
+    if any(m.get("intervals", {}).get("auc") for m in found):
+        notes.append("In brackets: 95 % intervals, by bootstrap over groups with the model and T as they are.")
+        notes.append("One of no width says that no draw held an error, not that there is no doubt.")
+    return "\n\n".join([*tables, "\n".join(notes)]).rstrip()
 
 
 def seeds_table(runs: list[dict], titles: dict[str, str]) -> str:
     """Mean and standard deviation (n - 1) over the results of several seeds."""
-    unit, lines = next(iter(runs[0]["train"])), []
-    header = f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds"
-    lines.append(f"{header:<36}" + "".join(f"{titles[s]:>30}" for s in runs[0]))
-    for title, key in (("accuracy at 0.5", "accuracy"), ("EER", "eer"), ("AUC", "auc"), ("log loss", "log_loss")):
-        cells = []
-        for split in runs[0]:
-            values = [run[split][unit][key] for run in runs]
-            known = None not in values
-            mean, deviation = (np.mean(values), np.std(values, ddof=1)) if known else (None, None)
-            cells.append(
-                f"{mean:.3f} ({deviation:.3f})" if key == "log_loss" else f"{percent(mean)} ({percent(deviation)})"
-            )
-        lines.append(f"{title:<36}" + "".join(f"{cell:>30}" for cell in cells))
-    return "\n".join(lines)
+    unit = next(iter(runs[0]["train"]))
+    rows = [(f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds", *(f"{titles[name]:>28}" for name in runs[0]))]
+    for title, key in FIGURES:
+        if key in ("accuracy", "eer", "auc", "log_loss"):
+            cells = []
+            for name in runs[0]:
+                values = [run[name][unit][key] for run in runs]
+                both = [None, None] if None in values else [np.mean(values), np.std(values, ddof=1)]
+                mean, deviation = (f"{value:.3f}" if key == "log_loss" else percent(value) for value in both)
+                cells.append(f"{mean} ({deviation})")
+            rows.append((title, *cells))
+    return format_table(rows)
 
 
-def pick_samples(split: Split, seed: int, per_class: int = 4) -> np.ndarray:
-    """Indices of some of a split's frames: the middle one of a few videos of each class, drawn at random."""
-    rng = np.random.default_rng(seed)
-    index, labels, _ = split.video_scores(split.labels)
-    chosen = [np.sort(rng.permutation(index[labels == label])[:per_class]) for label in (0, 1)]
-    frames = [np.flatnonzero(split.video == video) for video in np.concatenate(chosen)]
-    return np.array([rows[len(rows) // 2] for rows in frames])
-
-
-def samples_table(split: Split, scores: np.ndarray, samples: np.ndarray) -> str:
-    lines = ["Frame  Truth  At 0.5  Probability of fake  Video"]
-    for i in samples:
-        truth, prediction = fe.CLASSES[split.labels[i]], fe.CLASSES[int(scores[i] >= 0.5)]
-        name = split.videos[split.video[i]]["video"]
-        lines.append(f"{split.number[i]:>5}  {truth:<5}  {prediction:<6}  {percent(scores[i]):>19}  {name}")
-    return "\n".join(lines)
+def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[tuple]:
+    """The middle frame of a few videos of each class, drawn at random: (video, frame, truth, at 0.5, score) of each."""
+    rng, samples = np.random.default_rng(seed), []
+    index, labels, _ = split.video_scores(scores)
+    for label in (0, 1):
+        for video in np.sort(rng.permutation(index[labels == label])[:per_class]):
+            frames = np.flatnonzero(split.video == video)
+            i = frames[len(frames) // 2]
+            prediction = fe.CLASSES[int(scores[i] >= 0.5)]
+            name = split.videos[video]["video"]
+            samples.append((name, split.number[i], fe.CLASSES[label], prediction, percent(scores[i])))
+    return samples
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -557,21 +572,31 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
+def interval(metrics: dict, key: str) -> np.ndarray:
+    """(2,) ends of a figure's interval in percent; NaN, which is not drawn, where it has none."""
+    return 100 * np.array(metrics.get("intervals", {}).get(key) or (np.nan, np.nan))
+
+
+def show_frame(axes, frame: torch.Tensor, title: str, **text) -> None:
+    axes.imshow(frame.permute(1, 2, 0).numpy())
+    axes.set_title(title, fontsize=8, parse_math=False, **text)
+    axes.axis("off")
+
+
 def plot_curves(histories: list[list[dict]], results: dict, path: Path) -> None:
     """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
-    figure = Figure((12, 3.8), layout="constrained")
     unit = next(iter(results["train"]))
+    figure = Figure((12, 3.8), layout="constrained")
     panels = (("log loss", "log_loss", "nats"), ("accuracy at 0.5", "accuracy", "%"), ("EER", "eer", "%"))
+    of_seeds = f", mean and range of {len(histories)} seeds" if len(histories) > 1 else ""
+    epochs = [record["epoch"] for record in histories[0]]
     for axes, (title, key, axis_unit) in zip(figure.subplots(1, 3), panels, strict=True):
-        epochs = [record["epoch"] for record in histories[0]]
         for split, marker in (("train", "."), ("val", "s")):
             values = np.array([[record[f"{split}_{key}"] for record in history] for history in histories], float)
             values *= 1 if axis_unit == "nats" else 100  # None has become NaN
             label = f"{TITLES[split]} (n = {results[split][unit]['n']})"
             axes.plot(epochs, values.mean(0), color=COLOURS[split], marker=marker, markersize=4, label=label)
-            if len(histories) > 1:
-                axes.fill_between(epochs, values.min(0), values.max(0), color=COLOURS[split], alpha=0.2, linewidth=0)
-        of_seeds = f", mean and range of {len(histories)} seeds" if len(histories) > 1 else ""
+            axes.fill_between(epochs, values.min(0), values.max(0), color=COLOURS[split], alpha=0.2, linewidth=0)
         axes.set_title(f"{title} of {unit}{of_seeds}", fontsize=10)
         axes.set(xlabel="epoch", ylabel=axis_unit, ylim=None if axis_unit == "nats" else (-2, 102))
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -585,25 +610,23 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
     roc, det = figure.subplots(1, 2)
     roc.plot((0, 100), (100, 0), color="0.7", linewidth=1, linestyle=":")
     roc.annotate("FPR = FNR", (50, 50), (52, 51), color="0.4", fontsize=8)
-    unit = next(iter(results["train"]))
     for name, split in splits.items():
-        metrics, (labels, values) = results[name][unit], split.units(scores[name])[unit]
+        unit, labels, values = split.by_unit(scores[name])
+        metrics = results[name][unit]
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
         fpr, tpr, _ = roc_curve(labels, values, drop_intermediate=False)
         figures = f"AUC {format_figure(metrics, 'auc')}, EER {format_figure(metrics, 'eer')}"
         roc.plot(100 * fpr, 100 * tpr, color=COLOURS[name], label=f"{TITLES[name]}\n{figures}")
-        interval = 100 * np.array(metrics.get("intervals", {}).get("eer") or (metrics["eer"], metrics["eer"]))
-        roc.plot(interval, 100 - interval, color=COLOURS[name], linewidth=5, alpha=0.4, solid_capstyle="butt")
+        ends = interval(metrics, "eer")
+        roc.plot(ends, 100 - ends, color=COLOURS[name], linewidth=5, alpha=0.4, solid_capstyle="butt")
         roc.plot(100 * metrics["eer"], 100 - 100 * metrics["eer"], "o", color=COLOURS[name], clip_on=False)
         title = TITLES[name] + (": no errors, outside the picture" if metrics["auc"] == 1 else "")
         DetCurveDisplay.from_predictions(labels, values, ax=det, name=title, color=COLOURS[name])
-    counts = ", ".join(f"{name} n = {metrics[unit]['n']}" for name, metrics in results.items())
-    roc.set(
-        xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {unit}: {counts}"
-    )
+    counts = f"{unit}: " + ", ".join(f"{name} n = {metrics[unit]['n']}" for name, metrics in results.items())
+    roc.set(xlabel="real called fake (FPR), %", ylabel="fake called fake (1 - FNR), %", title=f"ROC of {counts}")
     roc.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
-    det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {unit}: {counts}")
+    det.set(xlabel="real called fake (FPR)", ylabel="fake called real (FNR)", title=f"DET of {counts}")
     roc.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=8)
     det.legend(loc="upper right", fontsize=8)
     save_figure(figure, path)
@@ -611,42 +634,39 @@ def plot_roc(splits: dict[str, Split], scores: dict[str, np.ndarray], results: d
 
 def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results: dict, path: Path) -> None:
     """A histogram of the scores of each split by class, with the thresholds; below them each method's AUC."""
-    methods = {title: of["methods"] for title, of in results.items() if len(of.get("methods", ())) > 1}
-    figure = Figure((4.2 * len(splits), 3.6 + 3.6 * bool(methods)), layout="constrained")
-    unit = next(iter(results["train"]))
-    grid = figure.subplots(1 + bool(methods), len(splits), squeeze=False)
+    methods = {name: of.get("methods", {}) for name, of in results.items()}
+    n_rows = 2 if any(len(of) > 1 for of in methods.values()) else 1
+    figure = Figure((4.2 * len(splits), 3.6 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, len(splits), squeeze=False)
     for axes, (name, split) in zip(grid[0], splits.items(), strict=True):
-        labels, values = split.units(scores[name])[unit]
-        for label, colour, hatch in ((0, "#56B4E9", None), (1, "#E69F00", "//")):
-            chosen = values[labels == label]
-            axes.hist(chosen, np.linspace(0, 1, 21), color=colour, hatch=hatch, edgecolor="0.3", alpha=0.7,
-                      label=f"{fe.CLASSES[label]} (n = {len(chosen)})")  # fmt: skip
+        unit, labels, values = split.by_unit(scores[name])
+        parts = [values[labels == label] for label in (0, 1)]
+        names = [f"{fe.CLASSES[label]} (n = {len(parts[label])})" for label in (0, 1)]
+        axes.hist(parts, np.linspace(0, 1, 21), color=CLASS_COLOURS, edgecolor="0.3", label=names)
         axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
-        threshold = results[name][unit]["at_threshold"]["threshold"]
+        threshold = results[name]["frames"]["at_threshold"]["threshold"]
         axes.axvline(threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
         axes.set(title=f"{TITLES[name]}: {len(labels)} {unit}", xlabel="probability of fake", ylabel=unit)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    for axes, name in zip(grid[1:].flat, splits, strict=False):
-        found = {title or "not named": m for title, m in methods.get(name, {}).items() if m["auc"] is not None}
-        values = 100 * np.array([m["auc"] for m in found.values()])
-        limits = [m["intervals"]["auc"] or (np.nan, np.nan) for m in found.values()]
-        errors = abs(100 * np.array(limits, float).reshape(-1, 2).T - values)
-        names = [f"{title} (n = {m['n_fake']})".replace("$", r"\$") for title, m in found.items()]
-        axes.barh(names, values, xerr=errors, capsize=4, color=COLOURS[name])
+    for axes, (name, of) in zip(grid[1:].flat, methods.items(), strict=False):
+        axes.set_visible(len(of) > 1)
+        for method, metrics in of.items():
+            if metrics["auc"] is not None:
+                title = f"{method or 'not named'} (n = {metrics['n_fake']})".replace("$", r"\$")
+                axes.barh(title, 100 * metrics["auc"], color=COLOURS[name])
+                axes.plot(interval(metrics, "auc"), (title, title), color="black", marker="|")
         axes.axvline(50, color="0.3", linestyle=":")
         axes.set(title=f"{TITLES[name]}: method against all reals", xlabel="AUC, % (95 % interval)", xlim=(0, 105))
         axes.tick_params("y", labelsize=7)
-        axes.set_visible(bool(found))
     save_figure(figure, path)
 
 
-def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2000) -> None:
-    """The features of some frames in two dimensions, by PCA and by t-SNE."""
+def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 1000) -> None:
+    """The features of some frames of each split in two dimensions, by PCA and by t-SNE."""
     rng, parts = np.random.default_rng(seed), []
-    total = sum(len(split.rows) for split in splits.values())
     for name, split in splits.items():
-        chosen = np.sort(rng.permutation(len(split.rows))[: max(1, most * len(split.rows) // max(total, most))])
+        chosen = np.sort(rng.permutation(len(split.rows))[:most])
         parts.append((split.features[split.rows[chosen]].numpy(), split.labels[chosen], [name] * len(chosen)))
     features, labels, names = (np.concatenate(part) for part in zip(*parts, strict=True))
     features = StandardScaler().fit_transform(features)
@@ -654,59 +674,44 @@ def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2
         raise fe.InputError("all features are equal")
     pca = PCA(min(50, *features.shape), random_state=seed)
     reduced = pca.fit_transform(features)
-    share = pca.explained_variance_ratio_
-    names_of = [f"component {i + 1} ({percent(share[i])} of the variance)" for i in (0, 1)]
-    views = [(reduced[:, :2], "PCA", names_of)]
-    if len(labels) > 30:
-        views.append(
-            (TSNE(random_state=seed).fit_transform(reduced), "t-SNE", ["no unit: neighbours alone mean something", ""])
-        )
-    figure = Figure((5.6 * len(views), 5.4), layout="constrained")
-    for axes, (points, title, axis_names) in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
+    neighbours = TSNE(perplexity=min(30, (len(labels) - 1) / 3), random_state=seed).fit_transform(reduced)
+    first, second = (f"{percent(share)} of the variance" for share in pca.explained_variance_ratio_[:2])
+    figure = Figure((11.2, 5.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.set(title=f"PCA of {len(labels)} frames", xlabel=f"component 1 ({first})", ylabel=f"component 2 ({second})")
+    right.set(title=f"t-SNE of {len(labels)} frames", xlabel="no unit: neighbours alone mean something")
+    for axes, points in ((left, reduced[:, :2]), (right, neighbours)):
         for name, marker in zip(splits, "o^s", strict=False):
-            for label, colour in ((0, "#56B4E9"), (1, "#E69F00")):
+            for label, colour in enumerate(CLASS_COLOURS):
                 mine = (names == name) & (labels == label)
-                title_of = f"{name}, {fe.CLASSES[label]} (n = {mine.sum()})"
-                axes.scatter(*points[mine].T, s=9, marker=marker, color=colour, alpha=0.6, linewidth=0, label=title_of)
-        axes.set(title=f"{title} of {len(labels)} frames", xlabel=axis_names[0], ylabel=axis_names[1])
+                title = f"{name}, {fe.CLASSES[label]} (n = {mine.sum()})"
+                axes.scatter(*points[mine].T, s=9, marker=marker, color=colour, alpha=0.6, linewidth=0, label=title)
         axes.legend(fontsize=8, markerscale=2)
     save_figure(figure, path)
 
 
-def read_frame(split: Split, i: int) -> np.ndarray:
-    """(224, 224, 3) uint8 RGB: a frame as the network sees it, read again. Raises fe.InputError where that fails."""
-    file = Path(split.extraction["videos_dir"], split.videos[split.video[i]]["video"])
-    try:
-        sampled = fe.sample_video(file, split.extraction)
-        return sampled.frames[sampled.numbers.tolist().index(split.number[i])].permute(1, 2, 0).numpy()
-    except fe.InputError as error:
-        raise fe.InputError(f"{file}: {error}") from error
-    except ValueError:
-        raise fe.InputError(f"{file} has changed since its features were extracted") from None
-
-
-def plot_samples(split: Split, scores: np.ndarray, samples: np.ndarray, path: Path) -> None:
+def plot_samples(samples: list[tuple], extraction: dict, path: Path) -> None:
     """The sample frames as the network sees them. Raises fe.InputError where a video cannot be read again."""
-    if not {"videos_dir", "frames_per_video"} <= split.extraction.keys() or not split.known:
+    if not {"videos_dir", "frames_per_video"} <= extraction.keys():
         raise fe.InputError("which videos the features are of is not known")
     figure = Figure((11, 6.8), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1)
-    grid = figure.subplots(2, np.bincount(split.labels[samples]).max(), squeeze=False)
+    grid = figure.subplots(2, max(Counter(truth for _, _, truth, *_ in samples).values()), squeeze=False)
     for axes in grid.flat:
-        axes.set(xticks=[], yticks=[], frame_on=False)
-    free = [list(row) for row in grid]  # real above, fake below
-    for i in samples:
-        name, truth, prediction = split.videos[split.video[i]]["video"], split.labels[i], int(scores[i] >= 0.5)
-        axes = free[truth].pop(0)
-        axes.imshow(read_frame(split, i))
-        axes.set_title(
-            f"{name if len(name) < 40 else '…' + name[-38:]}\n"  # what fits above a picture
-            f"frame {split.number[i]}, truth: {fe.CLASSES[truth]}, at 0.5: {fe.CLASSES[prediction]}\n"
-            f"probability of fake: {percent(scores[i])}",
-            color="black" if prediction == truth else COLOURS["val"],
-            fontsize=8,
-            parse_math=False,
-        )
+        axes.axis("off")
+    free = {name: list(row) for name, row in zip(fe.CLASSES, grid, strict=True)}  # real above, fake below
+    for name, number, truth, prediction, probability in samples:
+        file = Path(extraction["videos_dir"], name)
+        try:
+            sampled = fe.sample_video(file, extraction)
+        except fe.InputError as error:
+            raise fe.InputError(f"{file}: {error}") from error
+        if number not in sampled.numbers:
+            raise fe.InputError(f"{file} has changed since its features were extracted")
+        name = name if len(name) < 40 else "…" + name[-38:]  # what fits above a picture
+        title = f"{name}\nframe {number}, truth: {truth}, at 0.5: {prediction}\nprobability of fake: {probability}"
+        colour = "black" if prediction == truth else COLOURS["val"]
+        show_frame(free[truth].pop(0), sampled.frames[list(sampled.numbers).index(number)], title, color=colour)
     save_figure(figure, path)
 
 
@@ -729,31 +734,25 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
     return model.eval(), checkpoint
 
 
-def describe_checkpoint(path: Path, checkpoint: dict) -> str:
-    extraction = checkpoint["extraction"]
-    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
-    untrained = ", UNTRAINED" if extraction["weights"]["name"] == "random" else ""
-    return (
-        f"Checkpoint {path}, trained on {extraction.get('videos_dir', 'unknown videos')}{drawn}\n"
-        f"Backbone   ResNet-18, weights: {extraction['weights']['name']}{untrained}\n"
-        f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, {checkpoint['thresholds'].get('from')}\n"
-        "Score      the probability of fake, as far as that data goes: it proves nothing about a single video\n"
-    )
+def print_checkpoint(path: Path, checkpoint: dict) -> None:
+    print(f"Checkpoint {path}")
+    print_features(checkpoint["extraction"])
+    print(f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, {checkpoint['thresholds'].get('from')}")
+    print("Score      the probability of fake, as far as that data goes: it proves nothing about a single video\n")
 
 
 def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output: Path) -> None:
     """--evaluate: the table of extracted features of other data, with a checkpoint and its threshold."""
     model, checkpoint = load_checkpoint(checkpoint_file)
     model.to(fe.pick_device(device))
-    print(describe_checkpoint(checkpoint_file, checkpoint))
+    print_checkpoint(checkpoint_file, checkpoint)
     results, splits = {}, {str(file): load_split(file) for file in files}
     for name, split in splits.items():
         check_same_extraction({"the checkpoint": checkpoint["extraction"], name: split.extraction})
         if not split.extraction:
             print(f"WARNING: {name} has no extraction.json: it may be made with other weights or another crop")
-    for name, split in splits.items():
-        shared = {what: len(split.names(what) & set(seen)) for what, seen in checkpoint["seen"].items()}
         if split.known and checkpoint["seen"]["video"]:
+            shared = {what: len(split.names(what) & set(seen)) for what, seen in checkpoint["seen"].items()}
             counts = ", ".join(f"{n} {what}s" for what, n in shared.items())
             print(f"Leak audit {name} shares with its training: {counts}")
             if any(shared.values()):
@@ -763,8 +762,8 @@ def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output
         results[name] = evaluate(split, score_frames(model, split), checkpoint["thresholds"]["used"])
     print(f"\n{results_table(results)}\n")
     output.mkdir(parents=True, exist_ok=True)
+    report = {"checkpoint": str(checkpoint_file), "thresholds": checkpoint["thresholds"], "splits": results}
     with fe.replacing(output / "evaluate.json") as path:
-        report = {"checkpoint": str(checkpoint_file), "thresholds": checkpoint["thresholds"], "splits": results}
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"Written    {output / 'evaluate.json'}")
 
@@ -809,10 +808,8 @@ def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -
     figure = Figure((12, 4.6), layout="constrained")
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
     for column, i in enumerate(sorted(set(shown))):
-        axes = figure.add_subplot(grid[0, column])
-        axes.imshow(sampled.frames[i].permute(1, 2, 0).numpy())
-        axes.set(xticks=[], yticks=[])
-        axes.set_title(f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}", fontsize=8)
+        title = f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}"
+        show_frame(figure.add_subplot(grid[0, column]), sampled.frames[i], title)
     axes = figure.add_subplot(grid[1, :])
     axes.plot(row["numbers"], 100 * row["scores"], color=COLOURS["train"], marker=".")
     axes.axhline(100 * row["score"], color=COLOURS["val"], label=f"mean of {row['frames']} frames")
@@ -835,7 +832,7 @@ def print_predictions(paths: list[str], checkpoint_file: Path, device: str, outp
     checkpoint = load_checkpoint(checkpoint_file)[1]
     results = predict_videos(files, checkpoint_file, device, min(len(files), fe.count_cores()))
     output.mkdir(parents=True, exist_ok=True)
-    print(describe_checkpoint(checkpoint_file, checkpoint))
+    print_checkpoint(checkpoint_file, checkpoint)
     print("Probability of fake  Prediction   Frames  Spread of their scores  Video")
     scored = []
     with closing(results), tqdm(total=len(files), unit="video", desc="predicting", disable=None) as progress:
@@ -846,13 +843,13 @@ def print_predictions(paths: list[str], checkpoint_file: Path, device: str, outp
                 reason = row["reason"] and f": {row['reason']}"
                 progress.write(f"{figures}  {percent(row['spread']):>22}  {row['video']}{reason}", file=sys.stdout)
                 progress.update()
+                yield row  # written before the picture is tried
                 if row["frames"]:
                     scored.append(row["video"])
-                yield row  # written before the picture is tried
-                if plot and row["frames"]:
                     picture = output / f"predict_{len(scored):04d}_{Path(row['video']).stem[:40]}.png"
                     try:
-                        plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
+                        if plot:
+                            plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
                     except (fe.InputError, OSError) as error:
                         progress.write(f"{picture} is not drawn: {error}", file=sys.stderr)
 
@@ -882,22 +879,16 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
 
 
 def print_header(splits: dict[str, Split], leaks: dict, split_by: str, class_balance: str) -> None:
-    extraction, known = splits["train"].extraction, splits["train"].known
-    weights = extraction.get("weights", {}).get("name", "unknown")
-    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
-    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
-    print(f"Backbone   ResNet-18, weights: {weights}")
-    if weights == "random":
-        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
+    train, known = splits["train"], splits["train"].known
+    print_features(train.extraction)
     for name, split in splits.items():
-        units = {unit: labels for unit, (labels, _) in split.units(split.labels).items()}
+        unit, labels, _ = split.by_unit(split.labels)
+        units = {unit: labels, "frames": split.labels}
         counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
         groups = f", {len(split.names('group'))} groups" if known else ""
         print(f"{TITLES[name]:<14} {', '.join(counts)}{groups}")
-    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
-    weighted = (
-        f"a real frame counts {(n_real + n_fake) / 2 / n_real:.2f}, a fake one {(n_real + n_fake) / 2 / n_fake:.2f}"
-    )
+    real_weight, fake_weight = len(train.labels) / 2 / np.bincount(train.labels, minlength=2)
+    weighted = f"a real frame counts {real_weight:.2f}, a fake one {fake_weight:.2f}"
     print(f"Balance    {class_balance}: {weighted if class_balance == 'weight' else 'each frame counts the same'}")
     print(f"Split      {split_by}")
     for pair, shared in leaks.items():
@@ -921,8 +912,7 @@ def main(argv=None):
     add("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
     add("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
     add("--val-fraction", type=float, default=0.2, help=f"to hold out where no validation file is {default}")
-    units = ("group", "video", "frame")
-    add("--split-unit", choices=units, default="group", help=f"to hold out; the others leak {default}")
+    add("--split-unit", choices=("group", "video", "frame"), default="group", help=f"held out; others leak {default}")
     add("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
     add("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
     # training
@@ -942,22 +932,21 @@ def main(argv=None):
     add("--plot", action="store_true", help="with --predict: a picture for each video")
     add("--checkpoint", type=Path, help="for these two, if not model.pt in --output-dir")
     args = parser.parse_args(argv)
-    if not 0 < args.val_fraction < 1:
-        parser.error(f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1")
-    if not 0 <= args.seed < 2**32 - args.seeds:
-        parser.error(f"--seed is {args.seed}, expected 0 to {2**32 - 1 - args.seeds}")
-    if args.checkpoint and not (args.predict or args.evaluate):
-        parser.error("--checkpoint goes with --predict or --evaluate: training writes a new one")
-    if args.plot and not args.predict:
-        parser.error("--plot goes with --predict")
-    if args.predict and args.evaluate:
-        parser.error("--predict and --evaluate: one at a time")
-    for name in ("val", "test"):
-        if getattr(args, f"{name}_labels_file") and not getattr(args, f"{name}_features_file"):
-            parser.error(f"--{name}-labels-file needs --{name}-features-file")
+    checks = [
+        (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1"),
+        (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to {2**32 - 1 - args.seeds}"),
+        (not args.checkpoint or args.predict or args.evaluate, "--checkpoint goes with --predict or --evaluate"),
+        (not args.plot or args.predict, "--plot goes with --predict"),
+        (not args.predict or not args.evaluate, "--predict and --evaluate: one at a time"),
+        (not args.val_labels_file or args.val_features_file, "--val-labels-file needs --val-features-file"),
+        (not args.test_labels_file or args.test_features_file, "--test-labels-file needs --test-features-file"),
+    ]
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
-        if not getattr(args, name) > 0:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
+        value = getattr(args, name)
+        checks.append((value > 0, f"--{name.replace('_', '-')} is {value}, expected more than 0"))
+    for fine, message in checks:
+        if not fine:
+            parser.error(message)
 
     fe.quiet_decoder()
     output, checkpoint = args.output_dir, args.checkpoint or args.output_dir / "model.pt"
@@ -982,41 +971,32 @@ def main(argv=None):
     check_same_extraction({name: split.extraction for name, split in files.items()})
     output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
 
-    runs, histories = [], []
-    for seed in range(args.seed, args.seed + args.seeds):
+    print_header(*divide(files, args.val_fraction, args.seed, args.split_unit), args.class_balance)
+    print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
+    print(f"Device     {device}, torch {torch.__version__}")
+    runs = []
+    # the seed that the files are of comes last: after the loop, the names hold what belongs to it
+    for seed in reversed(range(args.seed, args.seed + args.seeds)):
         splits, leaks, split_by = divide(files, args.val_fraction, seed, args.split_unit)
         if args.batch_size > (n := len(splits["train"].rows)):
             raise fe.InputError(f"--batch-size {args.batch_size} is more than the {n} training frames: lower it")
-        if not runs:
-            print_header(splits, leaks, split_by, args.class_balance)
-            print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
-            print(f"Device     {device}, torch {torch.__version__}")
         print(f"\nSeed {seed}", flush=True)
         model, epoch, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
                                       args.class_balance, args.select)  # fmt: skip
         scores = {name: score_frames(model, split) for name, split in splits.items()}
-        unit, (labels, values) = next(iter(splits["val"].units(scores["val"]).items()))
-        threshold, origin = 0.5, "as the validation split has one class alone"
-        if (chosen := compute_metrics(labels, values)["eer_threshold"]) is not None:
-            # halfway to the next score: rounding elsewhere does not change what the scores at the threshold are called
-            threshold = float(chosen + max(values[values < chosen], default=chosen)) / 2
-            origin = f"at the EER of the validation {unit}"
+        threshold, origin = choose_threshold(splits["val"], scores["val"])
         results = {name: evaluate(split, scores[name], threshold) for name, split in splits.items()}
-        histories.append(history)
-        runs.append(results)
-        if seed == args.seed:
-            first = splits, leaks, split_by, model, epoch, scores, threshold, origin
+        runs.insert(0, {"splits": results, "history": history})
 
-    splits, leaks, split_by, model, epoch, scores, threshold, origin = first
-    results, samples = runs[0], pick_samples(splits["val"], args.seed)
+    samples = pick_samples(splits["val"], scores["val"], args.seed)
     titles = TITLES | ({"val": "Validation (chose the epoch)"} if args.select == "best" else {})
     print(f"\nWeights after epoch {epoch} of seed {args.seed}")
     print(f"T = {threshold:.4f}, {origin}\n")
     print(results_table({titles[name]: metrics for name, metrics in results.items()}))
     if args.seeds > 1:
-        print(f"\n{seeds_table(runs, titles)}")
+        print(f"\n{seeds_table([run['splits'] for run in runs], titles)}")
         print(f"Each seed has its own weights and order{', and holds out its own part' * ('val' not in files)}.")
-    print(f"\n{samples_table(splits['val'], scores['val'], samples)}\n")
+    print(f"\n{format_table([('Video', 'Frame', 'Truth', 'At 0.5', 'Probability of fake'), *samples])}\n")
     shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
     if shortcuts:
         auc = results["val"]["videos"]["auc"]
@@ -1038,34 +1018,32 @@ def main(argv=None):
     with fe.replacing(output / "model.pt") as path:
         path.write_bytes(checkpoint.getvalue())
     report["split"] = {"by": split_by, "shared": leaks, "shortcuts": shortcuts}
-    report |= {"splits": results, "history": histories[0]}
-    if args.seeds > 1:
-        report["seeds"] = [{"splits": run, "history": history} for run, history in zip(runs, histories, strict=True)]
+    report |= runs[0] | ({"seeds": runs} if args.seeds > 1 else {})
     with fe.replacing(output / "metrics.json") as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    columns, rows = ("split", "video", "label", "score", "prediction"), []
+    rows = []
     for name, split in splits.items():
         for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
-            values = (name, split.videos[i]["video"], label, score, int(score >= 0.5))
-            rows.append(dict(zip(columns, values, strict=True)))
+            row = {"split": name, "video": split.videos[i]["video"], "label": label, "score": score}
+            rows.append(row | {"prediction": int(score >= 0.5)})
     with fe.replacing(output / "predictions.csv") as path:
-        fe.write_csv(path, columns, rows)
+        fe.write_csv(path, rows[0], rows)
 
-    plot_curves(histories, results, output / "training_curves.png")
-    plot_roc(splits, scores, results, output / "roc.png")
-    plot_scores(splits, scores, results, output / "scores.png")
-    pictures = "training_curves.png, roc.png, scores.png"
+    written = ["model.pt", "metrics.json", "predictions.csv"]
     for name, plot, values in (
+        ("training_curves.png", plot_curves, ([run["history"] for run in runs], results)),
+        ("roc.png", plot_roc, (splits, scores, results)),
+        ("scores.png", plot_scores, (splits, scores, results)),
         ("features.png", plot_features, (splits, args.seed)),
-        ("sample_frames.png", plot_samples, (splits["val"], scores["val"], samples)),
+        ("sample_frames.png", plot_samples, (samples, splits["val"].extraction if all_known else {})),
     ):
         try:
             plot(*values, output / name)
-            pictures += f", {name}"
+            written.append(name)
         except fe.InputError as error:
             (output / name).unlink(missing_ok=True)  # an earlier run's would be taken for this one's
             print(f"{name} is not drawn: {error}")
-    print(f"Written    {output}: model.pt, metrics.json, predictions.csv, {pictures}")
+    print(f"Written    {output}: {', '.join(written)}")
 
 
 if __name__ == "__main__":
