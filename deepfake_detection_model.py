@@ -4,11 +4,6 @@ Reads   what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32
         1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and extraction.json
 Writes  to <output-dir>: model.pt, metrics.json, predictions.csv (a line a video) and pictures
 
-    python deepfake_detection_model.py
-    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --seeds 5 --output-dir results/longer
-    python deepfake_detection_model.py --evaluate features/other/train_features.npy
-    python deepfake_detection_model.py --predict clip.mp4 folder_of_clips --plot
-
 A score is the probability of *fake*; a video's score is the mean of its frames' scores. Only the train and the
 validation split are looked at during training. The threshold T comes from validation; with --select best so does the
 epoch.
@@ -64,8 +59,9 @@ class Split:
     known: bool  # whether there is one
     extraction: dict  # how the features were made
 
-    def part(self, mask: np.ndarray) -> "Split":
-        arrays = {name: getattr(self, name)[mask] for name in ("rows", "labels", "video", "number")}
+    def part(self, chosen: np.ndarray) -> "Split":
+        """The frames that a mask or an index picks."""
+        arrays = {name: getattr(self, name)[chosen] for name in ("rows", "labels", "video", "number")}
         return replace(self, **arrays)
 
     def names(self, column: str) -> set[str]:
@@ -216,8 +212,7 @@ def audit_shortcuts(split: Split) -> dict[str, float]:
 class DeepfakeMLP(nn.Module):
     """1000 -> 512 -> 256 -> 1 with LeakyReLU and dropout. 644,097 parameters.
 
-    The features are standardised inside, with the mean and deviation of the training part, which are buffers and so
-    travel in the state dict.
+    The features are standardised inside; the training part's mean and deviation travel in the state dict as buffers.
     """
 
     def __init__(self) -> None:
@@ -664,11 +659,11 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
 
 def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 1000) -> None:
     """The features of some frames of each split in two dimensions, by PCA and by t-SNE."""
-    rng, parts = np.random.default_rng(seed), []
-    for name, split in splits.items():
-        chosen = np.sort(rng.permutation(len(split.rows))[:most])
-        parts.append((split.features[split.rows[chosen]].numpy(), split.labels[chosen], [name] * len(chosen)))
-    features, labels, names = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rng = np.random.default_rng(seed)
+    splits = {name: split.part(np.sort(rng.permutation(len(split.rows))[:most])) for name, split in splits.items()}
+    features = np.concatenate([split.features[split.rows].numpy() for split in splits.values()])
+    labels = np.concatenate([split.labels for split in splits.values()])
+    names = np.repeat(list(splits), [len(split.rows) for split in splits.values()])
     features = StandardScaler().fit_transform(features)
     if not features.any():
         raise fe.InputError("all features are equal")
