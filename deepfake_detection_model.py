@@ -59,8 +59,7 @@ class Split:
     known: bool  # whether there is one
     extraction: dict  # how the features were made
 
-    def part(self, chosen: np.ndarray) -> "Split":
-        """The frames that a mask or an index picks."""
+    def part(self, chosen: np.ndarray) -> "Split":  # a mask or an index
         arrays = {name: getattr(self, name)[chosen] for name in ("rows", "labels", "video", "number")}
         return replace(self, **arrays)
 
@@ -742,8 +741,9 @@ def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output
     model.to(fe.pick_device(device))
     print_checkpoint(checkpoint_file, checkpoint)
     results, splits = {}, {str(file): load_split(file) for file in files}
+    extractions = {name: split.extraction for name, split in splits.items()}
+    check_same_extraction({"the checkpoint": checkpoint["extraction"]} | extractions)
     for name, split in splits.items():
-        check_same_extraction({"the checkpoint": checkpoint["extraction"], name: split.extraction})
         if not split.extraction:
             print(f"WARNING: {name} has no extraction.json: it may be made with other weights or another crop")
         if split.known and checkpoint["seen"]["video"]:
