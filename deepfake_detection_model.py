@@ -656,10 +656,10 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
     save_figure(figure, path)
 
 
-def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 1000) -> None:
-    """The features of some frames of each split in two dimensions, by PCA and by t-SNE."""
-    rng = np.random.default_rng(seed)
-    splits = {name: split.part(np.sort(rng.permutation(len(split.rows))[:most])) for name, split in splits.items()}
+def plot_features(splits: dict[str, Split], seed: int, path: Path, most: int = 2000) -> None:
+    """The features of some frames, as many of each split, in two dimensions, by PCA and by t-SNE."""
+    rng, n = np.random.default_rng(seed), most // len(splits)
+    splits = {name: split.part(np.sort(rng.permutation(len(split.rows))[:n])) for name, split in splits.items()}
     features = np.concatenate([split.features[split.rows].numpy() for split in splits.values()])
     labels = np.concatenate([split.labels for split in splits.values()])
     names = np.repeat(list(splits), [len(split.rows) for split in splits.values()])
