@@ -4,6 +4,11 @@ Reads   what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32
         1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and extraction.json
 Writes  to <output-dir>: model.pt, metrics.json, predictions.csv (a line a video) and pictures
 
+    python deepfake_detection_model.py
+    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --seeds 5 --output-dir results/longer
+    python deepfake_detection_model.py --evaluate features/other/train_features.npy
+    python deepfake_detection_model.py --predict clip.mp4 folder_of_clips --plot
+
 A score is the probability of *fake*; a video's score is the mean of its frames' scores. Only the train and the
 validation split are looked at during training. The threshold T comes from validation; with --select best so does the
 epoch.
@@ -192,10 +197,11 @@ def audit_leaks(splits: dict[str, Split], allowed: set[tuple[str, str]]) -> dict
 
 def audit_shortcuts(split: Split) -> dict[str, float]:
     """The AUC that each trivial column of <split>_videos.csv reaches alone, in either direction, if there are any."""
-    names = ("width", "height", "fps", "frames", "duration", "size")
+    names = ["width", "height", "fps", "frames", "duration", "size"]
     index, labels, _ = split.video_scores(split.labels)
     if len(set(labels)) < 2 or not set(names) <= set(split.videos[0]):
         return {}
+    names += ["face_share"] if "face_share" in split.videos[0] else []  # with face crops
     try:
         columns = {name: np.array([float(split.videos[i][name] or -1) for i in index]) for name in names}
     except ValueError as error:
@@ -446,13 +452,14 @@ def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float,
             history.append(record)
             if select == "best" and record["val_eer"] is None:
                 raise fe.InputError("--select best needs both classes in the validation split")
-            if select == "last" or not kept or record["val_eer"] < kept["val_eer"]:
+            if select == "best" and (not kept or record["val_eer"] < kept["val_eer"]):
                 kept = record | {"weights": copy.deepcopy(model.state_dict())}
             figures = f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}"
             line = f"epoch {epoch:>3}/{num_epochs}   loss {loss:.4f}   validation {unit}:   {figures}"
             epochs.write(line, file=sys.stdout)
-    model.load_state_dict(kept["weights"])
-    return model, kept["epoch"], history
+    if kept:
+        model.load_state_dict(kept["weights"])
+    return model, (kept or record)["epoch"], history
 
 
 # --- Tables and pictures --------------------------------------------------------------------------
@@ -499,7 +506,9 @@ def format_table(rows: list[tuple]) -> str:
 def print_features(extraction: dict) -> None:
     weights = extraction.get("weights", {}).get("name", "unknown")
     drawn = " (the drawn sample set)" if extraction.get("sample") else ""
-    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}")
+    crop = extraction.get("crop", "none")
+    faces = "" if crop == "none" else f": faces, margin {crop['margin']:g}"
+    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}{faces}")
     print(f"Backbone   ResNet-18, weights: {weights}")
     if weights == "random":
         print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
@@ -779,6 +788,8 @@ def predict_videos(
     backbone, weights = fe.load_backbone(expected["name"], fe.pick_device(device))
     if weights["sha256"] != expected["sha256"]:
         raise fe.InputError(f"{checkpoint} was trained on features of other weights than {expected['name']} is here")
+    if extraction.get("crop", "none") != "none":
+        fe.load_face_detector()  # if it cannot be had, one error says so, and not each video
     threads = max(1, fe.count_cores() // num_workers)  # of the decoder: a single video gets all cores
 
     def predict(path) -> dict:
@@ -966,23 +977,26 @@ def main(argv=None):
     check_same_extraction({name: split.extraction for name, split in files.items()})
     output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
 
-    print_header(*divide(files, args.val_fraction, args.seed, args.split_unit), args.class_balance)
-    print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
-    print(f"Device     {device}, torch {torch.__version__}")
     runs = []
-    # the seed that the files are of comes last: after the loop, the names hold what belongs to it
-    for seed in reversed(range(args.seed, args.seed + args.seeds)):
+    for seed in range(args.seed, args.seed + args.seeds):
         splits, leaks, split_by = divide(files, args.val_fraction, seed, args.split_unit)
         if args.batch_size > (n := len(splits["train"].rows)):
             raise fe.InputError(f"--batch-size {args.batch_size} is more than the {n} training frames: lower it")
+        if not runs:
+            print_header(splits, leaks, split_by, args.class_balance)
+            print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
+            print(f"Device     {device}, torch {torch.__version__}")
         print(f"\nSeed {seed}", flush=True)
         model, epoch, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
                                       args.class_balance, args.select)  # fmt: skip
         scores = {name: score_frames(model, split) for name, split in splits.items()}
         threshold, origin = choose_threshold(splits["val"], scores["val"])
         results = {name: evaluate(split, scores[name], threshold) for name, split in splits.items()}
-        runs.insert(0, {"splits": results, "history": history})
+        runs.append({"splits": results, "history": history})
+        if seed == args.seed:
+            first = splits, leaks, split_by, model, epoch, scores, threshold, origin, results
 
+    splits, leaks, split_by, model, epoch, scores, threshold, origin, results = first
     samples = pick_samples(splits["val"], scores["val"], args.seed)
     titles = TITLES | ({"val": "Validation (chose the epoch)"} if args.select == "best" else {})
     print(f"\nWeights after epoch {epoch} of seed {args.seed}")
