@@ -645,7 +645,9 @@ def plot_scores(splits: dict[str, Split], scores: dict[str, np.ndarray], results
         unit, labels, values = split.by_unit(scores[name])
         parts = [values[labels == label] for label in (0, 1)]
         names = [f"{fe.CLASSES[label]} (n = {len(parts[label])})" for label in (0, 1)]
-        axes.hist(parts, np.linspace(0, 1, 21), color=CLASS_COLOURS, edgecolor="0.3", label=names)
+        *_, (_, fakes) = axes.hist(parts, np.linspace(0, 1, 21), color=CLASS_COLOURS, edgecolor="0.3", label=names)
+        for bar in fakes:
+            bar.set_hatch("//")  # apart in print too
         axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
         threshold = results[name]["frames"]["at_threshold"]["threshold"]
         axes.axvline(threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
