@@ -217,9 +217,9 @@ class RedSquareDetector:
     def detect(self, frame):
         assert frame.shape[1::-1] == self.size and max(self.size) <= 640
         red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
-        if not red.any():
-            return 1, None
-        return 1, np.array([[*cv2.boundingRect(red.astype(np.uint8)), *[0] * 11]], np.float32)
+        *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
+        boxes = [[*square[:4], *[0] * 11] for square in stats[1:] if square[4] > 50]  # the first is what is not red
+        return 1, np.array(boxes, np.float32) if boxes else None
 
 
 @pytest.fixture
@@ -259,6 +259,21 @@ def test_each_frame_is_cropped_to_its_own_box_from_the_full_resolution(detector,
         assert frame.shape == (3, 224, 224) and frame.dtype == torch.uint8
         red = is_red(frame)
         assert red.mean() == pytest.approx(1 / 1.5**2, abs=0.03) and red[112, 112] and not red[8].any()
+
+
+def test_one_person_is_cropped_to_and_not_the_largest_of_each_frame(detector, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 120))
+    for i in range(8):
+        frame = np.full((120, 320, 3), 128, np.uint8)
+        cv2.rectangle(frame, (20, 30, 40, 40), (0, 0, 255), -1)
+        cv2.rectangle(frame, (35, 45, 10, 10), (255, 0, 0), -1)  # the one with a blue nose
+        if i in (3, 4):
+            cv2.rectangle(frame, (200, 20, 70, 70), (0, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
+    sampled = fe.sample_video(tmp_path / "a.mp4", face_settings())
+    assert np.allclose(sampled.boxes, [20, 30, 40, 40], atol=2)
+    assert all(frame[2, 112, 112] > 150 > frame[0, 112, 112] for frame in sampled.frames)
 
 
 def test_frames_without_a_face_are_cropped_where_it_should_be(detector, tmp_path):
