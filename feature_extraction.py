@@ -997,12 +997,8 @@ def main(argv=None):
     add("--preview", type=int, default=0, metavar="N", help="only write preview.png: what the network sees of N videos")
     add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
-    for flag, low, high in (
-        ("frames_per_video", 1, 10**6),
-        ("num_workers", 1, 10**4),
-        ("preview", 0, 100),
-        ("face_margin", 1, 5),
-    ):
+    limits = {"frames_per_video": (1, 10**6), "num_workers": (1, 10**4), "preview": (0, 100), "face_margin": (1, 5)}
+    for flag, (low, high) in limits.items():
         if not low <= (value := getattr(args, flag)) <= high:
             parser.error(f"--{flag.replace('_', '-')} is {value}, expected {low} to {high}")
     for flag in ("face_model", "face_margin", "no_face"):
