@@ -779,10 +779,11 @@ def predict_videos(
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
-    Yields for each path, in order, a dict with "path", "video", "score": the probability of fake, "prediction": real or
-    fake at the checkpoint's threshold, "frames": how many, "spread": the standard deviation of their scores, "reason",
-    "numbers" (n,) and "scores" (n,): of the frames. Where a file cannot be scored the score is None, the prediction
-    "no decision", and the reason says why. Raises fe.InputError where the checkpoint or its backbone cannot be used.
+    The iterator gives for each path, in order, a dict with "path", "video", "score": the probability of fake,
+    "prediction": real or fake at the checkpoint's threshold, "frames": how many, "spread": the standard deviation of
+    their scores, "reason", "numbers" (n,) and "scores" (n,): of the frames. Where a file cannot be scored the score is
+    None, the prediction "no decision", and the reason says why. Raises fe.InputError where the checkpoint, its backbone
+    or its face detector cannot be used.
     """
     model, saved = load_checkpoint(checkpoint)
     extraction, threshold = saved["extraction"], saved["thresholds"]["used"]
@@ -806,7 +807,7 @@ def predict_videos(
         row |= {"score": score, "prediction": fe.CLASSES[int(score >= threshold)], "frames": len(scores)}
         return row | {"spread": float(scores.std()), "numbers": sampled.numbers, "scores": scores}
 
-    yield from fe.map_threads(predict, paths, num_workers)
+    return fe.map_threads(predict, paths, num_workers)
 
 
 def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -> None:

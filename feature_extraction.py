@@ -525,7 +525,7 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
             source = copy.absolute().as_uri() if copy else url
             torch.hub.download_url_to_file(source, str(cached), sha256, progress=not copy)
         except (OSError, RuntimeError) as error:
-            wanted = f"put {url} (sha256 {sha256}...) at {cached}, or {otherwise}"
+            wanted = f"put {url}, whose sha256 starts with {sha256}, at {cached}, or {otherwise}"
             raise DownloadError(f"{copy or cached.name} cannot be had ({error}): {wanted}") from error
         finally:
             socket.setdefaulttimeout(timeout)
@@ -737,10 +737,11 @@ def count_cores() -> int:
 
 
 def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterator:
-    """function(item) for each item, in order, from a pool of threads with single-threaded torch each.
+    """function(item) for each item, in order, from a pool of threads with single-threaded torch and OpenCV each.
 
-    OpenCV and torch release the GIL, so a thread that takes a video from decoding to features keeps a core busy.
+    Both release the GIL, so a thread that takes a video from decoding to features keeps a core busy.
     """
+    cv2.setNumThreads(1)  # of the whole process; two cost the face detector a tenth more CPU time
     pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
     waiting = deque()
     try:
@@ -1006,7 +1007,6 @@ def main(argv=None):
             parser.error(f"--{flag.replace('_', '-')} goes with --crop-faces")
 
     quiet_decoder()
-    cv2.setNumThreads(1)  # one for each worker is enough: more cost a tenth of the CPU time in the face detector
     rank, world_size = 0, 1
     if torch.distributed.is_torchelastic_launched():  # by torchrun; whoever is done first waits for the last
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))

@@ -314,7 +314,7 @@ def extract(faces, folder, *more):
     return json.loads((folder / "extraction.json").read_text())
 
 
-def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tmp_path, capsys):
+def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tmp_path, capsys, monkeypatch):
     report = extract(faces, tmp_path / "f", "--crop-faces")
     crop = {"detector": "YuNet", "sha256": fe.FACE_MODEL_SHA256, "margin": 1.3, "no_face": "fail"}
     assert report["crop"] == crop and report["counts"]["failed"] == 1
@@ -338,6 +338,15 @@ def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tm
     rows = list(ddm.predict_videos([faces / "fake/1.mp4", faces / "real/nobody.mp4"], tmp_path / "r/model.pt", "cpu"))
     assert np.allclose(rows[0]["scores"], model.score(torch.from_numpy(features[:4])), atol=1e-6)
     assert rows[1]["prediction"] == "no decision" and rows[1]["reason"] == "no face found in 4 frames"
+
+    def gone(copy=None):
+        raise fe.DownloadError("no detector")
+
+    monkeypatch.setattr(fe, "load_face_detector", gone)
+    (tmp_path / "r/predict.csv").write_text("of an earlier run")
+    with pytest.raises(fe.DownloadError, match="no detector"):
+        ddm.main(["--predict", str(faces / "fake/1.mp4"), "--output-dir", str(tmp_path / "r"), "--device", "cpu"])
+    assert (tmp_path / "r/predict.csv").read_text() == "of an earlier run"
 
 
 def test_other_crops_are_made_anew_and_never_mixed(detector, faces, tmp_path, capsys):
