@@ -14,6 +14,7 @@ Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the 
     python feature_extraction.py
     python feature_extraction.py --videos-dir /data/my_videos --features-dir features/my_videos
     python feature_extraction.py --videos-dir /data/my_videos --weights resnet18.pth --frames-per-video 16
+    python feature_extraction.py --videos-dir /data/my_videos --crop-faces --preview 8
 """
 
 import argparse
