@@ -111,7 +111,29 @@ def read_drawn_by(root: Path) -> dict | None:
 
 
 class DownloadError(InputError):
-    """The ImageNet weights are not in torch's cache and cannot be downloaded."""
+    """A published file is not in torch's cache and cannot be downloaded."""
+
+
+def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
+    """A published file in torch's cache, put there once by a download, or from a `copy`. `sha256`: how its hash starts.
+
+    Raises DownloadError where it cannot be had, with what to do `otherwise`; InputError where it is damaged.
+    """
+    cached, timeout = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1]), socket.getdefaulttimeout()
+    if copy or not cached.is_file():
+        socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            source = copy.absolute().as_uri() if copy else url
+            torch.hub.download_url_to_file(source, str(cached), sha256, progress=not copy)
+        except (OSError, RuntimeError) as error:
+            wanted = f"put {url}, whose sha256 starts with {sha256}, at {cached}, or {otherwise}"
+            raise DownloadError(f"{copy or cached.name} cannot be had ({error}): {wanted}") from error
+        finally:
+            socket.setdefaulttimeout(timeout)
+    if not hashlib.sha256(cached.read_bytes()).hexdigest().startswith(sha256):
+        raise InputError(f"{cached} is damaged (its sha256 does not start with {sha256}): delete it and run again")
+    return cached
 
 
 # --- Videos: which files there are, what is known of each -----------------------------------------
@@ -513,28 +535,6 @@ def decode(
 # --- Faces ----------------------------------------------------------------------------------------
 
 
-def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
-    """A published file in torch's cache, put there once by a download, or from a `copy`. `sha256`: how its hash starts.
-
-    Raises DownloadError where it cannot be had, with what to do `otherwise`; InputError where it is damaged.
-    """
-    cached, timeout = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1]), socket.getdefaulttimeout()
-    if copy or not cached.is_file():
-        socket.setdefaulttimeout(30)  # torch.hub sets none: behind a closed firewall it would wait for ever
-        try:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            source = copy.absolute().as_uri() if copy else url
-            torch.hub.download_url_to_file(source, str(cached), sha256, progress=not copy)
-        except (OSError, RuntimeError) as error:
-            wanted = f"put {url}, whose sha256 starts with {sha256}, at {cached}, or {otherwise}"
-            raise DownloadError(f"{copy or cached.name} cannot be had ({error}): {wanted}") from error
-        finally:
-            socket.setdefaulttimeout(timeout)
-    if not hashlib.sha256(cached.read_bytes()).hexdigest().startswith(sha256):
-        raise InputError(f"{cached} is damaged (its sha256 does not start with {sha256}): delete it and run again")
-    return cached
-
-
 def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "name a copy with feature_extraction.py --face-model PATH", copy)
@@ -564,25 +564,24 @@ def follow_face(detections: list[np.ndarray], numbers: np.ndarray) -> tuple[np.n
     person may walk, but a box elsewhere in a single frame does not pay. From a box only the nearest one of another
     frame is reached: nobody is left for somebody larger beside them. Found by dynamic programming over the boxes.
     """
-    places, totals, before = np.empty((0, 3)), np.empty(0), []
-    for boxes in detections:
+    places, totals, before, owner = np.empty((0, 3)), np.empty(0), [], []
+    for frame, boxes in enumerate(detections):
         if not len(boxes):
             continue
+        owner += [(frame, k) for k in range(len(boxes))]
         place = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, boxes[:, 2:].max(1)])
         moved = np.linalg.norm(places[:, None] - place, axis=2)
         linked = np.where(moved == moved.min(1, keepdims=True), totals[:, None] - moved, 0)
         linked = np.vstack([np.zeros(len(place)), linked])  # the first row: to begin here
         before += (linked.argmax(0) - 1).tolist()
         places, totals = np.concatenate([places, place]), np.concatenate([totals, place[:, 2] + linked.max(0)])
-    chosen, owner = (
-        np.full(len(detections), -1),
-        [(i, k) for i, boxes in enumerate(detections) for k in range(len(boxes))],
-    )
+    chosen = np.full(len(detections), -1)
     if not owner:
         return chosen, None
     box = totals.argmax()
     while box >= 0:
-        frame, chosen[frame] = owner[box]
+        frame, k = owner[box]
+        chosen[frame] = k
         box = before[box]
     seen = np.flatnonzero(chosen >= 0)
     known = np.array([detections[i][chosen[i]] for i in seen])
