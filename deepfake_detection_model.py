@@ -170,12 +170,18 @@ def hold_out(split: Split, val_fraction: float, seed: int, unit: str = "group") 
 
 def check_same_extraction(extractions: dict[str, dict]) -> None:
     """Raise fe.InputError where features were made otherwise than the first ones; {name: extraction.json}."""
+
+    def describe(extraction: dict) -> dict:
+        crop = extraction.get("crop", "none")
+        crop = {"crop": "none"} if crop == "none" else crop | {"crop": "faces"}
+        return extraction | extraction.get("weights", {}) | crop if extraction else {}
+
     first, *_ = extractions
     for name, extraction in extractions.items():
-        for key in ("sha256", "frames_per_video", "frame_choice", "crop"):
-            ours, theirs = ((e | e.get("weights", {})).get(key) for e in (extractions[first], extraction))
-            if ours != theirs and ours is not None and theirs is not None:
-                raise fe.InputError(f"{key} is {ours} for {first}, {theirs} for {name}: extract them alike")
+        ours, theirs = describe(extractions[first]), describe(extraction)
+        for key in ("sha256", "frames_per_video", "frame_choice", "crop", "detector_sha256", "margin", "no_face"):
+            if key in ours and key in theirs and ours[key] != theirs[key]:
+                raise fe.InputError(f"{key} is {ours[key]} for {first}, {theirs[key]} for {name}: extract them alike")
 
 
 def audit_leaks(splits: dict[str, Split], allowed: set[tuple[str, str]]) -> dict[str, dict[str, int]]:
@@ -734,6 +740,8 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
             raise fe.InputError(f"{path} was trained on features without extraction.json: how to make them is unknown")
         extraction["weights"]["name"], extraction["weights"]["sha256"]
         extraction["frames_per_video"] + 1, threshold + 1.0, checkpoint["seen"]["video"]
+        if (crop := extraction.get("crop", "none")) != "none":
+            crop["detector_sha256"], crop["margin"] + 1.0, crop["no_face"]
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise fe.InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
     return model.eval(), checkpoint
@@ -791,8 +799,10 @@ def predict_videos(
     backbone, weights = fe.load_backbone(expected["name"], fe.pick_device(device))
     if weights["sha256"] != expected["sha256"]:
         raise fe.InputError(f"{checkpoint} was trained on features of other weights than {expected['name']} is here")
-    if extraction.get("crop", "none") != "none":
+    if (crop := extraction.get("crop", "none")) != "none":
         fe.load_face_detector()  # if it cannot be had, one error says so, and not each video
+        if crop["detector_sha256"] != fe.FACE_MODEL_SHA256:
+            raise fe.InputError(f"{checkpoint} was trained on faces that another detector found than is here")
     threads = max(1, fe.count_cores() // num_workers)  # of the decoder: a single video gets all cores
 
     def predict(path) -> dict:
@@ -1014,7 +1024,7 @@ def main(argv=None):
         auc = results["val"]["videos"]["auc"]
         table = ", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items())
         print(f"Shortcut audit, AUC of one column alone on validation: {table}")
-        if strong := [name for name, value in shortcuts.items() if value > min(0.75, auc)]:
+        if strong := [name for name, value in shortcuts.items() if value > min(0.75, max(auc, 0.5))]:
             print(f"WARNING: {', '.join(strong)} alone: an AUC above 75 % or above the model's own, {percent(auc)}:")
             print("WARNING: the data gives the label away, and the result means little")
 

@@ -9,6 +9,7 @@ Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the 
     <split>_videos.csv    a line a video     identifier, label, method, group, target clip, frames, width, height, ...
     failed.csv            a line a video     found but not usable, and why
     extraction.json                          weights, sampling, versions, counts
+    preview.png                              with --preview, and then alone: what the network would see
     cache/                a file a video     lets an interrupted or repeated run go on; safe to delete
 
     python feature_extraction.py
@@ -77,7 +78,7 @@ FACE_MODEL_URL = (
     "02246e79b1e976c83d1e135a85e0628120c93769/onnx/yunet_s_640_640.onnx"
 )
 FACE_MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-DETECTION_SIZE = 640  # longer side of a frame as the face detector gets it: faces of 10 to 300 pixels are its range
+DETECTION_SIZE = 640  # longer side of a frame as the face detector gets it: faces of 10 pixels and more are found
 MAX_FACES = 8  # a frame, the largest
 HANGS_AFTER = 600  # seconds
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell starts that a spreadsheet computes
@@ -543,13 +544,20 @@ def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     return cv2.FaceDetectorYN.create("onnx", model, no_config, (DETECTION_SIZE, DETECTION_SIZE), score_threshold=0.6)
 
 
+def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
+    """The frame scaled down to a longer side of `longest`, if it is not as small already."""
+    scale = min(1, longest / max(frame.shape[:2]))
+    size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
     """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels."""
-    scale = min(1, DETECTION_SIZE / max(frame.shape[:2]))
-    size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
+    small = shrink(frame, DETECTION_SIZE)
+    size, full_size = small.shape[1::-1], frame.shape[1::-1]
     detector.setInputSize(size)
-    faces = detector.detect(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))[1]
-    boxes = np.empty((0, 4)) if faces is None else faces[:, :4].astype(float) / scale
+    faces = detector.detect(small)[1]
+    boxes = np.empty((0, 4)) if faces is None else faces[:, :4] * np.tile(np.divide(full_size, size), 2)
     return boxes[np.argsort(-boxes[:, 2:].max(1), kind="stable")][:MAX_FACES]
 
 
@@ -909,24 +917,27 @@ def preview_video(path: Path, settings: dict) -> tuple[str, list[tuple]]:
         sampled = sample_video(path, settings)
         shown = sample_frame_numbers(len(sampled.frames), 3)
         boxes = {sampled.numbers[i]: None if sampled.boxes is None else sampled.boxes[i] for i in shown}
+        drawn = {}
 
-        def draw(frame: np.ndarray, number: int) -> np.ndarray | None:
-            if number not in boxes:
-                return None
-            if (box := boxes[number]) is not None:
-                left, top, side = place_square(box, settings["crop"]["margin"], frame.shape)
-                thickness = 1 + max(frame.shape) // 200
-                cv2.rectangle(frame, (left, top, side, side), (0, 159, 230), thickness)  # orange
-                cv2.rectangle(frame, np.round(box).astype(int).tolist(), (233, 180, 86), thickness)  # blue
-            scale = 480 / max(frame.shape)
-            small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            return bgr_to_rgb(small, number)
+        def draw(frame: np.ndarray, number: int) -> None:
+            if number in boxes:
+                if (box := boxes[number]) is not None:
+                    left, top, side = place_square(box, settings["crop"]["margin"], frame.shape)
+                    thickness = 1 + max(frame.shape) // 200
+                    cv2.rectangle(frame, (left, top, side, side), (0, 159, 230), thickness)  # orange
+                    cv2.rectangle(frame, np.round(box).astype(int).tolist(), (233, 180, 86), thickness)  # blue
+                drawn[number] = bgr_to_rgb(shrink(frame, 480), number)
 
-        whole = read_frames(path, settings["frames_per_video"], draw, settings["frame_choice"])
+        read_frames(path, settings["frames_per_video"], draw, settings["frame_choice"])
+        if not boxes.keys() <= drawn.keys():
+            raise InputError("gives other frames each time it is read")
     except InputError as error:
         return str(error), []
     what = f"face in {100 * sampled.facts['face_share']:.1f} % of" if "face_share" in sampled.facts else "whole"
-    rows = [(sampled.numbers[i], whole.frames[i], sampled.frames[i].permute(1, 2, 0).numpy()) for i in shown]
+    rows = [
+        (number, drawn[number], sampled.frames[i].permute(1, 2, 0).numpy())
+        for i, number in zip(shown, boxes, strict=True)
+    ]
     return f"{what} {len(sampled.frames)} frames", rows
 
 
@@ -998,7 +1009,7 @@ def main(argv=None):
     add("--preview", type=int, default=0, metavar="N", help="only write preview.png: what the network sees of N videos")
     add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
     args = parser.parse_args(argv)
-    limits = {"frames_per_video": (1, 10**6), "num_workers": (1, 10**4), "preview": (0, 100), "face_margin": (1, 5)}
+    limits = {"frames_per_video": (1, 10**4), "num_workers": (1, 10**4), "preview": (0, 100), "face_margin": (1, 5)}
     for flag, (low, high) in limits.items():
         if not low <= (value := getattr(args, flag)) <= high:
             parser.error(f"--{flag.replace('_', '-')} is {value}, expected {low} to {high}")
@@ -1016,12 +1027,12 @@ def main(argv=None):
     folder, source = args.features_dir, args.videos_csv or args.videos_dir
     if args.videos_csv and not source.is_file():
         raise InputError(f"--videos-csv {source}: no such file")
-    videos = find_videos(source, args.compression)
-    root = source.parent if args.videos_csv else source
     crop = "none"
     if args.crop_faces:
         load_face_detector(args.face_model)
-        crop = {"detector": "YuNet", "sha256": FACE_MODEL_SHA256, "margin": args.face_margin, "no_face": args.no_face}
+        crop = {"detector_sha256": FACE_MODEL_SHA256, "margin": args.face_margin, "no_face": args.no_face}
+    videos = find_videos(source, args.compression)
+    root = source.parent if args.videos_csv else source
     settings = {
         "frames_per_video": args.frames_per_video,
         "frame_choice": args.frame_choice,
@@ -1030,11 +1041,12 @@ def main(argv=None):
         "frame_size": FRAME_SIZE,
         "versions": package_versions(),
     }
-    if args.preview:
+    if args.preview and rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         shown = [videos[i] for i in sample_frame_numbers(len(videos), args.preview)]
         write_preview(shown, settings, args.num_workers, folder / "preview.png")
         print(f"Written    {folder / 'preview.png'}: {len(shown)} of {len(videos)} videos; nothing was extracted")
+    if args.preview:
         return
     sample = read_drawn_by(root)
     device = pick_device(args.device)

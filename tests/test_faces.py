@@ -261,6 +261,28 @@ def test_each_frame_is_cropped_to_its_own_box_from_the_full_resolution(detector,
         assert red.mean() == pytest.approx(1 / 1.5**2, abs=0.03) and red[112, 112] and not red[8].any()
 
 
+def test_crops_are_as_sharp_as_the_video(detector, tmp_path):
+    """Stripes of 4 pixels are lost in what the detector gets, 640 pixels of 1920, but not in a crop of 224 pixels."""
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (1920, 1080))
+    frame = np.full((1080, 1920, 3), 128, np.uint8)
+    cv2.rectangle(frame, (800, 400, 150, 150), (0, 0, 255), -1)
+    frame[450:500, 850:900] = np.where(np.arange(50) % 4 < 2, 0, 255)[None, :, None]
+    for _ in range(3):
+        writer.write(frame)
+    writer.release()
+    for crop in fe.sample_video(tmp_path / "a.avi", face_settings(n=3)).frames:
+        assert crop[1, 90:130, 90:130].float().std() > 60
+
+
+def test_the_largest_faces_are_kept_in_a_crowd():
+    class Crowd(RedSquareDetector):
+        def detect(self, frame):
+            return 1, np.array([[5 * i, 0, 10 + i, 5, *[0] * 11] for i in range(20)], np.float32)
+
+    boxes = fe.detect_faces(Crowd(), np.zeros((720, 1280, 3), np.uint8))
+    assert boxes[:, 2].tolist() == [2 * (29 - i) for i in range(8)]
+
+
 def test_one_person_is_cropped_to_and_not_the_largest_of_each_frame(detector, tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 120))
     for i in range(8):
@@ -316,7 +338,7 @@ def extract(faces, folder, *more):
 
 def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tmp_path, capsys, monkeypatch):
     report = extract(faces, tmp_path / "f", "--crop-faces")
-    crop = {"detector": "YuNet", "sha256": fe.FACE_MODEL_SHA256, "margin": 1.3, "no_face": "fail"}
+    crop = {"detector_sha256": fe.FACE_MODEL_SHA256, "margin": 1.3, "no_face": "fail"}
     assert report["crop"] == crop and report["counts"]["failed"] == 1
     (failed,) = fe.read_csv(tmp_path / "f/failed.csv")
     assert failed["reason"] == "no face found in 4 frames"
@@ -360,8 +382,14 @@ def test_other_crops_are_made_anew_and_never_mixed(detector, faces, tmp_path, ca
     assert same == [False] * 16 + [True] * 4  # the last is the one without a face
     extract(faces, tmp_path / "g")
     split, other = (ddm.load_split(tmp_path / name / "train_features.npy") for name in "fg")
-    with pytest.raises(fe.InputError, match=r"crop is .*YuNet.* for train, none for val"):
+    with pytest.raises(fe.InputError, match="crop is faces for train, none for val"):
         ddm.check_same_extraction({"train": split.extraction, "val": other.extraction})
+    del other.extraction["crop"]  # made before there were crops
+    with pytest.raises(fe.InputError, match="crop is faces for train, none for val"):
+        ddm.check_same_extraction({"train": split.extraction, "val": other.extraction})
+    wider = split.extraction | {"crop": split.extraction["crop"] | {"margin": 2.0}}
+    with pytest.raises(fe.InputError, match=r"^margin is 1.3 for train, 2.0 for val: extract them alike$"):
+        ddm.check_same_extraction({"train": split.extraction, "val": wider})
 
 
 def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path, capsys):
@@ -371,7 +399,39 @@ def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path
         assert [path.name for path in (tmp_path / f"f{i}").iterdir()] == ["preview.png"]
         sheet = cv2.imread(str(tmp_path / f"f{i}/preview.png"))
         assert sheet.shape[0] == 5 * 210  # a row for each video that is there
+        for colour in ((0, 159, 230), (233, 180, 86)):  # of the crop and of the box, which whole frames have not
+            assert (abs(sheet.astype(int) - colour).max(2) < 40).any() == ("--crop-faces" in more)
         assert "5 of 5 videos; nothing was extracted" in capsys.readouterr().out
+
+
+def test_how_often_a_face_is_found_is_a_shortcut_too(detector, faces, tmp_path):
+    extract(faces, tmp_path / "f", "--crop-faces", "--no-face", "whole")
+    split = ddm.load_split(tmp_path / "f/train_features.npy")
+    assert ddm.audit_shortcuts(split)["face_share"] == pytest.approx(2 / 3)  # one real of three has none
+    extract(faces, tmp_path / "g")
+    assert "face_share" not in ddm.audit_shortcuts(ddm.load_split(tmp_path / "g/train_features.npy"))
+
+
+def test_a_checkpoint_of_other_crops_is_refused(detector, faces, tmp_path):
+    extract(faces, tmp_path / "f", "--crop-faces")
+    flags = [
+        "--train-features-file",
+        str(tmp_path / "f/train_features.npy"),
+        "--num-epochs",
+        "1",
+        "--val-fraction",
+        "0.5",
+    ]
+    ddm.main([*flags, "--batch-size", "4", "--output-dir", str(tmp_path / "r"), "--device", "cpu"])
+    checkpoint = torch.load(tmp_path / "r/model.pt", weights_only=True)
+    for crop, message in (
+        ({"detector_sha256": "0" * 64}, "that another detector found"),
+        ({"margin": None}, "is not a checkpoint of"),
+    ):
+        extraction = checkpoint["extraction"] | {"crop": checkpoint["extraction"]["crop"] | crop}
+        torch.save(checkpoint | {"extraction": extraction}, tmp_path / "other.pt")
+        with pytest.raises(fe.InputError, match=message):
+            ddm.predict_videos([faces / "fake/1.mp4"], tmp_path / "other.pt", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +440,7 @@ def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path
 def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         fe.main(flags)
-    assert caught.value.code == 2 and flags[0] in capsys.readouterr().err
+    assert caught.value.code == 2 and f"error: {flags[0]} " in capsys.readouterr().err
 
 
 # --- Real faces -----------------------------------------------------------------------------------
