@@ -336,6 +336,11 @@ def extract(faces, folder, *more):
     return json.loads((folder / "extraction.json").read_text())
 
 
+def train(features, results):
+    flags = ["--train-features-file", str(features / "train_features.npy"), "--output-dir", str(results)]
+    ddm.main([*flags, "--num-epochs", "1", "--batch-size", "4", "--val-fraction", "0.5", "--device", "cpu"])
+
+
 def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tmp_path, capsys, monkeypatch):
     report = extract(faces, tmp_path / "f", "--crop-faces")
     crop = {"detector_sha256": fe.FACE_MODEL_SHA256, "margin": 1.3, "no_face": "fail"}
@@ -345,15 +350,7 @@ def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tm
     assert {row["face_share"] for row in fe.read_csv(tmp_path / "f/train_videos.csv")} == {"1.0"}
     assert "Faces      cropped by YuNet, margin 1.3" in capsys.readouterr().out
 
-    flags = [
-        "--train-features-file",
-        str(tmp_path / "f/train_features.npy"),
-        "--num-epochs",
-        "1",
-        "--val-fraction",
-        "0.5",
-    ]
-    ddm.main([*flags, "--batch-size", "4", "--output-dir", str(tmp_path / "r"), "--device", "cpu"])
+    train(tmp_path / "f", tmp_path / "r")
     assert (tmp_path / "r/sample_frames.png").is_file()
     model, _ = ddm.load_checkpoint(tmp_path / "r/model.pt")
     features = np.load(tmp_path / "f/train_features.npy")
@@ -414,15 +411,7 @@ def test_how_often_a_face_is_found_is_a_shortcut_too(detector, faces, tmp_path):
 
 def test_a_checkpoint_of_other_crops_is_refused(detector, faces, tmp_path):
     extract(faces, tmp_path / "f", "--crop-faces")
-    flags = [
-        "--train-features-file",
-        str(tmp_path / "f/train_features.npy"),
-        "--num-epochs",
-        "1",
-        "--val-fraction",
-        "0.5",
-    ]
-    ddm.main([*flags, "--batch-size", "4", "--output-dir", str(tmp_path / "r"), "--device", "cpu"])
+    train(tmp_path / "f", tmp_path / "r")
     checkpoint = torch.load(tmp_path / "r/model.pt", weights_only=True)
     for crop, message in (
         ({"detector_sha256": "0" * 64}, "that another detector found"),
