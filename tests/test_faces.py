@@ -1,6 +1,7 @@
 """Where the face is: the crop's geometry, who is followed, the detector's file; with REAL_VIDEOS_DIR, real faces."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -104,8 +105,19 @@ def test_a_single_jump_away_is_taken_for_an_error(wrong):
 
 
 def test_a_person_who_walks_and_one_who_has_moved_for_good_are_followed():
-    assert follow(*[[(90 * i, 50, 60)] for i in range(12)])[0] == [0] * 12
+    for step in (20, 90, 200):
+        assert follow(*[[(step * i, 50, 60)] for i in range(12)])[0] == [0] * 12
     assert follow(*[[(0, 50, 60)]] * 6, *[[(200, 50, 60)]] * 6)[0] == [0] * 12
+
+
+def test_a_larger_person_who_leaves_is_not_continued_by_another():
+    here, leaves = (100, 50, 60), (1500, 50, 100)
+    assert follow(*[[leaves, here]] * 20, *[[here]] * 12)[0] == [1] * 20 + [0] * 12
+
+
+def test_one_huge_box_is_not_worth_a_person():
+    assert follow([(900, 500, 400)], *[[(100, 50, 50)]] * 4)[0][1:] == [0] * 4
+    assert follow(*[[(100, 50, 30)]] * 16, [(0, 0, 1000)], *[[(100, 50, 30)]] * 15)[0][16] == -1
 
 
 def test_nobody():
@@ -114,35 +126,45 @@ def test_nobody():
     assert fe.follow_face([], np.arange(0))[0].tolist() == []
 
 
+def place(box):
+    return np.array([(box[0] + box[2] / 2) / 2, (box[1] + box[3] / 2) / 2, max(box[2:])])
+
+
+def cost(first, second):
+    larger = max(*first[2:], *second[2:])
+    return larger**0.5 * min(0.75, np.linalg.norm(place(first) - place(second)) / larger)
+
+
 def slow_follow(frames) -> float:
-    """The largest sum of sizes less movement, by trying every way through the frames."""
+    """The largest sum of roots of sizes less movement, by trying every way through the frames."""
 
-    def place(box):
-        return np.array([(box[0] + box[2] / 2) / 2, (box[1] + box[3] / 2) / 2, max(box[2:])])
+    def nearest(box, frame):
+        return min(frame, key=lambda other: np.linalg.norm(place(box) - place(other)))
 
-    def go_on(last, total, rest):
+    def go_on(last, last_frame, total, rest):
         yield total
         for i, frame in enumerate(rest):
-            distances = [np.linalg.norm(place(box) - last) if last is not None else 0 for box in frame]
-            for box, distance in zip(frame, distances, strict=True):
-                if distance == min(distances):
-                    yield from go_on(place(box), total + max(box[2:]) - distance, rest[i + 1 :])
+            for box in frame:
+                worth = max(box[2:]) ** 0.5
+                if last is None:
+                    yield from go_on(box, frame, worth, rest[i + 1 :])
+                elif nearest(last, frame) is box and nearest(box, last_frame) is last:
+                    yield from go_on(box, frame, total + worth - cost(last, box), rest[i + 1 :])
 
-    return max(go_on(None, 0, frames))
+    return max(go_on(None, None, 0, frames))
 
 
 def test_the_way_is_the_best_of_all_ways():
     rng = np.random.default_rng(1)
-    for _ in range(60):
+    for _ in range(80):
         frames = [
             np.column_stack([rng.uniform(0, 200, (k, 2)), rng.uniform(20, 90, (k, 2))])
             for k in rng.integers(0, 4, rng.integers(1, 6))
         ]
         chosen, _ = fe.follow_face(frames, np.arange(len(frames)))
         way = [frames[i][k] for i, k in enumerate(chosen) if k >= 0]
-        places = np.array([((x + w / 2) / 2, (y + h / 2) / 2, max(w, h)) for x, y, w, h in way]).reshape(-1, 3)
-        total = places[:, 2].sum() - np.linalg.norm(np.diff(places, axis=0), axis=1).sum()
-        assert total == pytest.approx(slow_follow(frames))
+        total = sum(max(box[2:]) ** 0.5 for box in way) - sum(cost(*pair) for pair in pairwise(way))
+        assert total == pytest.approx(slow_follow([list(boxes) for boxes in frames]))
 
 
 # --- The detector's file --------------------------------------------------------------------------
