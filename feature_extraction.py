@@ -1095,7 +1095,9 @@ def main(argv=None):
             if not n
         ]
         states = Counter(state for n, _, state in results if n)
-        print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed")
+        n_fake = sum(row["label"] for row in failed)
+        by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""  # one class may fail more often
+        print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed{by_class}")
         if states["cached"] + states["redone"] and not args.overwrite:
             redone = f"{states['redone']} done again, as the file or a setting had changed"
             print(f"Cache      {states['cached']} taken from an earlier run, {redone}")

@@ -370,7 +370,8 @@ def test_a_run_with_crops_and_a_prediction_that_repeats_them(detector, faces, tm
     (failed,) = fe.read_csv(tmp_path / "f/failed.csv")
     assert failed["reason"] == "no face found in 4 frames"
     assert {row["face_share"] for row in fe.read_csv(tmp_path / "f/train_videos.csv")} == {"1.0"}
-    assert "Faces      cropped by YuNet, margin 1.3" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Faces      cropped by YuNet, margin 1.3" in output and "+ 1 failed (1 real, 0 fake)\n" in output
 
     train(tmp_path / "f", tmp_path / "r")
     assert (tmp_path / "r/sample_frames.png").is_file()
