@@ -27,6 +27,15 @@ from PIL import Image
 from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
+from torchvision.models import resnet18
+
+from data.decode import quiet_decoder, sample_frame_numbers
+from data.faces import load_face_detector
+from data.files import InputError
+from data.frames import FRAME_SIZE
+from data.layouts import CLASSES, list_video_files
+from features.machine import count_cores, map_threads, package_versions, pick_device
+from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD, N_FEATURES, compute_features, load_backbone
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import deepfake_detection_model as ddm
@@ -38,13 +47,13 @@ import feature_extraction as fe
 def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
     """Read every frame, transform the wanted ones as PIL images, send each through the network by itself."""
     torch.manual_seed(0)
-    model = fe.resnet18(weights=None).eval().to(device)
-    normalise = transforms.Normalize(fe.IMAGENET_MEAN, fe.IMAGENET_STD)
+    model = resnet18(weights=None).eval().to(device)
+    normalise = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
     transform = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor(), normalise])
     features = []
     for path in paths:
         capture = cv2.VideoCapture(path)
-        wanted = set(fe.sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
+        wanted = set(sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
         number = 0
         while True:
             ok, frame = capture.read()
@@ -62,7 +71,7 @@ def extract_with_the_script(paths: list[str], n: int, device: str, *more: str) -
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "videos.csv")
         with open(listed, "w", newline="") as file:
-            rows = [(os.path.abspath(path), fe.CLASSES[i % 2]) for i, path in enumerate(paths)]
+            rows = [(os.path.abspath(path), CLASSES[i % 2]) for i, path in enumerate(paths)]
             csv.writer(file).writerows([("path", "label"), *rows])
         flags = ["--videos-csv", str(listed), "--features-dir", folder, "--weights", "random", "--device", device]
         fe.main([*flags, "--frames-per-video", str(n), *more])
@@ -74,7 +83,7 @@ def decode_alone(paths: list[str], n: int, device: str) -> int:
 
     def decode(path: str) -> int:
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        wanted = set(fe.sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
+        wanted = set(sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
         number = 0
         while capture.grab():
             if number in wanted:
@@ -82,14 +91,14 @@ def decode_alone(paths: list[str], n: int, device: str) -> int:
             number += 1
         return len(wanted)
 
-    return sum(fe.map_threads(decode, paths, fe.count_cores()))
+    return sum(map_threads(decode, paths, count_cores()))
 
 
 def forward_alone(paths: list[str], n: int, device: str) -> int:
     """The network on as many empty frames, on all cores: the other half."""
-    model, _ = fe.load_backbone("random", device)
-    frames = torch.zeros(n, 3, fe.FRAME_SIZE, fe.FRAME_SIZE, dtype=torch.uint8)
-    return sum(fe.map_threads(lambda _: len(fe.compute_features(model, frames)), paths, fe.count_cores()))
+    model, _ = load_backbone("random", device)
+    frames = torch.zeros(n, 3, FRAME_SIZE, FRAME_SIZE, dtype=torch.uint8)
+    return sum(map_threads(lambda _: len(compute_features(model, frames)), paths, count_cores()))
 
 
 JOBS = {
@@ -105,7 +114,7 @@ JOBS = {
 def run_job(arguments: str) -> None:
     """What a child process does: one job, its figures as a line of JSON at the end."""
     name, *values = json.loads(arguments)
-    fe.quiet_decoder()
+    quiet_decoder()
     start, start_cpu = time.perf_counter(), time.process_time()
     frames = JOBS[name](*values)
     figures = {"frames": frames, "wall": time.perf_counter() - start, "cpu": time.process_time() - start_cpu}
@@ -175,7 +184,7 @@ def train_with_scikit_learn(features, labels, batch_size: int, steps: int, devic
 def measure_training(n_rows: int, repeats: int, device: str) -> dict[str, dict[str, float]]:
     """{batch size: {contender: median of steps a second}}"""
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(n_rows, fe.N_FEATURES, generator=generator)
+    features = torch.randn(n_rows, N_FEATURES, generator=generator)
     labels = (torch.rand(n_rows, generator=generator) < 0.5).float()
     contenders = {
         "deepfake_detection_model.py": train_with_the_script,
@@ -219,11 +228,11 @@ def main() -> None:
         return
     jobs = list(JOBS)
     try:
-        fe.load_face_detector(args.face_model)
-    except fe.InputError as error:
+        load_face_detector(args.face_model)
+    except InputError as error:
         jobs.remove("the same, --crop-faces")
         print(f"Face crops are left out: {error}", file=sys.stderr)
-    n, device, cores = args.frames_per_video, fe.pick_device(args.device).type, fe.count_cores()
+    n, device, cores = args.frames_per_video, pick_device(args.device).type, count_cores()
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     processor = re.search(r"model name\s*: (.*)", info)
     machine = torch.cuda.get_device_name() if device == "cuda" else processor[1] if processor else platform.machine()
@@ -232,8 +241,8 @@ def main() -> None:
         folder = Path(temporary)
         if args.videos_dir:
             # spread over the set, so that each of its folders has its share
-            found = [str(path) for path in fe.list_video_files(args.videos_dir)]
-            clips = [found[i] for i in fe.sample_frame_numbers(len(found), args.max_videos)]
+            found = [str(path) for path in list_video_files(args.videos_dir)]
+            clips = [found[i] for i in sample_frame_numbers(len(found), args.max_videos)]
         else:
             clips = draw_clips(folder)
         extraction = measure({name: (name, clips, n, device) for name in jobs}, args.repeats)
@@ -249,7 +258,7 @@ def main() -> None:
         growth = measure(growth, args.repeats)
     training = measure_training(args.rows, args.repeats, device)
 
-    print(f"\n{machine}, {cores} cores, Python {platform.python_version()}, {fe.package_versions()}")
+    print(f"\n{machine}, {cores} cores, Python {platform.python_version()}, {package_versions()}")
     print(f"\nExtraction: {len(clips)} videos, {n} frames a video, medians of {args.repeats}")
     decoding, network = extraction["decoding alone"]["cpu"], extraction["network alone"]["cpu"]
     limit = (decoding + network) / cores
@@ -269,7 +278,7 @@ def main() -> None:
         ours = speeds["deepfake_detection_model.py"]
         for name, speed in speeds.items():
             print(f"batch size {batch_size:>3}  {name:<32}  {speed:>7.1f}  {ours / speed:>5.1f} times")
-    report = {"machine": machine, "cores": cores, "versions": fe.package_versions(), "device": device, "videos": clips}
+    report = {"machine": machine, "cores": cores, "versions": package_versions(), "device": device, "videos": clips}
     report |= {"frames_per_video": n, "rows": args.rows, "repeats": args.repeats, "limit": limit}
     report |= {"extraction": extraction, "growth": growth, "training": training}
     args.output.parent.mkdir(parents=True, exist_ok=True)

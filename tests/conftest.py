@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
-import feature_extraction
+from torchvision.models import ResNet18_Weights, resnet18
 
 
 def write_video(path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None) -> Path:
@@ -40,7 +39,7 @@ def videos(tmp_path) -> Path:
 def torch_home(tmp_path, monkeypatch) -> Path:
     """An empty cache of weights, and no network: what torch.hub asks for is not there."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
-    weights = feature_extraction.ResNet18_Weights.IMAGENET1K_V1.value
+    weights = ResNet18_Weights.IMAGENET1K_V1.value
     monkeypatch.setattr(weights, "url", (tmp_path / "no_server" / "resnet18-f37072fd.pth").as_uri())
     return tmp_path / "torch_home"
 
@@ -84,7 +83,7 @@ def random_weights(tmp_path_factory) -> Path:
     """A ResNet-18 state dict with weights of our own."""
     torch.manual_seed(5)
     path = tmp_path_factory.mktemp("weights") / "own.pth"
-    torch.save(feature_extraction.resnet18(weights=None).state_dict(), path)
+    torch.save(resnet18(weights=None).state_dict(), path)
     return path
 
 

@@ -1,214 +1,48 @@
 import csv
-import itertools
 import json
-import math
-import os
-import random
-import shutil
-from fractions import Fraction
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 import torch
-from conftest import make_split, write_video
+from conftest import make_split
 from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
 import feature_extraction as fe
+from data.files import InputError
+from features.metrics import compute_eer, compute_metrics, compute_rates
+from features.splits import hold_out, load_split
 
 
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch):
     """No t-SNE here, which takes seconds: test_evaluation.py draws it."""
-    monkeypatch.setattr(ddm, "TSNE", lambda **_: PCA(2))
+    monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
 
 
-# --- Metrics --------------------------------------------------------------------------------------
+def run(folder, *more, features="features", results="results"):
+    ddm.main(
+        ["--train-features-file", str(folder / features / "train_features.npy"), "--output-dir", str(folder / results)]
+        + ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", *more]
+    )
+    return json.loads((folder / results / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize(
-    ("labels", "scores", "eer"),
-    [
-        ((0, 1, 1, 1), (0.5, 0.2, 0.6, 0.7), 1 / 3),
-        ((0, 1, 0, 1), (0.5, 0.5, 0.5, 0.5), 1 / 2),
-        ((0, 0, 1, 1), (0.1, 0.4, 0.35, 0.8), 1 / 2),
-        ((0, 0, 1, 1), (0.1, 0.2, 0.8, 0.9), 0),
-        ((0, 0, 1, 1), (0.9, 0.8, 0.2, 0.1), 1),
-        ((0, 1), (0.3, 0.3), 1 / 2),
-    ],
-)
-def test_eer_table(labels, scores, eer):
-    assert ddm.compute_eer(labels, scores)[0] == pytest.approx(eer, abs=1e-12)
+def unbalanced(folder, n_fakes=6):
+    """Splits without anything to learn, with one real frame to six fakes."""
+    split = load_split(make_split(folder, n_groups=20, frames=6, shift=0))
+    split = split.part((split.labels == 1) | (split.number % n_fakes == 0))
+    return dict(zip(("train", "val"), hold_out(split, 0.3, 0), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("labels", "scores", "message"),
-    [
-        ((1, 1), (0.2, 0.3), r"values \[1\]: the EER needs both 0 and 1"),
-        ((0, 0), (0.2, 0.3), r"values \[0\]"),
-        ((), (), r"values \[\]"),
-        ((0, 1, 2), (0.1, 0.2, 0.3), r"values \[0, 1, 2\]"),
-        ((0, 1), (0.1, 0.2, 0.3), r"shape \(2,\) and scores of shape \(3,\)"),
-        ((0, 1), (0.1, math.nan), "NaN"),
-    ],
-)
-def test_eer_refuses(labels, scores, message):
-    with pytest.raises(ValueError, match=message):
-        ddm.compute_eer(labels, scores)
+RUN = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu"]
 
 
-def exact_eer(labels, scores):
-    """The EER in rational arithmetic: walk along the ROC to where it crosses FPR = FNR."""
-    n_fake = sum(labels)
-    n_real = len(labels) - n_fake
-    points = [(Fraction(0), Fraction(1))]
-    for threshold in sorted(set(scores), reverse=True):
-        called_fake = [label for label, score in zip(labels, scores, strict=True) if score >= threshold]
-        fakes = sum(called_fake)
-        points.append((Fraction(len(called_fake) - fakes, n_real), 1 - Fraction(fakes, n_fake)))
-    for (fpr0, fnr0), (fpr1, fnr1) in itertools.pairwise(points):
-        if fpr1 >= fnr1:
-            share = (fnr0 - fpr0) / ((fnr0 - fpr0) + (fpr1 - fnr1))
-            return fpr0 + share * (fpr1 - fpr0)
-
-
-def gap_of_rates(labels, scores, threshold):
-    """FPR - FNR at a threshold."""
-    labels, called_fake = np.array(labels), np.array(scores) >= threshold
-    return called_fake[labels == 0].mean() - (~called_fake)[labels == 1].mean()
-
-
-def random_cases(n):
-    rng = random.Random(1)
-    while n:
-        size = rng.randint(2, 40)
-        labels = [rng.randint(0, 1) for _ in range(size)]
-        levels = rng.choice((1, 2, 5, 1000))
-        if len(set(labels)) == 2:
-            n -= 1
-            yield labels, [rng.randint(0, levels) / 1024 for _ in range(size)]
-
-
-def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
-    for labels, scores in random_cases(1000):
-        eer, threshold = ddm.compute_eer(labels, scores)
-        assert eer == pytest.approx(float(exact_eer(labels, scores)), abs=1e-12)
-        for monotone in (lambda s: 5 * s - 3, lambda s: s**3, np.exp):
-            assert ddm.compute_eer(labels, [monotone(score) for score in scores])[0] == eer
-        # no threshold brings the two rates nearer to each other
-        gaps = {value: abs(gap_of_rates(labels, scores, value)) for value in (*scores, 2)}
-        assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps.values()) + 1e-12
-
-
-def test_metrics_of_one_class_are_missing_not_invented():
-    metrics = ddm.compute_metrics(np.array([1, 1, 1]), np.array([0.2, 0.5, 0.9]))
-    missing = dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision", "balanced_accuracy", "fpr"))
-    known = {"n": 3, "n_fake": 3, "majority": 1, "accuracy": 2 / 3, "fnr": 1 / 3}
-    assert metrics == pytest.approx(missing | known | {"log_loss": -np.log([0.2, 0.5, 0.9]).mean()})
-
-
-def test_a_video_scores_the_mean_of_its_frames(tmp_path):
-    split = ddm.load_split(make_split(tmp_path, n_groups=3, frames=4))
-    scores = np.random.default_rng(0).random(24)
-    index, labels, video_scores = split.video_scores(scores)
-    assert index.tolist() == list(range(6)) and labels.tolist() == [1, 1, 1, 0, 0, 0]
-    np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
-
-
-# --- Data and split -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])
-def test_split_shares_no_group_and_keeps_both_classes(tmp_path, val_fraction):
-    whole = ddm.load_split(make_split(tmp_path, n_groups=40))
-    train, val = ddm.hold_out(whole, val_fraction, seed=3)
-    assert not train.names("group") & val.names("group")
-    assert len(train.names("group")) + len(val.names("group")) == 40
-    assert len(val.names("group")) == pytest.approx(40 * val_fraction, abs=1)
-    assert sorted([*train.rows, *val.rows]) == list(range(320))
-    assert not set(train.video) & set(val.video)
-    for part in (train, val):
-        assert part.labels.mean() == 0.5
-        np.testing.assert_array_equal(part.labels, whole.labels[part.rows])
-    again = ddm.hold_out(whole, val_fraction, seed=3)[1]
-    other = ddm.hold_out(whole, val_fraction, seed=4)[1]
-    assert again.names("group") == val.names("group") != other.names("group")
-
-
-def test_split_of_few_and_unequal_groups(tmp_path):
-    whole = ddm.load_split(make_split(tmp_path, n_groups=6))
-    for row in whole.videos[:6]:
-        row["group"] = row["video"]  # the fakes stand alone
-    for row in whole.videos[6:10]:
-        row["group"] = "one set of reals"
-    for seed in range(20):
-        train, val = ddm.hold_out(whole, 0.2, seed)
-        assert not train.names("group") & val.names("group")
-        assert set(train.labels) == set(val.labels) == {0, 1}
-    for row in whole.videos[6:]:
-        row["group"] = "one set of reals"
-    with pytest.raises(fe.InputError, match=r"1 groups with real videos and 6 with fakes are too few"):
-        ddm.hold_out(whole, 0.2, 0)
-
-
-def damage(name, change):
-    """A case in which the array `<split>_<name>.npy` is changed."""
-
-    def apply(folder):
-        path = folder / f"train_{name}.npy"
-        np.save(path, change(np.load(path)))
-
-    return apply
-
-
-def nan_in_row_5(features):
-    features[5, 7] = np.nan
-    return features
-
-
-def write(name, data):
-    return lambda folder: (folder / f"train_{name}").write_bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("apply", "message"),
-    [
-        (lambda folder: (folder / "train_features.npy").unlink(), r"train_features\.npy: no such file; run feature"),
-        (lambda folder: (folder / "train_labels.npy").unlink(), r"train_labels\.npy: no such file"),
-        (damage("labels", lambda a: a[:-2]), r"train_labels\.npy has 78 rows but .*train_features\.npy has 80: run"),
-        (damage("features", lambda a: a[:, :512]), r"float32 in 512 columns, expected float32 in 1000"),
-        (damage("features", lambda a: a.astype(np.float64)), r"float64 in 1000 columns"),
-        (damage("features", lambda a: a[0]), r"holds float32 of shape \(1000,\), expected 2-d"),
-        (damage("features", lambda a: a[:0]), r"holds float32 of shape \(0, 1000\)"),
-        (damage("features", nan_in_row_5), r"NaN or infinity in row 5"),
-        (damage("labels", lambda a: a + 1), r"has the labels \[1, 2\], expected only 0 \(real\) and 1 \(fake\)"),
-        (damage("labels", lambda a: a * 0), r"do not fit .*train_labels\.npy"),
-        (damage("labels", lambda a: a.astype(float)), r"holds float64 of shape"),
-        (damage("labels", lambda a: a.astype(object)), r"train_labels\.npy is not a \.npy file of numbers"),
-        (damage("frames", lambda a: a[:-1]), r"train_frames\.npy, .*do not fit.*run feature_extraction\.py again"),
-        (damage("frames", lambda a: a[:, :1]), r"do not fit"),
-        (damage("frames", lambda a: a + 20), r"do not fit"),
-        (write("features.npy", b""), r"train_features\.npy is not a \.npy file of numbers"),
-        (write("features.npy", b"1.0 2.0\n"), r"train_features\.npy is not a \.npy file of numbers"),
-        (write("videos.csv", b"a,b\n1,2\n"), r"train_videos\.csv lacks the columns video,label,group"),
-        (lambda folder: (folder / "extraction.json").write_text("{"), r"extraction\.json is not valid JSON"),
-    ],
-)
-def test_wrong_inputs_are_one_clear_line(tmp_path, apply, message):
-    make_split(tmp_path / "features")
-    apply(tmp_path / "features")
-    with pytest.raises(fe.InputError, match=message) as caught:
-        run(tmp_path)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "results").exists()
-
-
-def test_one_class_without_sidecar_files(tmp_path):
-    make_split(tmp_path / "features")
-    (tmp_path / "features/train_videos.csv").unlink()
-    damage("labels", lambda a: a * 0)(tmp_path / "features")
-    with pytest.raises(fe.InputError, match=r"80 real and 0 fake frames: both are needed"):
-        run(tmp_path)
+def video_scores(folder, split):
+    with open(folder / "results/predictions.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    return (np.array([column(row[name]) for row in rows]) for name, column in (("label", int), ("score", float)))
 
 
 @pytest.mark.parametrize(
@@ -219,17 +53,6 @@ def test_wrong_flags(flags, capsys):
         ddm.main(flags)
     assert caught.value.code == 2
     assert f"{flags[0]} is" in capsys.readouterr().err
-
-
-# --- Model and training ---------------------------------------------------------------------------
-
-
-def run(folder, *more, features="features", results="results"):
-    ddm.main(
-        ["--train-features-file", str(folder / features / "train_features.npy"), "--output-dir", str(folder / results)]
-        + ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", *more]
-    )
-    return json.loads((folder / results / "metrics.json").read_text())
 
 
 def test_the_network_is_the_one_described():
@@ -249,7 +72,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features = np.load(path) * np.linspace(0.1, 50, 1000, dtype=np.float32) + 7
     features[:, 3] = 5  # a constant column
     np.save(path, features)
-    train, val = ddm.hold_out(ddm.load_split(path), 0.2, 0)
+    train, val = hold_out(load_split(path), 0.2, 0)
     model = ddm.DeepfakeMLP()
     ddm.fit_standardisation(model, train)
     np.testing.assert_allclose(model.mean, features[train.rows].mean(0), rtol=1e-4)
@@ -259,14 +82,14 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features[val.rows] = 1e6  # what is held out changes nothing
     np.save(path, features)
     again = ddm.DeepfakeMLP()
-    ddm.fit_standardisation(again, ddm.hold_out(ddm.load_split(path), 0.2, 0)[0])
+    ddm.fit_standardisation(again, hold_out(load_split(path), 0.2, 0)[0])
     assert torch.equal(again.mean, model.mean) and torch.equal(again.deviation, model.deviation)
 
 
 def test_the_checkpoint_holds_the_standardisation_of_the_training_part_alone(tmp_path):
     path = make_split(tmp_path / "features")
     run(tmp_path)
-    train, _ = ddm.hold_out(ddm.load_split(path), 0.2, 0)
+    train, _ = hold_out(load_split(path), 0.2, 0)
     state = torch.load(tmp_path / "results/model.pt", weights_only=True)["model"]
     np.testing.assert_allclose(state["mean"], np.load(path)[train.rows].mean(0), atol=1e-5)
     np.testing.assert_allclose(state["deviation"], np.load(path)[train.rows].std(0), rtol=1e-4)
@@ -311,7 +134,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
         labels = np.array([int(row["label"]) for row in members])
         scores = np.array([float(row["score"]) for row in members])
         assert len(members) == n
-        expected = ddm.compute_metrics(labels, scores)
+        expected = compute_metrics(labels, scores)
         assert {name: report["splits"][split]["videos"][name] for name in expected} == pytest.approx(expected)
         assert report["splits"][split]["frames"]["n"] == 4 * n
         assert [int(row["prediction"]) for row in members] == (scores >= 0.5).astype(int).tolist()
@@ -333,111 +156,6 @@ def test_split_files_beside_the_training_files_are_used(tmp_path):
     assert again["history"] == report["history"]
     assert again["splits"]["val"] == report["splits"]["val"]
     assert again["splits"]["test"] != report["splits"]["test"]
-
-
-def test_the_held_out_part_is_as_near_to_the_fraction_as_the_groups_allow(tmp_path):
-    whole = ddm.load_split(make_split(tmp_path, n_groups=50))
-    sizes = (26, 8, 6, 5, 5)  # groups of very unequal size, as the people of Celeb-DF are joined
-    names = [f"group {i}" for i, size in enumerate(sizes) for _ in range(size)] * 2
-    for row, name in zip(whole.videos, names, strict=True):
-        row["group"] = name
-    for seed in range(5):
-        train, val = ddm.hold_out(whole, 0.2, seed)
-        assert not train.names("group") & val.names("group")
-        assert 0.1 <= len(val.rows) / len(whole.rows) <= 0.3
-    for fraction in (1e-6, 0.01, 0.99):
-        train, val = ddm.hold_out(ddm.load_split(tmp_path / "train_features.npy"), fraction, 0)
-        assert abs(len(val.rows) / len(whole.rows) - fraction) < 0.06
-        assert set(train.labels) == set(val.labels) == {0, 1}
-
-
-def edit_videos(folder, split, change):
-    path = folder / f"{split}_videos.csv"
-    with open(path, newline="") as file:
-        rows = [change(row) or row for row in csv.DictReader(file)]
-    fe.write_csv(path, rows[0], rows)
-
-
-def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path, capsys):
-    folder = tmp_path / "features"
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(folder, split, n_groups=5, seed=seed)
-    edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
-    with pytest.raises(fe.InputError, match=r"train and test share 10 clips, gone/train/fake/000\.mp4 for one"):
-        run(tmp_path)
-    edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(fe.InputError, match=r"train and test share 1 groups"):
-        run(tmp_path)
-    extraction = json.loads((folder / "extraction.json").read_text())
-    (folder / "extraction.json").write_text(json.dumps({**extraction, "layout": "Celeb-DF"}))
-    report = run(tmp_path)
-    assert report["split"]["shared"]["train-test"] == {"videos": 0, "groups": 1, "clips": 10}
-    edit_videos(folder, "test", lambda row: row.update(video=row["video"].replace("test/", "train/")))
-    with pytest.raises(fe.InputError, match=r"train and test share 10 videos"):  # not even there
-        run(tmp_path)
-    edit_videos(folder, "test", lambda row: row.update(video=row["video"].replace("train/", "test/")))
-    edit_videos(folder, "val", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(fe.InputError, match=r"train and val share 1 groups"):  # the list knows train and test alone
-        run(tmp_path)
-    edit_videos(folder, "val", lambda row: row.update(group="val"))
-    report = run(tmp_path)
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
-    out = capsys.readouterr().out
-    assert "Leak audit train-test share 0 videos, 1 groups, 10 clips" in out
-    assert "WARNING: the splits share what they should not" in out
-
-
-@pytest.mark.parametrize(("unit", "leaks"), [("group", False), ("video", True), ("frame", True)])
-def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
-    """Features that tell the videos of a group apart from all others, and nothing of the label beyond the group."""
-    path = make_split(tmp_path / "features", n_groups=120, frames=3, shift=0)
-    rng = np.random.default_rng(1)
-    labels = np.repeat(np.arange(240) % 2, 3)  # both videos of a group have its label
-    edit_videos(tmp_path / "features", "train", lambda row: row.update(label=int(row["group"][5:8]) % 2))
-    people = np.repeat(np.tile(rng.normal(size=(120, 1000)), (2, 1)), 3, 0)
-    np.save(path, (people + 0.3 * rng.normal(size=people.shape)).astype(np.float32))
-    np.save(tmp_path / "features/train_labels.npy", labels)
-    report = run(tmp_path, "--split-unit", unit, "--num-epochs", "6")
-    shared = report["split"]["shared"]["train-val"]
-    assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
-    assert ("NOT THOSE OF UNSEEN PEOPLE" in capsys.readouterr().out) == leaks
-    accuracy = report["splits"]["val"]["frames"]["accuracy"]
-    assert accuracy > 0.75 if leaks else accuracy < 0.75
-
-
-def test_split_unit_does_not_excuse_other_files(tmp_path):
-    folder = tmp_path / "features"
-    make_split(folder)
-    for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
-        shutil.copy(folder / f"train_{name}", folder / f"test_{name}")
-    with pytest.raises(fe.InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
-        run(tmp_path, "--split-unit", "video")
-    make_split(folder, "val")
-    with pytest.raises(fe.InputError, match=r"--split-unit frame: there is a file of validation features"):
-        run(tmp_path, "--split-unit", "frame")
-
-
-def test_one_set_extracted_twice_is_recognised(videos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for root, folder in ((str(videos), "features"), (os.path.relpath(videos), "again")):
-        fe.main(["--videos-dir", root, "--features-dir", folder, "--weights", "random", "--frames-per-video", "1"])
-    with pytest.raises(fe.InputError, match=r"train and test share \d+ videos"):
-        run(tmp_path, "--test-features-file", "again/train_features.npy")
-
-
-def test_shortcuts_are_named(tmp_path, capsys):
-    make_split(tmp_path / "features", n_groups=20)
-
-    def add_columns(row):
-        known = {"width": 640, "height": 480, "fps": "", "frames": 100, "duration": ""}
-        return row | known | {"size": 1000 + 500 * (row["label"] == "0") + int(row["video"][-6:-4])}
-
-    edit_videos(tmp_path / "features", "train", add_columns)
-    shortcuts = run(tmp_path)["split"]["shortcuts"]
-    assert shortcuts["size"] == shortcuts["bits per pixel"] == 1.0  # smaller files are fakes
-    assert {shortcuts[name] for name in ("width", "height", "fps", "frames", "duration")} == {0.5}
-    out = capsys.readouterr().out
-    assert "WARNING: size, bits per pixel alone: an AUC above 75 % or above the model's own, 100.0 %" in out
 
 
 def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
@@ -466,112 +184,21 @@ def test_bare_arrays_are_split_by_frames_with_a_warning(tmp_path, capsys):
 def test_features_that_do_not_fit_in_memory_train_the_same(tmp_path, monkeypatch):
     make_split(tmp_path / "features")
     in_memory = run(tmp_path)
-    monkeypatch.setattr(ddm, "free_memory", lambda device: 0)
+    monkeypatch.setattr("deepfake_detection_model.free_memory", lambda device: 0)
     assert run(tmp_path, results="mapped")["history"] == in_memory["history"]
-
-
-def test_splits_extracted_differently_are_refused(tmp_path):
-    make_split(tmp_path / "features")
-    val = make_split(tmp_path / "other", "val", frames=2)
-    with pytest.raises(fe.InputError, match=r"frames_per_video is 4 for train, 2 for val: extract them alike"):
-        run(tmp_path, "--val-features-file", str(val))
 
 
 @pytest.mark.parametrize("batch_size", ["16", "64"])  # with one batch an epoch the loss itself is still finite
 def test_training_that_diverges_says_so(tmp_path, batch_size):
     make_split(tmp_path / "features")
-    with pytest.raises(fe.InputError, match=r"after epoch 1 the loss or a score is not a number: lower --lr"):
+    with pytest.raises(InputError, match=r"after epoch 1 the loss or a score is not a number: lower --lr"):
         run(tmp_path, "--lr", "1e30", "--batch-size", batch_size)
 
 
 def test_fewer_rows_than_a_batch_are_one_clear_line(tmp_path):
     make_split(tmp_path / "features")
-    with pytest.raises(fe.InputError, match="--batch-size 65 is more than the 64 training frames: lower it"):
+    with pytest.raises(InputError, match="--batch-size 65 is more than the 64 training frames: lower it"):
         run(tmp_path, "--batch-size", "65")
-
-
-def test_memory_mapped_features_are_never_written_to(tmp_path):
-    path = make_split(tmp_path / "features")
-    before = path.read_bytes()
-    run(tmp_path)
-    assert path.read_bytes() == before
-
-
-# --- Checkpoint and prediction, from real video files ---------------------------------------------
-
-
-@pytest.fixture
-def trained(videos, tmp_path, random_weights):
-    """Both scripts run over small videos, with weights from own.pth."""
-    random_weights = shutil.copy(random_weights, tmp_path / "own.pth")
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", str(random_weights)]
-        + ["--frames-per-video", "3", "--device", "cpu"]
-    )
-    run(tmp_path)
-    return tmp_path
-
-
-def test_end_to_end(trained, videos, capsys):
-    results = trained / "results"
-    assert (results / "sample_frames.png").read_bytes().startswith(b"\x89PNG")
-    with open(results / "predictions.csv", newline="") as file:
-        known = {row["video"]: float(row["score"]) for row in csv.DictReader(file)}
-    assert len(known) == 10
-
-    # the checkpoint alone gives the same scores from the video files
-    (videos / "fake/broken.mp4").write_text("no video")
-    assert ddm.load_checkpoint(results / "model.pt")[1]["extraction"]["frames_per_video"] == 3
-    checkpoint = torch.load(results / "model.pt", weights_only=True)
-    threshold = checkpoint["thresholds"]["used"]
-    assert 0 <= threshold <= 1
-    before = (results / "predictions.csv").read_bytes()
-    capsys.readouterr()
-    ddm.main(["--predict", str(videos), str(videos / "real/000.mp4"), "--output-dir", str(results), "--device", "cpu"])
-    out = capsys.readouterr().out
-    with open(results / "predict.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 12
-    for row in rows:
-        name = str(row["video"]).removeprefix(f"{videos}/")
-        assert name in out
-        if name == "fake/broken.mp4":
-            assert (row["score"], row["prediction"], row["frames"]) == ("", "no decision", "0")
-            assert row["reason"].startswith("not a video") and row["reason"] in out
-        else:
-            assert float(row["score"]) == pytest.approx(known[name], abs=1e-4)
-            assert row["prediction"] == fe.CLASSES[known[name] >= threshold] and row["frames"] == "3"
-    assert (results / "predictions.csv").read_bytes() == before
-    single = next(ddm.predict_videos([videos / "real/000.mp4"], results / "model.pt", "cpu"))
-    assert single["score"] == pytest.approx(known["real/000.mp4"], abs=1e-4)
-
-
-def test_predict_refuses_other_weights_and_useless_input(trained, videos, tmp_path):
-    arguments = ["--output-dir", str(trained / "results"), "--device", "cpu", "--predict"]
-    (tmp_path / "text.mp4").write_text("no video")
-    (tmp_path / "empty").mkdir()
-    for path, message in (
-        (tmp_path / "text.mp4", "none of the 1 videos could be scored"),
-        (tmp_path / "empty", "no videos in this folder"),
-        (tmp_path / "missing.mp4", "no such file"),
-    ):
-        with pytest.raises(fe.InputError, match=message):
-            ddm.main([*arguments, str(path)])
-    torch.save(fe.resnet18(weights=None).state_dict(), trained / "own.pth")
-    with pytest.raises(fe.InputError, match=r"model\.pt was trained on features of other weights than .*own\.pth"):
-        ddm.main([*arguments, str(videos / "real/000.mp4")])
-    (trained / "own.pth").unlink()
-    with pytest.raises(fe.InputError, match=r"own\.pth: no such file"):
-        ddm.main([*arguments, str(videos / "real/000.mp4")])
-
-
-def test_wrong_checkpoints(tmp_path):
-    torch.save({"model": torch.nn.Linear(2, 2).state_dict()}, tmp_path / "other.pt")
-    torch.save({"weights": 1}, tmp_path / "keys.pt")
-    (tmp_path / "text.pt").write_text("model")
-    for name in ("other.pt", "keys.pt", "text.pt", "missing.pt"):
-        with pytest.raises(fe.InputError, match=rf"{name}.*checkpoint of deepfake_detection_model"):
-            ddm.load_checkpoint(tmp_path / name)
 
 
 def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
@@ -612,7 +239,7 @@ def test_real_trees_run_end_to_end(real_videos, tmp_path, capsys):
     assert {name: split["videos"]["n"] for name, split in report["splits"].items()} == {"train": 3, "val": 2, "test": 2}
     assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
     assert "Shortcut audit" in capsys.readouterr().out
-    with pytest.raises(fe.InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
+    with pytest.raises(InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
         run(tmp_path, features="dfdc")
     report = run(
         tmp_path, "--split-unit", "frame", "--batch-size", "4", features="dfdc"
@@ -620,41 +247,115 @@ def test_real_trees_run_end_to_end(real_videos, tmp_path, capsys):
     assert report["split"]["shared"]["train-val"]["videos"] > 0
 
 
-def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(tmp_path, capsys):
-    for i in range(6):
-        write_video(tmp_path / f"videos/real/{i}.mp4")
-        write_video(tmp_path / f"videos/fake/{i}_.mp4", colour=(0, 0, 200))
-    fe.main(
-        ["--videos-dir", str(tmp_path / "videos"), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "1", "--device", "cpu"]
+def test_each_method_is_held_against_all_reals(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=12, frames=2))
+    for i, row in enumerate(split.videos):
+        row["method"] = ("Deepfakes", "FaceSwap")[i % 2] if row["label"] == "1" else ""
+    scores = np.random.default_rng(0).random(48)
+    results = ddm.evaluate(split, scores, 0.4)
+    assert list(results["methods"]) == ["Deepfakes", "FaceSwap"]
+    index, labels, values = split.video_scores(scores)
+    part = (labels == 0) | (index % 2 == 0)
+    found = results["methods"]["Deepfakes"]
+    assert (found["n"], found["n_fake"]) == (18, 6)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels[part], values[part]))
+    low, high = found["intervals"]["auc"]
+    assert low <= found["auc"] <= high
+
+
+def test_class_balance_weights_the_loss(tmp_path):
+    splits, means = unbalanced(tmp_path), {}
+    for balance in ("weight", "none"):
+        model, _, _ = ddm.train(splits, 16, 2, 1e-4, torch.device("cpu"), 0, balance)
+        means[balance] = ddm.score_frames(model, splits["val"]).mean()
+    assert 0.4 < means["weight"] < 0.56 and means["none"] > means["weight"] + 0.05, means
+
+
+def test_select_best_keeps_a_copy_of_the_best_epoch(tmp_path, monkeypatch):
+    path = make_split(tmp_path, n_groups=10, shift=0)
+    features = np.load(path)
+    features[:, 0] = 5 * np.load(tmp_path / "train_labels.npy")  # the label is in the first feature
+    np.save(path, features)
+    splits = dict(zip(("train", "val"), hold_out(load_split(path), 0.3, 0), strict=True))
+    signs = iter([0.1, 1.0, -1.0] * 2)
+
+    def learn_nothing(model, *_):
+        with torch.no_grad():
+            for layer in (model.layers[0], model.layers[3], model.layers[6]):
+                layer.weight.zero_()
+                layer.bias.zero_()
+                layer.weight[0, 0] = 1
+            model.layers[0].weight[0, 1] = 0.5  # noise, which the sign of the first epochs does not drown
+            sign = next(signs)
+            model.layers[0].weight[0, 0] = sign
+        return 0.5
+
+    monkeypatch.setattr(ddm, "train_epoch", learn_nothing)
+    device = torch.device("cpu")
+    best, epoch, history = ddm.train(splits, 16, 3, 1e-5, device, 0, select="best")
+    eers = [record["val_eer"] for record in history]
+    assert epoch == 2 and eers[1] < eers[0] < eers[2]
+    labels = splits["val"].labels
+    assert compute_eer(labels, ddm.score_frames(best, splits["val"]))[0] < 0.1
+    last, epoch, _ = ddm.train(splits, 16, 3, 1e-5, device, 0)
+    assert epoch == 3 and compute_eer(labels, ddm.score_frames(last, splits["val"]))[0] > 0.9
+
+
+def test_select_best_needs_both_classes(tmp_path):
+    make_split(tmp_path / "features")
+    val = load_split(make_split(tmp_path / "features", "val", n_groups=6))
+    keep = val.labels == 1
+    for name in ("features", "labels", "frames"):
+        path = tmp_path / f"features/val_{name}.npy"
+        np.save(path, np.load(path)[keep])
+    report = run(tmp_path)
+    assert report["thresholds"] == {
+        "default": 0.5,
+        "used": 0.5,
+        "from": "as the validation split has one class alone",
+    }
+    with pytest.raises(InputError, match="--select best needs both classes in the validation split"):
+        run(tmp_path, "--select", "best")
+
+
+def test_the_table_says_what_chose_the_epoch_and_the_threshold(tmp_path, capsys):
+    for seed, split in enumerate(("train", "val", "test")):
+        make_split(tmp_path / "features", split, n_groups=8 + seed, seed=seed, shift=0.1)
+    report = run(tmp_path, "--select", "best")
+    out = capsys.readouterr().out
+    assert (
+        "Validation (chose the epoch)" in out
+        and "Validation Set " not in out.split("\nWeights after")[1].split("Frame ")[0]
     )
-    run(tmp_path, "--batch-size", "4")
-    assert (tmp_path / "results/sample_frames.png").is_file()
-    for path in (tmp_path / "videos").rglob("*.mp4"):
-        write_video(path, n=3)
-    run(tmp_path, "--batch-size", "4")
-    assert "has changed since its features were extracted" in capsys.readouterr().out
-    assert not (tmp_path / "results/sample_frames.png").exists()  # of the earlier run
-    shutil.rmtree(tmp_path / "videos")
-    run(tmp_path, "--batch-size", "4")
-    assert "no such file" in capsys.readouterr().out
-    assert (tmp_path / "results/metrics.json").is_file()
+    threshold = report["thresholds"]["used"]
+    val = report["splits"]["val"]["videos"]
+    assert 0 < val["eer_threshold"] - threshold < 0.2  # halfway to the next score
+    at_eer = compute_rates(*video_scores(tmp_path, "val"), val["eer_threshold"])
+    assert at_eer == {name: value for name, value in val["at_threshold"].items() if name != "threshold"}
+    with open(tmp_path / "results/predictions.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    called = [float(row["score"]) >= threshold for row in rows]
+    truth = [row["label"] == "1" for row in rows]
+    at = report["splits"]["test"]["videos"]["at_threshold"]
+    assert at["threshold"] == threshold and at["accuracy"] == pytest.approx(np.mean(np.equal(called, truth)))
 
 
-def test_the_sample_picture_shows_the_frames_it_names(videos, tmp_path, monkeypatch):
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "4", "--device", "cpu"]
-    )
-    shown = []
+def test_several_seeds_report_their_spread(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=12, shift=0.05)
+    report = run(tmp_path, "--seeds", "3")
+    out = capsys.readouterr().out
+    values = [seed["splits"]["val"]["videos"]["auc"] for seed in report["seeds"]]
+    assert len(values) == 3 and len(set(values)) > 1
+    assert f"{100 * np.mean(values):.1f} % ({100 * np.std(values, ddof=1):.1f} %)" in out
+    alone = run(tmp_path)
+    assert alone["splits"] == report["splits"] == report["seeds"][0]["splits"]
 
-    def save(figure, path):
-        shown.extend((axes.get_title(), axes.get_images()[0].get_array()) for axes in figure.axes if axes.get_images())
 
-    monkeypatch.setattr(ddm, "save_figure", save)
-    run(tmp_path)
-    assert len(shown) >= 4
-    for title, picture in shown:
-        number = int(title.split("frame ")[1].split(",")[0])
-        assert abs(picture.mean() - (20 + 7 * number)) < 3.5  # the grey level that frame was written with
-        assert ("real/" in title) == ("truth: real" in title)
+@pytest.mark.parametrize(
+    "flags",
+    [["--plot"], ["--seeds", "0"], ["--evaluate", "x", "--predict", "y"], ["--checkpoint", "x"], ["--select", "worst"]],
+)
+def test_flags_that_do_not_fit(flags):
+    with pytest.raises(SystemExit) as caught:
+        ddm.main(flags)
+    assert caught.value.code == 2

@@ -4,6 +4,8 @@ import json
 import pytest
 
 import feature_extraction as fe
+from data.files import InputError
+from data.layouts import SPLITS, find_videos
 
 # --- Class folders ---------------------------------------------------------------------------------
 
@@ -25,7 +27,7 @@ def groups_of(videos):
 def test_label_comes_from_the_class_folder_alone(tmp_path):
     touch(tmp_path, "real/fake_looking.MP4", "real/a/b/x.webm", "fake/real.avi", "fake/Face2Face/x.mp4")
     touch(tmp_path, "real/.hidden.mp4", "fake/._x.mp4", "fake/.cache/y.mp4", "real/notes.txt", "fake/masks.png")
-    found = {video.video: (video.label, video.method) for video in fe.find_videos(tmp_path)}
+    found = {video.video: (video.label, video.method) for video in find_videos(tmp_path)}
     assert found == {
         "fake/Face2Face/x.mp4": (1, "Face2Face"),
         "fake/real.avi": (1, ""),
@@ -39,7 +41,7 @@ def test_groups_join_a_swap_with_both_its_people(tmp_path):
     touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005", "my_clip", "alone")))
     touch(tmp_path, *(f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "my_clip_7", "1000")))
     touch(tmp_path, "fake/other/003_005.mp4")
-    assert groups_of(fe.find_videos(tmp_path)) == [
+    assert groups_of(find_videos(tmp_path)) == [
         sorted(
             [f"real/{name}.mp4" for name in ("000", "003", "005")]
             + [f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "other/003_005")]
@@ -53,11 +55,11 @@ def test_groups_join_a_swap_with_both_its_people(tmp_path):
 def test_same_names_in_different_splits_are_different_videos(tmp_path):
     for split in ("train", "val"):
         touch(tmp_path, f"{split}/real/1.mp4", f"{split}/real/2.mp4", f"{split}/fake/1_2.mp4")
-    videos = fe.find_videos(tmp_path)
+    videos = find_videos(tmp_path)
     assert [video.split for video in videos] == ["train"] * 3 + ["val"] * 3
     assert len(groups_of(videos)) == 2
     touch(tmp_path, "val/real/9.mp4", "train/fake/9_1.mp4")  # a fake whose original is on the other side
-    groups = groups_of(fe.find_videos(tmp_path))
+    groups = groups_of(find_videos(tmp_path))
     assert any({"val/real/9.mp4", "train/fake/9_1.mp4"} <= set(group) for group in groups)
 
 
@@ -65,7 +67,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     touch(tmp_path, "elsewhere/x.mp4", "set/fake/y.mp4")
     (tmp_path / "set/real").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
-    assert [video.video for video in fe.find_videos(tmp_path / "set")] == ["fake/y.mp4", "real/x.mp4"]
+    assert [video.video for video in find_videos(tmp_path / "set")] == ["fake/y.mp4", "real/x.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -85,13 +87,13 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_unexpected_folders(tmp_path, names, message):
     if names:
         touch(tmp_path / "set", *names)
-    with pytest.raises(fe.InputError, match=message):
-        fe.find_videos(tmp_path / "set")
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path / "set")
 
 
 def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(fe.InputError, match=r"python data/make_sample\.py.*--videos-dir"):
+    with pytest.raises(InputError, match=r"python data/make_sample\.py.*--videos-dir"):
         fe.main([])
 
 
@@ -125,7 +127,7 @@ def test_faceforensics_with_official_splits(tmp_path, where, capsys):
     pairs = [("000", "003"), ("001", "002"), ("008", "990")]
     faceforensics(tmp_path, pairs)
     write_official_splits(tmp_path / where, train=[["003", "000"]], val=[["001", "002"]], test=[["008", "990"]])
-    videos = fe.find_videos(tmp_path)
+    videos = find_videos(tmp_path)
     assert len(videos) == len({video.video for video in videos}) == 3 * (2 + 2 * 5)  # no mask, no download
     for split, pair in zip(("train", "val", "test"), pairs, strict=True):
         members = [video for video in videos if video.split == split]
@@ -144,14 +146,14 @@ def test_faceforensics_with_official_splits(tmp_path, where, capsys):
 
 def test_faceforensics_compressions_of_a_clip_share_a_group(tmp_path):
     faceforensics(tmp_path, [("000", "003"), ("001", "002")], ("raw", "c23", "c40"))
-    videos = fe.find_videos(tmp_path)
+    videos = find_videos(tmp_path)
     assert len(videos) == 3 * 24 and {video.split for video in videos} == {"train"}
     assert len(groups_of(videos)) == 2
     assert {video.clip for video in videos if video.path.stem == "000"} == {"000"}
     assert len({video.video for video in videos}) == len(videos)
-    assert len(fe.find_videos(tmp_path, "c40")) == 24
-    with pytest.raises(fe.InputError, match=r"no real video to train on.*c0"):
-        fe.find_videos(tmp_path, "c0")
+    assert len(find_videos(tmp_path, "c40")) == 24
+    with pytest.raises(InputError, match=r"no real video to train on.*c0"):
+        find_videos(tmp_path, "c0")
 
 
 def test_faceforensics_has_500_groups(tmp_path):
@@ -159,7 +161,7 @@ def test_faceforensics_has_500_groups(tmp_path):
         a, b = f"{i:03d}", f"{i + 1:03d}"
         touch(tmp_path, *(f"original_sequences/youtube/c23/videos/{name}.mp4" for name in (a, b)))
         touch(tmp_path, f"manipulated_sequences/Deepfakes/c23/videos/{a}_{b}.mp4")
-    assert len(groups_of(fe.find_videos(tmp_path))) == 500
+    assert len(groups_of(find_videos(tmp_path))) == 500
 
 
 def test_dfd_in_the_same_tree_is_for_training(tmp_path):
@@ -169,7 +171,7 @@ def test_dfd_in_the_same_tree_is_for_training(tmp_path):
         tmp_path, *(f"original_sequences/actors/c23/videos/{name}.mp4" for name in ("03__exit", "07__exit", "09__hug"))
     )
     touch(tmp_path, "manipulated_sequences/DeepFakeDetection/c23/videos/03_07__exit__ABCD1234.mp4")
-    videos = {video.path.stem: video for video in fe.find_videos(tmp_path)}
+    videos = {video.path.stem: video for video in find_videos(tmp_path)}
     fake = videos["03_07__exit__ABCD1234"]
     assert (fake.label, fake.split, fake.method, fake.clip) == (1, "train", "DeepFakeDetection", "03__exit")
     assert fake.group == videos["03__exit"].group == videos["07__exit"].group != videos["09__hug"].group
@@ -180,18 +182,18 @@ def test_dfd_in_the_same_tree_is_for_training(tmp_path):
 def test_a_fake_across_official_splits_is_an_error(tmp_path):
     faceforensics(tmp_path, [("000", "003")])
     write_official_splits(tmp_path, train=[["000", "001"]], val=[["003", "002"]])
-    with pytest.raises(fe.InputError, match=r"000_003\.mp4 joins people of the official splits train and val"):
-        fe.find_videos(tmp_path)
+    with pytest.raises(InputError, match=r"000_003\.mp4 joins people of the official splits train and val"):
+        find_videos(tmp_path)
     for text in ("[[0, 3]]", '["000_003"]', '[["000", "003", "004"]]', '[[["000", "003"]]]'):
         (tmp_path / "val.json").write_text(text)
-        with pytest.raises(fe.InputError, match=r"val\.json: .* is not a pair of ids"):
-            fe.find_videos(tmp_path)
+        with pytest.raises(InputError, match=r"val\.json: .* is not a pair of ids"):
+            find_videos(tmp_path)
     (tmp_path / "val.json").write_text('[["000", "002"]]')
-    with pytest.raises(fe.InputError, match=r"val\.json: 000 is in the train split too"):
-        fe.find_videos(tmp_path)
+    with pytest.raises(InputError, match=r"val\.json: 000 is in the train split too"):
+        find_videos(tmp_path)
     (tmp_path / "val.json").write_text("[[")
-    with pytest.raises(fe.InputError, match=r"val\.json is not valid JSON"):
-        fe.find_videos(tmp_path)
+    with pytest.raises(InputError, match=r"val\.json is not valid JSON"):
+        find_videos(tmp_path)
 
 
 # --- Celeb-DF --------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ def test_celeb_df(tmp_path, level, capsys):
         "1 Celeb-real/id0_0001.mp4\n1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
         "0 Celeb-synthesis/id9_id8_0000.mp4"  # listed, but not there; no final newline
     )
-    videos = {video.path.stem: video for video in fe.find_videos(tmp_path)}
+    videos = {video.path.stem: video for video in find_videos(tmp_path)}
     assert {name for name, video in videos.items() if video.split == "test"} == {"id0_0001", "00170", "id0_id1_0000"}
     assert all(video.label == ("Celeb-synthesis" in video.video) for video in videos.values())
     assert {video.split for video in videos.values()} == {"train", "test"}
@@ -223,7 +225,7 @@ def test_celeb_df_copies_at_both_levels_are_in_one_split(tmp_path):
     touch(tmp_path, *(f"Celeb-real/{level}id{i}_0000.mp4" for level in ("", "videos/") for i in (0, 1)))
     touch(tmp_path, "Celeb-synthesis/id2_id3_0000.mp4")
     (tmp_path / "List_of_testing_videos.txt").write_text("1 Celeb-real/id0_0000.mp4\n")
-    found = [(video.path.stem, video.split) for video in fe.find_videos(tmp_path) if video.label == 0]
+    found = [(video.path.stem, video.split) for video in find_videos(tmp_path) if video.label == 0]
     assert sorted(found) == [("id0_0000", "test")] * 2 + [("id1_0000", "train")] * 2
 
 
@@ -231,8 +233,8 @@ def test_celeb_df_copies_at_both_levels_are_in_one_split(tmp_path):
 def test_celeb_df_list_that_disagrees_with_the_folder(tmp_path, line):
     touch(tmp_path, "Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4", "YouTube-real/00000.mp4")
     (tmp_path / "List_of_testing_videos.txt").write_text(f"1 YouTube-real/00000.mp4\n{line}\n")
-    with pytest.raises(fe.InputError, match=rf"List_of_testing_videos\.txt, line 2: '{line}' does not fit"):
-        fe.find_videos(tmp_path)
+    with pytest.raises(InputError, match=rf"List_of_testing_videos\.txt, line 2: '{line}' does not fit"):
+        find_videos(tmp_path)
 
 
 # --- DFDC ------------------------------------------------------------------------------------------
@@ -254,7 +256,7 @@ def test_dfdc_one_part_is_grouped_by_original(tmp_path, capsys):
     dfdc_part(folder, aaa=None, bbb="aaa", ccc="missing_a", ddd="no key", eee="missing_a", missing_a=None)
     touch(folder, "unlisted.mp4")
     for root in (folder, tmp_path):
-        videos = {video.path.stem: video for video in fe.find_videos(root)}
+        videos = {video.path.stem: video for video in find_videos(root)}
         assert {name: video.label for name, video in videos.items()} == {
             "aaa": 0,
             "bbb": 1,
@@ -275,7 +277,7 @@ def test_dfdc_parts_stay_together(tmp_path, capsys):
     dfdc_part(tmp_path / "dfdc_train_part_0", aaa=None, bbb="aaa", ccc=None)
     dfdc_part(tmp_path / "dfdc_train_part_1", ddd=None, eee="ddd")
     touch(tmp_path, "test_videos/fff.mp4", "test_videos/ggg.mp4")
-    assert [len(group) for group in groups_of(fe.find_videos(tmp_path))] == [3, 2]
+    assert [len(group) for group in groups_of(find_videos(tmp_path))] == [3, 2]
     assert "2 videos in folders without metadata.json are left out" in capsys.readouterr().out
 
 
@@ -283,8 +285,8 @@ def test_dfdc_parts_stay_together(tmp_path, capsys):
 def test_dfdc_metadata_of_another_kind(tmp_path, text):
     touch(tmp_path, "a.mp4")
     (tmp_path / "metadata.json").write_text(text)
-    with pytest.raises(fe.InputError, match=r"metadata\.json"):
-        fe.find_videos(tmp_path)
+    with pytest.raises(InputError, match=r"metadata\.json"):
+        find_videos(tmp_path)
 
 
 # --- A list of videos ------------------------------------------------------------------------------
@@ -299,7 +301,7 @@ def test_list_of_videos(tmp_path):
         f"../elsewhere/z.mp4,1,,val,\n{tmp_path}/lists/w.mp4,0,p2,val,\n",
         encoding="utf-8",
     )
-    videos = {video.video: video for video in fe.find_videos(file)}
+    videos = {video.video: video for video in find_videos(file)}
     found = {name: (video.label, video.split, video.method) for name, video in videos.items()}
     assert found == {
         "../elsewhere/z.mp4": (1, "val", ""),
@@ -313,7 +315,7 @@ def test_list_of_videos(tmp_path):
 
 def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
     (tmp_path / "list.csv").write_text("path,label,group\n000.mp4,0,\n003,0,g\n000_003.mp4,1,\nx.mp4,1,g\n")
-    videos = {video.video: video for video in fe.find_videos(tmp_path / "list.csv")}
+    videos = {video.video: video for video in find_videos(tmp_path / "list.csv")}
     assert groups_of(videos.values()) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
     assert {name: video.clip for name, video in videos.items()} == {
         **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": "x.mp4"}
@@ -322,7 +324,7 @@ def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
 
 def test_list_without_groups_goes_by_names(tmp_path):
     (tmp_path / "list.csv").write_text("path,label\n000.mp4,0\n003.mp4,0\n000_003.mp4,1\nx.mp4,1\n")
-    groups = groups_of(fe.find_videos(tmp_path / "list.csv"))
+    groups = groups_of(find_videos(tmp_path / "list.csv"))
     assert groups == [["000.mp4", "000_003.mp4", "003.mp4"], ["x.mp4"]]
 
 
@@ -345,8 +347,8 @@ def test_list_without_groups_goes_by_names(tmp_path):
 )
 def test_bad_lines_of_a_list(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text, errors="surrogateescape")
-    with pytest.raises(fe.InputError, match=message):
-        fe.find_videos(tmp_path / "list.csv")
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path / "list.csv")
 
 
 # --- The real trees --------------------------------------------------------------------------------
@@ -360,27 +362,27 @@ def counts(videos):
 
 
 def test_real_trees(real_videos, capsys):
-    videos = fe.find_videos(real_videos / "faceforensics")
+    videos = find_videos(real_videos / "faceforensics")
     assert counts(videos) == {
         **{("train", 0): 1, ("train", 1): 2, ("val", 0): 1, ("val", 1): 1, ("test", 0): 1, ("test", 1): 1}
     }
     capsys.readouterr()
-    assert counts(fe.find_videos(real_videos / "dfdc")) == {("train", 0): 1, ("train", 1): 3}
+    assert counts(find_videos(real_videos / "dfdc")) == {("train", 0): 1, ("train", 1): 3}
     assert "3 listed, 2 not there" in capsys.readouterr().out
 
 
 def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):
     """All names of the whole set, under the official split files."""
     folder = real_videos / "faceforensics" / "splits"
-    pairs = {split: json.loads((folder / f"{split}.json").read_text()) for split in fe.SPLITS}
+    pairs = {split: json.loads((folder / f"{split}.json").read_text()) for split in SPLITS}
     assert {split: len(members) for split, members in pairs.items()} == {"train": 360, "val": 70, "test": 70}
     write_official_splits(tmp_path, **pairs)
     for a, b in itertools.chain(*pairs.values()):
         touch(tmp_path, *(f"original_sequences/youtube/c23/videos/{name}.mp4" for name in (a, b)))
         folder = "manipulated_sequences/NeuralTextures/c23/videos"
         touch(tmp_path, f"{folder}/{a}_{b}.mp4", f"{folder}/{b}_{a}.mp4")
-    videos = fe.find_videos(tmp_path)
-    assert counts(videos) == {(split, label): 2 * len(pairs[split]) for split in fe.SPLITS for label in (0, 1)}
+    videos = find_videos(tmp_path)
+    assert counts(videos) == {(split, label): 2 * len(pairs[split]) for split in SPLITS for label in (0, 1)}
     assert len({video.group for video in videos}) == 500
     splits_of_group = {}
     for video in videos:

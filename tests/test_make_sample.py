@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-import feature_extraction as fe
+from data.layouts import find_videos
 
 SCRIPT = Path(__file__).parents[1] / "data" / "make_sample.py"
 
@@ -39,7 +39,7 @@ def all_frames(path):
 
 
 def test_the_set_is_what_it_says(sample):
-    videos = fe.find_videos(sample)
+    videos = find_videos(sample)
     reals = [video for video in videos if video.label == 0]
     fakes = [video for video in videos if video.label == 1]
     assert len(reals) == len(fakes) >= 60
@@ -68,7 +68,7 @@ def test_trivial_predictors_fail(sample):
     """File size, brightness, contrast, duration and the background's sharpness do not give the label away."""
     columns = {"size": [], "brightness": [], "contrast": [], "duration": [], "background sharpness": []}
     labels = []
-    for video in fe.find_videos(sample):
+    for video in find_videos(sample):
         frames, fps, _ = all_frames(video.path)
         grey = frames[::10].mean(3)
         columns["size"].append(video.path.stat().st_size)

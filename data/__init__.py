@@ -1,0 +1,1 @@
+"""Videos, up to the pixels that the network sees."""

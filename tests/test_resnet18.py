@@ -1,0 +1,122 @@
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.models import ResNet18_Weights, resnet18
+
+from data.files import DownloadError, InputError
+from data.frames import resize_frame
+from features.resnet18 import compute_features, load_backbone
+
+
+def picture(height, width, seed=0):
+    """A BGR picture with coarse shapes and fine noise."""
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
+    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+class Payload:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.fixture
+def served_weights(tmp_path, random_weights, monkeypatch):
+    """A weights file at the URL that torchvision downloads from."""
+    data = random_weights.read_bytes()
+    path = tmp_path / "server" / f"resnet18-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", path.as_uri())
+    return path
+
+
+def test_features_agree_with_the_reference_transform():
+    model, _ = load_backbone("random")
+    preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
+    reference_transform = transforms.Compose(
+        [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize(preset.mean, preset.std)]
+    )
+    frames = [picture(300, 400, seed) for seed in range(10)]
+    features = compute_features(model, torch.stack([resize_frame(frame) for frame in frames]))
+    assert features.shape == (10, 1000) and features.dtype == np.float32
+    images = [Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) for frame in frames]
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        plain = resnet18(weights=None).eval()
+        reference = plain(torch.stack([reference_transform(image) for image in images])).numpy()
+    difference = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
+    assert difference.max() < 1e-3
+
+
+def test_weights_have_a_provenance(random_weights):
+    first, provenance = load_backbone("random")
+    second, again = load_backbone("random")
+    assert provenance == again and provenance["name"] == "random"
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not first.training
+    assert load_backbone(str(random_weights))[1]["sha256"] != provenance["sha256"]
+
+
+def test_folded_batch_norm_gives_the_features_of_the_plain_network(tmp_path):
+    torch.manual_seed(1)
+    plain = resnet18(weights=None)
+    pixels = torch.rand(4, 3, 224, 224)
+    with torch.inference_mode():
+        for _ in range(3):  # in training mode: running means and variances that are not 0 and 1
+            plain(pixels * torch.rand(4, 1, 1, 1) * 3)
+    for norm in (module for module in plain.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.normal_(norm.bias)
+    torch.save(plain.state_dict(), tmp_path / "own.pth")
+    folded, _ = load_backbone(str(tmp_path / "own.pth"))
+    assert not [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    with torch.inference_mode():
+        expected = plain.eval()(pixels)
+        found = folded(pixels.contiguous(memory_format=torch.channels_last))
+    assert torch.linalg.norm(found - expected) < 1e-5 * torch.linalg.norm(expected)
+
+
+def test_wrong_weights_files(tmp_path, random_weights):
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "text.pth").write_text("weights")
+    (tmp_path / "cut.pth").write_bytes(random_weights.read_bytes()[:1_000_000])
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"payload": Payload(tmp_path / "made")}, tmp_path / "payload.pth")
+    state = torch.load(random_weights, weights_only=True)
+    torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "extra.pth")
+    torch.save({**state, "fc.weight": torch.zeros(2, 512)}, tmp_path / "two_classes.pth")
+    for name in ("missing", "empty", "text", "cut", "list", "payload", "extra", "two_classes"):
+        with pytest.raises(InputError, match=rf"{name}\.pth.*ResNet-18") as caught:
+            load_backbone(str(tmp_path / f"{name}.pth"))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, torch_home):
+    _, provenance = load_backbone("imagenet")
+    assert provenance == {"name": "imagenet", "sha256": load_backbone(str(random_weights))[1]["sha256"]}
+    cached = torch_home / "hub/checkpoints" / served_weights.name
+    assert cached.is_file()
+    served_weights.unlink()
+    assert load_backbone("imagenet")[1] == provenance
+    cached.write_bytes(cached.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"resnet18-.*\.pth is damaged .*delete it"):
+        load_backbone("imagenet")
+
+
+def test_a_damaged_download_is_refused(served_weights, torch_home):
+    served_weights.write_bytes(served_weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(DownloadError, match=r"invalid hash value.*--weights PATH.*--weights random"):
+        load_backbone("imagenet")
+    assert not list(torch_home.rglob("*.pth"))
