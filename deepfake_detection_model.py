@@ -1,28 +1,32 @@
-"""Train an MLP that tells fake videos from real ones on ResNet-18 features, and score videos with it.
+"""Train an MLP that tells fake videos from real ones by ResNet-18 features, and score videos.
 
-Reads   what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32, <split>_labels.npy (N,) int64 with
-        1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and extraction.json
-Writes  to <output-dir>: model.pt, metrics.json, predictions.csv (a line a video) and pictures
+Reads what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32, <split>_labels.npy
+(N,) int64 with 1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and
+extraction.json. Writes to results/<name of the features folder>/: model.pt, metrics.json,
+predictions.csv (a line a video) and pictures; and a line to runs.csv beside that folder.
 
     python deepfake_detection_model.py
-    python deepfake_detection_model.py --num-epochs 50 --lr 1e-4 --seeds 5 --output-dir results/longer
-    python deepfake_detection_model.py --evaluate features/other/train_features.npy
+    python deepfake_detection_model.py --train-features-file features/mine/train_features.npy
     python deepfake_detection_model.py --predict clip.mp4 folder_of_clips --plot
+    python deepfake_detection_model.py --evaluate features/other/train_features.npy
 
-A score is the probability of *fake*; a video's score is the mean of its frames' scores. Only the train and the
-validation split are looked at during training. The threshold T comes from validation; with --select best so does the
-epoch.
+A score is the probability of *fake*; the score of a video is the mean of its frames' scores. The
+test split is looked at after training only. The threshold T comes from the validation split.
 """
+
+from data import interrupts
+
+if __name__ == "__main__":
+    interrupts.set_handler(interrupts.end_at_once)  # the imports take seconds
 
 import argparse
 import copy
 import io
-import json
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -33,22 +37,70 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
 
-from data.decode import quiet_decoder
+from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import InputError, load_torch_file, printable, replacing, write_csv
-from data.layouts import CLASSES, SPLITS, list_video_files
-from features.machine import count_cores, free_memory, leave, map_threads, package_versions, pick_device
-from features.metrics import bootstrap_intervals, compute_metrics, percent
-from features.pictures import plot_prediction, plot_samples
-from features.plots import TITLES, format_figure, plot_curves, plot_features, plot_roc, plot_scores
+from data.files import (
+    InputError,
+    csv_writer,
+    load_torch_file,
+    make_folder,
+    printable,
+    replacing,
+    write_json,
+)
+from data.frames import Extraction
+from data.layouts import SPLITS, list_video_files
+from features.audit import audit_leaks, audit_shortcuts, describe_training
+from features.machine import (
+    available_memory,
+    choose_threads,
+    count_cores,
+    map_threads,
+    package_versions,
+    pick_device,
+    run,
+)
+from features.metrics import compute_eer, compute_intervals, compute_metrics, percent  # noqa: F401
+from features.pictures import Sample, pick_samples, plot_prediction, plot_samples
+from features.plots import plot_curves, plot_features, plot_roc, plot_scores
+from features.report import (
+    caution_of,
+    describe_extraction,
+    format_epoch,
+    format_run,
+    print_checkpoint,
+    print_header,
+    print_next,
+    print_results,
+    results_table,
+    samples_table,
+    threshold_table,
+    warn_of_shortcuts,
+    warn_of_what_is_known,
+)
 from features.resnet18 import N_FEATURES, extract_video, load_backbone
-from features.splits import CHUNK, Split, audit_shortcuts, check_same_extraction, divide, load_split
+from features.results import (
+    announce_replacement,
+    append_run,
+    find_checkpoint,
+    name_of_set,
+    prediction_words,
+    remove_results_of_the_earlier_model,
+    write_predictions,
+)
+from features.splits import Split, check_same_extraction, divide, load_split
+
+CHECKPOINT_FORMAT = 1
+CHUNK = 8192  # rows at a time where no gradient is needed
+
+# --- The model ------------------------------------------------------------------------------------
 
 
 class DeepfakeMLP(nn.Module):
     """1000 -> 512 -> 256 -> 1 with LeakyReLU and dropout. 644,097 parameters.
 
-    The features are standardised inside; the training part's mean and deviation travel in the state dict as buffers.
+    The features are standardised inside; the mean and the deviation of the training part travel
+    in the state dict as buffers.
     """
 
     def __init__(self) -> None:
@@ -72,403 +124,525 @@ class DeepfakeMLP(nn.Module):
     @torch.inference_mode()
     def score(self, features: torch.Tensor) -> np.ndarray:
         """(n,) float64 probabilities of fake, of (n, 1000) float32 features. Dropout is off."""
-        return self.eval()(features.to(self.mean.device)).double().sigmoid().cpu().numpy()
+        logits = self.eval()(features.to(self.mean.device))
+        return logits.double().sigmoid().cpu().numpy()
 
 
 def score_frames(model: DeepfakeMLP, split: Split) -> np.ndarray:
     """(n,) float64 scores of the frames of a split."""
-    return np.concatenate([model.score(split.features[rows]) for rows in torch.from_numpy(split.rows).split(CHUNK)])
+    scores = np.empty(len(split.rows))
+    for start in range(0, len(scores), CHUNK):
+        part = slice(start, start + CHUNK)
+        scores[part] = model.score(split.gather(split.rows[part]))
+    return scores
 
 
-def choose_threshold(split: Split, scores: np.ndarray) -> tuple[float, str]:
-    """The threshold T of the validation split, given the scores (n,) of its frames, and where it comes from."""
-    unit, labels, values = split.by_unit(scores)
-    chosen = compute_metrics(labels, values)["eer_threshold"]
-    if chosen is None:
-        return 0.5, "as the validation split has one class alone"
-    # halfway to the next score: rounding elsewhere does not change what the scores at the threshold are called
-    below = max(values[values < chosen], default=chosen)
-    return float(chosen + below) / 2, f"at the EER of the validation {unit}"
+# --- Training -------------------------------------------------------------------------------------
 
 
-def evaluate(split: Split, scores: np.ndarray, threshold: float) -> dict[str, dict]:
-    """{"videos": metrics with intervals, "methods": {name: metrics with intervals}, "frames": metrics} of a split.
+@dataclass
+class Run:
+    """One training, from its seed to its results."""
 
-    `scores` (n,) are those of its frames. A method's fakes are held against all reals of the split. Without videos
-    there are frames alone.
-    """
-    frames = compute_metrics(split.labels, scores, threshold)
-    if not split.known:
-        return {"frames": frames}
-    index, labels, values = split.video_scores(scores)
-    groups, methods = (np.array([split.videos[i].get(name, "") for i in index]) for name in ("group", "method"))
-
-    def measure(part: np.ndarray) -> dict:
-        metrics = compute_metrics(labels[part], values[part], threshold)
-        if metrics["auc"] is not None:
-            metrics["intervals"] = bootstrap_intervals(labels[part], values[part], groups[part], threshold)
-        return metrics
-
-    names = [str(name) for name in np.unique(methods[labels == 1])]
-    by_method = {name: measure((labels == 0) | (methods == name)) for name in names if names != [""]}
-    return {"videos": measure(labels >= 0), "frames": frames, "methods": by_method}
+    seed: int
+    splits: dict[str, Split]
+    model: DeepfakeMLP
+    epoch: int  # which the weights are of
+    history: list[dict]  # figures of each epoch
+    scores: dict[str, np.ndarray]  # of the frames of each split
+    threshold: float  # T
+    threshold_from: str
+    results: dict[str, dict]  # what evaluate gives for each split
 
 
 def fit_standardisation(model: DeepfakeMLP, split: Split) -> None:
-    """Set the model's mean and deviation to those of the split's frames; constant columns are left as they are."""
+    """Set the model's mean and deviation to those of a split; constant columns stay as they are."""
     scaler = StandardScaler()
     for rows in np.array_split(split.rows, max(1, len(split.rows) // CHUNK)):
-        scaler.partial_fit(split.features[rows].numpy().astype(np.float64))
+        scaler.partial_fit(split.gather(rows).numpy().astype(np.float64))
     model.mean.copy_(torch.from_numpy(scaler.mean_))
     model.deviation.copy_(torch.from_numpy(scaler.scale_))
 
 
-def train_epoch(model: DeepfakeMLP, optimizer, features, labels, weights, rows, batch_size: int) -> float:
-    """One pass in random order over (N, 1000) features; labels, weights (n,) belong to their rows (n,). Mean loss."""
+def load_rows(split: Split, device: torch.device) -> torch.Tensor | None:
+    """(n, 1000) features of a split on the device, or None where they do not fit."""
+    n = len(split.rows)
+    if 4 * N_FEATURES * n > available_memory(device) / 2:
+        return None
+    features = torch.empty((n, N_FEATURES), device=device)
+    for start in range(0, n, CHUNK):  # in chunks: a GPU needs no full copy in the host's memory
+        part = slice(start, start + CHUNK)
+        features[part] = split.gather(split.rows[part]).to(device)
+    return features
+
+
+@contextmanager
+def training_threads(batch_size: int) -> Iterator[None]:
+    """As many threads as are fast for batches of this size, also beside other programs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(choose_threads(batch_size))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def train_epoch(model: DeepfakeMLP, optimizer, gather, labels, weights, batch_size: int) -> float:
+    """Mean loss of one pass in random order.
+
+    `gather(index)` gives the (k, 1000) features of training frames; labels and weights are (n,)
+    float32 tensors on the device.
+    """
     model.train()
-    device, total = model.mean.device, torch.zeros((), device=model.mean.device)
-    for batch in torch.randperm(len(rows), device=rows.device).split(batch_size):
-        batch = batch.sort().values  # a mapped file is read forwards; within a batch the order does not matter
-        logits, truth = model(features[rows[batch]].to(device)), labels[batch].to(device)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth, weights[batch].to(device))
+    device = model.mean.device
+    total = torch.zeros((), device=device)
+    # Drawn on the CPU and sorted within a batch, wherever the features lie: so the order depends on
+    # the seed alone, and a file is read forwards.
+    for batch in torch.randperm(len(labels)).split(batch_size):
+        batch = batch.sort().values
+        on_device = batch.to(device)
+        logits = model(gather(batch).to(device))
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits, labels[on_device], weights[on_device]
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.detach() * len(batch)  # no .item() here: it would make the device wait at each step
-    return total.item() / len(rows)
+        total += loss.detach() * len(batch)  # .item() here would make the device wait at each step
+    return total.item() / len(labels)
 
 
-def train(splits: dict[str, Split], batch_size: int, num_epochs: int, lr: float, device: torch.device, seed: int,
-          class_balance: str = "weight", select: str = "last"):  # fmt: skip
-    """The model, the epoch that its weights are of, and a list with a dict of figures for each epoch.
+def class_weights(labels: torch.Tensor, class_balance: str) -> torch.Tensor:
+    """(2,) weights in the loss, of a real and of a fake frame."""
+    if class_balance == "none":
+        return torch.ones(2)
+    return len(labels) / 2 / labels.bincount(minlength=2)
 
-    With `class_balance` weight each class has the same weight in the loss, with none each frame. With `select` best
-    the weights are a copy of those of the epoch with the lowest validation EER, with last those after the last epoch.
+
+def measure_epoch(model: DeepfakeMLP, splits: dict[str, Split], epoch: int, loss: float) -> dict:
+    """The figures of an epoch: its loss, and accuracy, EER and log loss of both splits."""
+    record = {"epoch": epoch, "loss": loss}
+    for name in ("train", "val"):
+        scores = score_frames(model, splits[name])
+        if not np.isfinite(loss) or not np.isfinite(scores).all():
+            raise InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr")
+        _, labels, scores = splits[name].by_unit(scores)
+        metrics = compute_metrics(labels, scores)
+        record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
+    return record
+
+
+def train(
+    splits: dict[str, Split],
+    batch_size: int,
+    num_epochs: int,
+    lr: float,
+    device: torch.device,
+    seed: int,
+    class_balance: str = "weight",
+    select: str = "last",
+) -> tuple[DeepfakeMLP, int, list[dict]]:
+    """The model, the epoch that its weights are of, and the figures of each epoch.
+
+    With `class_balance` weight, both classes have the same weight in the loss; with none, all
+    frames have. With `select` best, the weights are a copy of those of the epoch with the lowest
+    validation EER; with last, those after the last epoch.
     """
+    n = len(splits["train"].rows)
+    if batch_size > n:
+        raise InputError(
+            f"--batch-size {batch_size} is more than the {n} training frames: lower it"
+        )
     torch.manual_seed(seed)
     model = DeepfakeMLP()
     fit_standardisation(model, splits["train"])
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    features, rows = splits["train"].features, torch.from_numpy(splits["train"].rows)
-    labels = torch.from_numpy(splits["train"].labels)
-    weights = len(labels) / 2 / labels.bincount(minlength=2) if class_balance == "weight" else torch.ones(2)
-    labels, weights = labels.float(), weights[labels]
-    if 4 * N_FEATURES * len(rows) < free_memory(device) / 2:  # else they stay on the disk, memory-mapped
-        features, labels, weights = features[rows].to(device), labels.to(device), weights.to(device)
-        rows = torch.arange(len(rows), device=device)
+    split = splits["train"]
+    labels = torch.from_numpy(split.labels)
+    weights = class_weights(labels, class_balance)[labels].to(device)
+    labels = labels.float().to(device)
+    features = load_rows(split, device)
 
-    history, kept = [], None
+    def gather(index: torch.Tensor) -> torch.Tensor:
+        if features is None:  # too large: read from the file as they are used
+            return split.gather(split.rows[index.numpy()])
+        return features[index.to(device)]
+
+    history, best, best_weights = [], None, None
     with tqdm(range(1, num_epochs + 1), desc="training", unit="epoch", disable=None) as epochs:
         for epoch in epochs:
-            loss = train_epoch(model, optimizer, features, labels, weights, rows, batch_size)
-            record = {"epoch": epoch, "loss": loss}
-            for name in ("train", "val"):
-                scores = score_frames(model, splits[name])
-                if not np.isfinite([loss, *scores]).all():
-                    raise InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr ({lr:g})")
-                unit, *values = splits[name].by_unit(scores)
-                metrics = compute_metrics(*values)
-                record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
+            with training_threads(batch_size):
+                loss = train_epoch(model, optimizer, gather, labels, weights, batch_size)
+            record = measure_epoch(model, splits, epoch, loss)
             history.append(record)
+            epochs.write(format_epoch(record, num_epochs), file=sys.stdout)
             if select == "best" and record["val_eer"] is None:
                 raise InputError("--select best needs both classes in the validation split")
-            if select == "best" and (not kept or record["val_eer"] < kept["val_eer"]):
-                kept = record | {"weights": copy.deepcopy(model.state_dict())}
-            figures = f"accuracy {percent(record['val_accuracy']):>7}   EER {percent(record['val_eer']):>7}"
-            line = f"epoch {epoch:>3}/{num_epochs}   loss {loss:.4f}   validation {unit}:   {figures}"
-            epochs.write(line, file=sys.stdout)
-    if kept:
-        model.load_state_dict(kept["weights"])
-    return model, (kept or record)["epoch"], history
+            if select == "best" and (best is None or record["val_eer"] < best["val_eer"]):
+                best, best_weights = record, copy.deepcopy(model.state_dict())
+    if best:
+        model.load_state_dict(best_weights)
+    return model, (best or record)["epoch"], history
 
 
-FIGURES = (  # title, key in the metrics and in the intervals
-    ("accuracy at 0.5", "accuracy"),
-    ("  always the majority", "majority"),
-    ("  balanced accuracy", "balanced_accuracy"),
-    ("  real called fake, FPR", "fpr"),
-    ("  fake called real, FNR", "fnr"),
-    ("accuracy at T", "at_threshold accuracy"),
-    ("  real called fake, FPR", "at_threshold fpr"),
-    ("  fake called real, FNR", "at_threshold fnr"),
-    ("EER", "eer"),
-    ("AUC", "auc"),
-    ("average precision", "average_precision"),
-    ("log loss (nats)", "log_loss"),
-)
+# --- Evaluation -----------------------------------------------------------------------------------
 
 
-def format_table(rows: list[tuple]) -> str:
-    """Lines of cells in columns as wide as they need to be, the first to the left and the others to the right."""
-    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]))
-    return "\n".join(lines)
+def choose_threshold(split: Split, scores: np.ndarray) -> tuple[float, str]:
+    """The threshold T by the (n,) scores of the validation frames, and where it comes from."""
+    unit, labels, values = split.by_unit(scores)
+    chosen = compute_metrics(labels, values)["eer_threshold"]
+    if chosen is None:
+        return 0.5, "as the validation split has one class alone"
+    # Halfway to the next score: rounding on another machine must not change what T calls fake.
+    below = max(values[values < chosen], default=chosen)
+    return float(chosen + below) / 2, f"where FPR and FNR of the validation {unit} are nearest"
 
 
-def print_features(extraction: dict) -> None:
-    weights = extraction.get("weights", {}).get("name", "unknown")
-    drawn = " (the drawn sample set)" if extraction.get("sample") else ""
-    crop = extraction.get("crop", "none")
-    faces = "" if crop == "none" else f": faces, margin {crop['margin']:g}"
-    print(f"Features   of {extraction.get('videos_dir', 'unknown videos')}{drawn}{faces}")
-    print(f"Backbone   ResNet-18, weights: {weights}")
-    if weights == "random":
-        print("WARNING: the backbone is UNTRAINED: these figures say nothing about ImageNet features")
+def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool = True) -> dict:
+    """{"videos": metrics, "frames": metrics, "methods": {name: metrics}} of a split.
+
+    `scores` (n,) are those of its frames. The fakes of each method are held against all reals of
+    the split. Only the figures of videos have intervals. Without videos there are frames alone.
+    """
+    frames = compute_metrics(split.labels, scores, threshold)
+    if not split.has_videos:
+        return {"frames": frames}
+    index, labels, values = split.video_scores(scores)
+    groups = np.array([split.group(i) for i in index])
+    methods = np.array([split.videos[i].get("method", "") for i in index])
+
+    def measure(part: np.ndarray) -> dict:
+        metrics = compute_metrics(labels[part], values[part], threshold)
+        if intervals:
+            metrics["intervals"] = compute_intervals(labels[part], values[part], groups[part])
+        return metrics
+
+    names = np.unique(methods[labels == 1]).tolist()
+    by_method = {}
+    if names != [""]:
+        by_method = {name: measure((labels == 0) | (methods == name)) for name in names}
+    everything = np.ones(len(labels), bool)
+    return {"videos": measure(everything), "frames": frames, "methods": by_method}
 
 
-def results_table(results: dict[str, dict]) -> str:
-    """All figures of {title: results} side by side: of videos, of each method's videos, and of frames."""
-    tables, found, notes = [], [], []
-    for unit in ("videos", "frames"):
-        columns = {title: metrics[unit] for title, metrics in results.items() if unit in metrics}
-        if columns:
-            rows = [(f"{unit.capitalize():<26}", *(f"{title:>28}" for title in columns))]
-            rows += [("n", *(f"{m['n']} ({m['n'] - m['n_fake']} real, {m['n_fake']} fake)" for m in columns.values()))]
-            rows += [(title, *(format_figure(m, key) for m in columns.values())) for title, key in FIGURES]
-            tables.append(format_table(rows))
-            found += columns.values()
-    for title, metrics in results.items():
-        rows = [(f"Method, {title}", "n fake", "n real", "EER", "AUC")]
-        for name, m in metrics.get("methods", {}).items():
-            counts = m["n_fake"], m["n"] - m["n_fake"]
-            rows.append((name or "not named", *counts, format_figure(m, "eer"), format_figure(m, "auc")))
-        if len(rows) > 1:
-            tables.append(format_table(rows))
-    if any(m["eer"] is None for m in found):
-        notes.append("n/a: one class alone has no such figure")
-    if any(m.get("intervals", {}).get("auc") for m in found):
-        notes.append("In brackets: 95 % intervals, by bootstrap over groups with the model and T as they are.")
-        notes.append("One of no width says that no draw held an error, not that there is no doubt.")
-    return "\n\n".join([*tables, "\n".join(notes)]).rstrip()
+# --- The files of a run ---------------------------------------------------------------------------
 
 
-def seeds_table(runs: list[dict], titles: dict[str, str]) -> str:
-    """Mean and standard deviation (n - 1) over the results of several seeds."""
-    unit = next(iter(runs[0]["train"]))
-    rows = [(f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds", *(f"{titles[name]:>28}" for name in runs[0]))]
-    for title, key in FIGURES:
-        if key in ("accuracy", "eer", "auc", "log_loss"):
-            cells = []
-            for name in runs[0]:
-                values = [run[name][unit][key] for run in runs]
-                both = [None, None] if None in values else [np.mean(values), np.std(values, ddof=1)]
-                mean, deviation = (f"{value:.3f}" if key == "log_loss" else percent(value) for value in both)
-                cells.append(f"{mean} ({deviation})")
-            rows.append((title, *cells))
-    return format_table(rows)
+def save_checkpoint(path: Path, run: Run, report: dict, trained_on: dict) -> None:
+    content = {"format": CHECKPOINT_FORMAT, "model": run.model.cpu().state_dict()}
+    content |= {"trained_on": trained_on} | report
+    buffer = io.BytesIO()  # on a full disk torch.save itself would raise what is no OSError
+    torch.save(content, buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
-def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[tuple]:
-    """The middle frame of a few videos of each class, drawn at random: (video, frame, truth, at 0.5, score) of each."""
-    rng, samples = np.random.default_rng(seed), []
-    index, labels, _ = split.video_scores(scores)
-    for label in (0, 1):
-        for video in np.sort(rng.permutation(index[labels == label])[:per_class]):
-            frames = np.flatnonzero(split.video == video)
-            i = frames[len(frames) // 2]
-            prediction = CLASSES[int(scores[i] >= 0.5)]
-            name = split.videos[video]["video"]
-            samples.append((name, split.number[i], CLASSES[label], prediction, percent(scores[i])))
-    return samples
+def load_checkpoint(path: str | Path) -> tuple[DeepfakeMLP, dict]:
+    """The model, and what else the checkpoint holds: "extraction" as an Extraction, or None.
 
-
-def load_checkpoint(path: str | os.PathLike) -> tuple[DeepfakeMLP, dict]:
-    """The model, and what else the checkpoint holds. Raises InputError for a file that is not such a checkpoint."""
-    checkpoint = load_torch_file(path, "a checkpoint of deepfake_detection_model.py")
+    Raises InputError for a file that is not a checkpoint of this format.
+    """
+    wanted = "a checkpoint of deepfake_detection_model.py"
+    checkpoint = load_torch_file(path, wanted)
+    if checkpoint.get("format") != CHECKPOINT_FORMAT:
+        found = f"has the format {checkpoint.get('format')}, expected {CHECKPOINT_FORMAT}"
+        raise InputError(f"{path} is not {wanted} of this version ({found}): train again")
     model = DeepfakeMLP()
     try:
-        model.load_state_dict(checkpoint["model"], strict=True)
-        extraction, threshold = checkpoint["extraction"], checkpoint["thresholds"]["used"]
-        if not extraction:
-            raise InputError(f"{path} was trained on features without extraction.json: how to make them is unknown")
-        extraction["weights"]["name"], extraction["weights"]["sha256"]
-        extraction["frames_per_video"] + 1, threshold + 1.0, checkpoint["seen"]["video"]
-        if (crop := extraction.get("crop", "none")) != "none":
-            crop["detector_sha256"], crop["margin"] + 1.0, crop["no_face"]
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a checkpoint of deepfake_detection_model.py") from error
+        model.load_state_dict(checkpoint["model"])
+        if checkpoint["extraction"] is not None:
+            checkpoint["extraction"] = Extraction.from_dict(checkpoint["extraction"])
+    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path} is damaged, expected {wanted}: train again") from error
     return model.eval(), checkpoint
 
 
-def print_checkpoint(path: Path, checkpoint: dict) -> None:
-    print(f"Checkpoint {path}")
-    print_features(checkpoint["extraction"])
-    print(f"Threshold  T = {checkpoint['thresholds']['used']:.4f}, {checkpoint['thresholds'].get('from')}")
-    print("Score      the probability of fake, as far as that data goes: it proves nothing about a single video\n")
+# --- With a checkpoint: other data, new videos ----------------------------------------------------
 
 
-def evaluate_files(files: list[Path], checkpoint_file: Path, device: str, output: Path) -> None:
-    """--evaluate: the table of extracted features of other data, with a checkpoint and its threshold."""
+def evaluate_files(
+    files: list[Path], checkpoint_file: Path, device: str, output: Path, pictures: bool
+) -> None:
+    """--evaluate: figures, a table and pictures of other extracted data, without training."""
     model, checkpoint = load_checkpoint(checkpoint_file)
     model.to(pick_device(device))
     print_checkpoint(checkpoint_file, checkpoint)
-    results, splits = {}, {str(file): load_split(file) for file in files}
+    splits = {str(file): load_split(file) for file in files}
     extractions = {name: split.extraction for name, split in splits.items()}
     check_same_extraction({"the checkpoint": checkpoint["extraction"]} | extractions)
+    threshold = checkpoint["thresholds"]["used"]
+    written = {}
     for name, split in splits.items():
-        if not split.extraction:
-            print(f"WARNING: {name} has no extraction.json: it may be made with other weights or another crop")
-        if split.known and checkpoint["seen"]["video"]:
-            shared = {what: len(split.names(what) & set(seen)) for what, seen in checkpoint["seen"].items()}
-            counts = ", ".join(f"{n} {what}s" for what, n in shared.items())
-            print(f"Leak audit {name} shares with its training: {counts}")
-            if any(shared.values()):
-                print("WARNING: the model has seen these: the figures are NOT THOSE OF UNSEEN PEOPLE")
-        else:
-            print(f"WARNING: which videos {name} or the training has is unknown: the model may have seen them")
-        results[name] = evaluate(split, score_frames(model, split), checkpoint["thresholds"]["used"])
-    print(f"\n{results_table(results)}\n")
-    output.mkdir(parents=True, exist_ok=True)
-    report = {"checkpoint": str(checkpoint_file), "thresholds": checkpoint["thresholds"], "splits": results}
-    with replacing(output / "evaluate.json") as path:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"Written    {output / 'evaluate.json'}")
+        warn_of_what_is_known(name, split, checkpoint["trained_on"])
+        scores = {"test": score_frames(model, split)}
+        results = {"test": evaluate(split, scores["test"], threshold)}
+        set_name = name_of_set(Path(name), written)
+        written[set_name] = folder = output / "evaluated" / set_name
+        make_folder(folder)
+        print(f"\n{name}\n{results_table(results)}\n")
+        print(threshold_table(results, threshold, checkpoint["thresholds"]["from"]))
+        report = {"checkpoint": str(checkpoint_file), "features": name}
+        report |= {"thresholds": checkpoint["thresholds"], "splits": results}
+        report["extraction"] = split.extraction and split.extraction.to_dict()
+        write_json(folder / "metrics.json", report)
+        write_predictions(folder / "predictions.csv", {"test": split}, scores, threshold)
+        if pictures:
+            footer = f"{describe_extraction(split.extraction)}; model: {checkpoint_file}"
+            shown = result_pictures({"test": split}, scores, results)
+            samples = pick_samples(split, scores["test"], seed=0)
+            shown["sample_frames.png"] = partial(plot_samples, samples, split.extraction)
+            draw(folder, shown, footer)
+    for folder in written.values():
+        print(f"Written    {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
 def predict_videos(
-    paths: Iterable, checkpoint: str | os.PathLike = "results/model.pt", device: str = "auto", num_workers: int = 1
+    paths: Iterable[str | Path],
+    checkpoint: str | Path = "results/sample/model.pt",
+    device: str = "auto",
+    num_workers: int = 1,
+    pictures: bool = False,
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
-    The iterator gives for each path, in order, a dict with "path", "video", "score": the probability of fake,
-    "prediction": real or fake at the checkpoint's threshold, "frames": how many, "spread": the standard deviation of
-    their scores, "reason", "numbers" (n,) and "scores" (n,): of the frames. Where a file cannot be scored the score is
-    None, the prediction "no decision", and the reason says why. Raises InputError where the checkpoint, its backbone
-    or its face detector cannot be used.
+    The iterator gives a dict for each path, in order: "path", "video" (its name), "score" (the
+    probability of fake), "at_0.5" and "at_T" (real or fake), "frames" (how many), "spread" (the
+    standard deviation of their scores), "numbers" (n,) and "scores" (n,) of the frames, "note",
+    "reason"; with `pictures` also "pictures", up to eight pairs of an index into these and a
+    (3, 224, 224) uint8 frame. Where a file cannot be scored, the score is None, both predictions
+    are "no decision" and the reason says why. Raises InputError where the checkpoint, its backbone
+    or its face detector cannot be used, and TypeError for a single path instead of a list.
     """
+    if isinstance(paths, str | Path):
+        raise TypeError(f"paths is one path, expected a list of paths: [{str(paths)!r}]")
     model, saved = load_checkpoint(checkpoint)
     extraction, threshold = saved["extraction"], saved["thresholds"]["used"]
-    expected = extraction["weights"]
-    backbone, weights = load_backbone(expected["name"], pick_device(device))
-    if weights["sha256"] != expected["sha256"]:
-        raise InputError(f"{checkpoint} was trained on features of other weights than {expected['name']} is here")
-    if (crop := extraction.get("crop", "none")) != "none":
-        load_face_detector()  # if it cannot be had, one error says so, and not each video
-        if crop["detector_sha256"] != FACE_MODEL_SHA256:
-            raise InputError(f"{checkpoint} was trained on faces that another detector found than is here")
-    threads = max(1, count_cores() // num_workers)  # of the decoder: a single video gets all cores
+    backbone = load_backbone_of(checkpoint, extraction, device)
+    seen = set(saved["trained_on"].get("videos", ()))
+    threads = max(1, count_cores() // num_workers)  # of a decoder: a single video gets all cores
 
-    def predict(path) -> dict:
-        row = {"path": path, "video": printable(path), "score": None, "prediction": "no decision", "frames": 0}
-        row |= {"spread": None, "reason": "", "numbers": [], "scores": []}
+    def predict(path: str | Path) -> dict:
+        row = {"path": path, "video": printable(path), "score": None, "frames": 0, "spread": None}
+        row |= dict.fromkeys(("at_0.5", "at_T"), "no decision")
+        row |= {"note": "", "reason": "", "numbers": [], "scores": [], "pictures": []}
         try:
             features, sampled = extract_video(Path(path), backbone, extraction, threads)
         except InputError as error:
             return row | {"reason": str(error)}
         scores = model.score(torch.from_numpy(features))
-        score = float(scores.mean())
-        row |= {"score": score, "prediction": CLASSES[int(score >= threshold)], "frames": len(scores)}
-        return row | {"spread": float(scores.std()), "numbers": sampled.numbers, "scores": scores}
+        score, n = float(scores.mean()), len(scores)
+        row |= {"score": score, "frames": n, "spread": float(scores.std())}
+        row |= prediction_words(score, threshold)
+        row |= {"numbers": sampled.numbers, "scores": scores}
+        if f"file {sampled.facts['fingerprint']}" in seen:
+            row["note"] = "the model was trained on this video"
+        if pictures:
+            row["pictures"] = [(i, sampled.frames[i]) for i in sample_frame_numbers(n, 8)]
+        return row
 
     return map_threads(predict, paths, num_workers)
 
 
-def print_predictions(paths: list[str], checkpoint_file: Path, device: str, output: Path, plot: bool) -> None:
-    """--predict: a line a video as it comes, on the screen and in predict.csv, which an interrupted run keeps."""
-    files: list[Path] = []
-    for path in map(Path, paths):
-        found = list_video_files(path) if path.is_dir() else [path]
-        if not found or not path.exists():
-            raise InputError(f"--predict {path}: " + ("no such file" if found else "no videos in this folder"))
+def load_backbone_of(checkpoint: str | Path, extraction: Extraction | None, device: str):
+    """The backbone that the features of a checkpoint were made with, its face detector checked."""
+    if extraction is None:
+        raise InputError(
+            f"{checkpoint} was trained on features without extraction.json: how to make them from "
+            "videos is unknown"
+        )
+    expected, crop = extraction.weights, extraction.crop
+    backbone, weights = load_backbone(expected["name"], pick_device(device))
+    if weights["sha256"] != expected["sha256"]:
+        raise InputError(f"{checkpoint} was trained with other weights than {expected['name']} now")
+    if crop:
+        load_face_detector()  # if it cannot be had, one error says so, and not each video
+        if crop.detector_sha256 != FACE_MODEL_SHA256:
+            raise InputError(f"{checkpoint} was trained on faces that another detector found")
+    return backbone
+
+
+def list_videos(paths: list[str]) -> list[Path]:
+    """The files that --predict names, and those in its folders."""
+    files = []
+    for path in paths:
+        if not path:
+            raise InputError('--predict "": an empty name; expected a video or a folder of videos')
+        found = list_video_files(Path(path)) if Path(path).is_dir() else [Path(path)]
+        if not Path(path).exists():
+            raise InputError(f"--predict {path}: no such file")
+        if not found:
+            raise InputError(f"--predict {path}: no videos in this folder")
         files += found
+    return files
+
+
+def format_prediction(row: dict) -> str:
+    score, spread = percent(row["score"]), percent(row["spread"])
+    figures = f"{score:>7}  {row['at_0.5']:<11}  {row['at_T']:<11}  {row['frames']:>6}  {spread:>7}"
+    remark = row["reason"] or row["note"]
+    return f"{figures}  {row['video']}{remark and f': {remark}'}"
+
+
+def predict_and_print(
+    paths: list[str], checkpoint_file: Path, device: str, output: Path, plot: bool
+) -> None:
+    """--predict: a line a video as it comes, on the screen and in predict.csv."""
+    files = list_videos(paths)
     checkpoint = load_checkpoint(checkpoint_file)[1]
-    results = predict_videos(files, checkpoint_file, device, min(len(files), count_cores()))
-    output.mkdir(parents=True, exist_ok=True)
+    num_workers = min(len(files), count_cores())
+    results = predict_videos(files, checkpoint_file, device, num_workers, plot)
+    interrupts.message = f"interrupted: {output / 'predict.csv'} holds what was scored"
+    make_folder(output)
     print_checkpoint(checkpoint_file, checkpoint)
-    print("Probability of fake  Prediction   Frames  Spread of their scores  Video")
-    scored = []
-    with closing(results), tqdm(total=len(files), unit="video", desc="predicting", disable=None) as progress:
-
-        def show_each() -> Iterator[dict]:
-            for row in results:
-                figures = f"{percent(row['score']):>19}  {row['prediction']:<11}  {row['frames']:>6}"
-                reason = row["reason"] and f": {row['reason']}"
-                progress.write(f"{figures}  {percent(row['spread']):>22}  {row['video']}{reason}", file=sys.stdout)
-                progress.update()
-                yield row  # written before the picture is tried
-                if row["frames"]:
-                    scored.append(row["video"])
-                    picture = output / f"predict_{len(scored):04d}_{Path(row['video']).stem[:40]}.png"
-                    try:
-                        if plot:
-                            plot_prediction(row, checkpoint["extraction"], checkpoint["thresholds"]["used"], picture)
-                    except (InputError, OSError) as error:
-                        progress.write(f"{picture} is not drawn: {error}", file=sys.stderr)
-
-        columns = ("video", "score", "prediction", "frames", "spread", "reason")
-        write_csv(output / "predict.csv", columns, show_each())
-    print(f"\nWritten    {output / 'predict.csv'}" + ", predict_*.png" * plot)
-    if not scored:
+    caution = caution_of(checkpoint["extraction"])
+    threshold = checkpoint["thresholds"]["used"]
+    print("\nScore: the probability of fake. It proves nothing about a single video.")
+    print("  Score  At 0.5       At T         Frames   Spread  Video")
+    columns = ("video", "score", "at_0.5", "at_T", "frames", "spread", "note", "reason")
+    n_scored = 0
+    with (
+        closing(results),
+        csv_writer(output / "predict.csv", columns) as write_row,
+        tqdm(total=len(files), unit="video", desc="predicting", disable=None) as bar,
+    ):
+        for row in results:
+            bar.write(format_prediction(row), file=sys.stdout)
+            write_row(row)  # at once: an interrupted run keeps what it has
+            n_scored += row["score"] is not None
+            if plot and row["score"] is not None:
+                name = f"predict_{n_scored:04d}_{Path(row['video']).stem[:40]}.png"
+                footer = (
+                    f"{describe_extraction(checkpoint['extraction'])}; model: {checkpoint_file}"
+                )
+                plot_prediction(row, threshold, output / name, footer, caution)
+            bar.update()
+    print(f"\n{n_scored} scored, {len(files) - n_scored} failed")
+    print(f"Written    {output / 'predict.csv'}" + ", predict_*.png" * plot)
+    if not n_scored:
         raise InputError(f"none of the {len(files)} videos could be scored: the table says why")
 
 
-def print_header(splits: dict[str, Split], leaks: dict, split_by: str, class_balance: str) -> None:
-    train, known = splits["train"], splits["train"].known
-    print_features(train.extraction)
+# --- The steps of a run ---------------------------------------------------------------------------
+
+
+def load_splits(
+    files: dict[str, Path | None], train_labels_file: Path | None, split_unit: str
+) -> dict[str, Split]:
+    """The splits of the files that are named and of those that lie beside the training features."""
+    splits = {}
+    for name in SPLITS:
+        beside = files["train"].with_name(f"{name}_features.npy")
+        if files[name] or beside.is_file():
+            labels_file = train_labels_file if name == "train" else None
+            splits[name] = load_split(files[name] or beside, labels_file)
+    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
+    if 0 in (n_real, n_fake):
+        raise InputError(
+            f"{files['train']} has {n_real} real and {n_fake} fake frames: both are needed"
+        )
+    if "val" in splits and split_unit != "group":
+        raise InputError(
+            f"--split-unit {split_unit}: there is a file of validation features, used as it is"
+        )
+    check_same_extraction({name: split.extraction for name, split in splits.items()})
+    has_videos = all(split.has_videos for split in splits.values())
+    return {name: replace(split, has_videos=has_videos) for name, split in splits.items()}
+
+
+def finish_run(
+    seed: int, splits: dict[str, Split], model: DeepfakeMLP, epoch: int, history: list
+) -> Run:
+    """Everything that is computed once after the last epoch: scores, T, figures."""
+    scores = {name: score_frames(model, split) for name, split in splits.items()}
+    threshold, origin = choose_threshold(splits["val"], scores["val"])
+    results = {}
     for name, split in splits.items():
-        unit, labels, _ = split.by_unit(split.labels)
-        units = {unit: labels, "frames": split.labels}
-        counts = [f"{len(y) - y.sum()} real and {y.sum()} fake {unit}" for unit, y in units.items()]
-        groups = f", {len(split.names('group'))} groups" if known else ""
-        print(f"{TITLES[name]:<14} {', '.join(counts)}{groups}")
-    real_weight, fake_weight = len(train.labels) / 2 / np.bincount(train.labels, minlength=2)
-    weighted = f"a real frame counts {real_weight:.2f}, a fake one {fake_weight:.2f}"
-    print(f"Balance    {class_balance}: {weighted if class_balance == 'weight' else 'each frame counts the same'}")
-    print(f"Split      {split_by}")
-    for pair, shared in leaks.items():
-        print(f"Leak audit {pair} share " + ", ".join(f"{n} {name}" for name, n in shared.items()))
-    if any(n for shared in leaks.values() for n in shared.values()):
-        print("WARNING: the splits share what they should not: the figures are NOT THOSE OF UNSEEN PEOPLE")
-    if not known:
-        print("WARNING: without <split>_frames.npy and <split>_videos.csv nobody knows which frames are of one video:")
-        print("WARNING: they may be in training AND validation, which INFLATES the validation figures")
+        results[name] = evaluate(split, scores[name], threshold, intervals=name != "train")
+    return Run(seed, splits, model, epoch, history, scores, threshold, origin, results)
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description="Train an MLP on ResNet-18 features to tell fake videos from real ones, or score videos with it.",
-        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
-    )
-    add, default = parser.add_argument, "(default: %(default)s)"
-    # what to read; a file of labels that is not named is the one beside the features
-    add("--train-features-file", type=Path, default="features/train_features.npy", help=default)
-    add("--train-labels-file", type=Path, help="if not train_labels.npy beside the features")
-    add("--val-features-file", type=Path, help="if not val_features.npy beside the training features")
-    add("--val-labels-file", type=Path, help="if not val_labels.npy beside them")
-    add("--val-fraction", type=float, default=0.2, help=f"to hold out where no validation file is {default}")
-    add("--split-unit", choices=("group", "video", "frame"), default="group", help=f"held out; others leak {default}")
-    add("--test-features-file", type=Path, help="if not test_features.npy beside the training features")
-    add("--test-labels-file", type=Path, help="if not test_labels.npy beside them")
-    # training
-    add("--batch-size", type=int, default=16, help=f"frames {default}")
-    add("--num-epochs", type=int, default=25, help=default)
-    add("--lr", type=float, default=1e-5, help=f"learning rate of Adam {default}")
-    add("--class-balance", choices=("weight", "none"), default="weight", help=f"of the loss {default}")
-    add("--select", choices=("last", "best"), default="last", help=f"epoch; best: by the validation EER {default}")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
-    add("--seed", type=int, default=0, help=f"of the split, the weights, the order and the dropout {default}")
-    add("--seeds", type=int, default=1, help=f"train so often, from --seed on; files are of the first {default}")
-    # what to write
-    add("--output-dir", type=Path, default="results", help=f"where to write {default}")
-    # with a checkpoint, instead of training
-    add("--evaluate", nargs="+", type=Path, metavar="FEATURES_FILE", help="extracted features of other data")
-    add("--predict", nargs="+", metavar="PATH", help="videos, or folders of videos, to score")
-    add("--plot", action="store_true", help="with --predict: a picture for each video")
-    add("--checkpoint", type=Path, help="for these two, if not model.pt in --output-dir")
-    args = parser.parse_args(argv)
+def make_report(run: Run, settings: dict, device: torch.device) -> dict:
+    """What metrics.json and the checkpoint both hold."""
+    extraction = run.splits["train"].extraction
+    versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    return {
+        "settings": settings,
+        "versions": package_versions() | versions,
+        "device": str(device),
+        "epoch": run.epoch,
+        "extraction": extraction and extraction.to_dict(),
+        "thresholds": {"default": 0.5, "used": run.threshold, "from": run.threshold_from},
+    }
+
+
+def write_run(output: Path, runs: list[Run], report: dict, split_report: dict) -> list[str]:
+    """model.pt, metrics.json and predictions.csv of the first run; their names."""
+    run = runs[0]
+    train_and_val = [run.splits["train"], run.splits["val"]]
+    save_checkpoint(output / "model.pt", run, report, describe_training(train_and_val))
+    remove_results_of_the_earlier_model(output)
+    figures = [{"splits": each.results, "history": each.history} for each in runs]
+    report = report | {"split": split_report} | figures[0]
+    if len(runs) > 1:
+        report["seeds"] = figures
+    write_json(output / "metrics.json", report)
+    write_predictions(output / "predictions.csv", run.splits, run.scores, run.threshold)
+    return ["model.pt", "metrics.json", "predictions.csv"]
+
+
+def result_pictures(splits: dict[str, Split], scores: dict, results: dict) -> dict[str, Callable]:
+    """The pictures that training and --evaluate have in common."""
+    return {
+        "roc.png": partial(plot_roc, splits, scores, results),
+        "scores.png": partial(plot_scores, splits, scores, results),
+    }
+
+
+def draw(output: Path, pictures: dict[str, Callable], footer: str) -> list[str]:
+    """Draw pictures, {file name: function of a path and a footer}; the names of those drawn."""
+    drawn = []
+    for name, plot in pictures.items():
+        try:
+            plot(path=output / name, footer=footer)
+            drawn.append(name)
+        except InputError as error:
+            print(f"{name} is not drawn: {error}")
+    return drawn
+
+
+def draw_run(output: Path, runs: list[Run], samples: list[Sample]) -> list[str]:
+    """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
+    first = runs[0]
+    extraction = first.splits["val"].extraction
+    seeds = f"seed {first.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
+    histories = [each.history for each in runs]
+    pictures = {
+        "training_curves.png": partial(plot_curves, histories, first.results),
+        **result_pictures(first.splits, first.scores, first.results),
+        "features.png": partial(plot_features, first.splits, first.seed),
+        "sample_frames.png": partial(plot_samples, samples, extraction),
+    }
+    return draw(output, pictures, f"{describe_extraction(extraction)}; {seeds}")
+
+
+def to_json(value):
+    """A setting as JSON can hold it."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     checks = [
-        (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected a fraction between 0 and 1"),
-        (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to {2**32 - 1 - args.seeds}"),
-        (not args.checkpoint or args.predict or args.evaluate, "--checkpoint goes with --predict or --evaluate"),
+        (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
+        (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
         (not args.plot or args.predict, "--plot goes with --predict"),
-        (not args.predict or not args.evaluate, "--predict and --evaluate: one at a time"),
-        (not args.val_labels_file or args.val_features_file, "--val-labels-file needs --val-features-file"),
-        (not args.test_labels_file or args.test_features_file, "--test-labels-file needs --test-features-file"),
+        (not (args.predict and args.evaluate), "--predict and --evaluate: one at a time"),
     ]
+    uses_checkpoint = args.predict or args.evaluate
+    checks.append(
+        (not args.checkpoint or uses_checkpoint, "--checkpoint goes with --predict or --evaluate")
+    )
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
         value = getattr(args, name)
         checks.append((value > 0, f"--{name.replace('_', '-')} is {value}, expected more than 0"))
@@ -476,111 +650,108 @@ def main(argv=None):
         if not fine:
             parser.error(message)
 
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description="Train an MLP on ResNet-18 features to tell fake videos from real ones; or use "
+        "the trained model with --predict or --evaluate.",
+        usage="%(prog)s [--help] [FLAG ...]",
+        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        allow_abbrev=False,
+    )
+    default = "(default: %(default)s)"
+    # fmt: off
+    add = parser.add_argument_group("what to read").add_argument
+    add("--train-features-file", type=Path, metavar="FILE",
+        default=Path("features/sample/train_features.npy"), help=f"features to train on {default}")
+    add("--train-labels-file", type=Path, metavar="FILE",
+        help="their labels (default: train_labels.npy beside them)")
+    add("--val-features-file", type=Path, metavar="FILE",
+        help="features to validate on (default: val_features.npy beside the training features; if "
+        "there is none, a part of the training features is held out)")
+    add("--test-features-file", type=Path, metavar="FILE",
+        help="features to test on (default: test_features.npy beside the training features)")
+    add("--val-fraction", type=float, default=0.2, metavar="X",
+        help=f"share of the training features to hold out for validation {default}")
+    add("--split-unit", choices=("group", "video", "frame"), default="group",
+        help="what is kept together when a part is held out; anything but group puts the same "
+        f"people on both sides {default}")
+    add = parser.add_argument_group("training").add_argument
+    add("--batch-size", type=int, default=16, metavar="N", help=f"frames a step {default}")
+    add("--num-epochs", type=int, default=25, metavar="N",
+        help=f"passes over the training frames {default}")
+    add("--lr", type=float, default=1e-5, metavar="X", help=f"learning rate of Adam {default}")
+    add("--class-balance", choices=("weight", "none"), default="weight",
+        help=f"weight: real and fake count the same in the loss; none: each frame does {default}")
+    add("--select", choices=("last", "best"), default="last",
+        help=f"weights to keep: of the last epoch, or of that with the lowest EER {default}")
+    add("--seed", type=int, default=0, metavar="N",
+        help=f"of the held-out part, the first weights, the order and the dropout {default}")
+    add("--seeds", type=int, default=1, metavar="N",
+        help=f"train N times, with N seeds; model and pictures are those of the first {default}")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help=f"where to train; auto: on the GPU, if there is one {default}")
+    add = parser.add_argument_group("where to write").add_argument
+    add("--output-dir", type=Path, metavar="DIR",
+        help="folder of the results (default: results/<name of the folder of the features>)")
+    add("--no-pictures", action="store_true", help="draw no pictures, which take seconds")
+    add = parser.add_argument_group("with a trained model, instead of training").add_argument
+    add("--predict", nargs="+", metavar="PATH", help="score these videos and folders of videos")
+    add("--plot", action="store_true", help="with --predict: draw a picture for each video")
+    add("--evaluate", nargs="+", type=Path, metavar="FILE",
+        help="figures for these features files, ..._features.npy, of other data")
+    add("--checkpoint", type=Path, metavar="FILE",
+        help="the model to use (default: model.pt in --output-dir, else the only one in results/)")
+    # fmt: on
+    args = parser.parse_args(argv)
+    check_flags(parser, args)
+
     quiet_decoder()
-    output, checkpoint = args.output_dir, args.checkpoint or args.output_dir / "model.pt"
-    if args.predict:
-        return print_predictions(args.predict, checkpoint, args.device, output, args.plot)
-    if args.evaluate:
-        return evaluate_files(args.evaluate, checkpoint, args.device, output)
+    if args.predict or args.evaluate:
+        checkpoint = find_checkpoint(args.checkpoint, args.output_dir)
+        output = args.output_dir or checkpoint.parent
+        if args.predict:
+            predict_and_print(args.predict, checkpoint, args.device, output, args.plot)
+        else:
+            evaluate_files(args.evaluate, checkpoint, args.device, output, not args.no_pictures)
+        return
 
-    device, files = pick_device(args.device), {}
-    for name in SPLITS:
-        path = getattr(args, f"{name}_features_file")
-        beside = args.train_features_file.with_name(f"{name}_features.npy")
-        if path or beside.is_file():
-            files[name] = load_split(path or beside, getattr(args, f"{name}_labels_file"))
-    n_real, n_fake = np.bincount(files["train"].labels, minlength=2)
-    if 0 in (n_real, n_fake):
-        raise InputError(f"{args.train_features_file} has {n_real} real and {n_fake} fake frames: both are needed")
-    if "val" in files and args.split_unit != "group":
-        raise InputError(f"--split-unit {args.split_unit}: there is a file of validation features, used as it is")
-    all_known = all(split.known for split in files.values())
-    files = {name: replace(split, known=all_known) for name, split in files.items()}
-    check_same_extraction({name: split.extraction for name, split in files.items()})
-    output.mkdir(parents=True, exist_ok=True)  # before the training: it may not be possible
-
+    device = pick_device(args.device)
+    files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
+    files = load_splits(files, args.train_labels_file, args.split_unit)
+    output = args.output_dir or Path("results", args.train_features_file.absolute().parent.name)
+    make_folder(output)  # before the training: it may not be possible
+    settings = {name: to_json(value) for name, value in vars(args).items()}
+    defaults = vars(parser.parse_args([]))
     runs = []
     for seed in range(args.seed, args.seed + args.seeds):
-        splits, leaks, split_by = divide(files, args.val_fraction, seed, args.split_unit)
-        if args.batch_size > (n := len(splits["train"].rows)):
-            raise InputError(f"--batch-size {args.batch_size} is more than the {n} training frames: lower it")
+        splits, split_by = divide(files, args.val_fraction, seed, args.split_unit)
+        leaks = audit_leaks(splits, args.split_unit)
         if not runs:
-            print_header(splits, leaks, split_by, args.class_balance)
-            print(f"Settings   batch size {args.batch_size}, {args.num_epochs} epochs, lr {args.lr:g}")
-            print(f"Device     {device}, torch {torch.__version__}")
+            print_header(splits, leaks, split_by, settings, device)
+            announce_replacement(output, settings)
+            split_report = {"by": split_by, "shared": leaks}
         print(f"\nSeed {seed}", flush=True)
-        model, epoch, history = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
-                                      args.class_balance, args.select)  # fmt: skip
-        scores = {name: score_frames(model, split) for name, split in splits.items()}
-        threshold, origin = choose_threshold(splits["val"], scores["val"])
-        results = {name: evaluate(split, scores[name], threshold) for name, split in splits.items()}
-        runs.append({"splits": results, "history": history})
-        if seed == args.seed:
-            first = splits, leaks, split_by, model, epoch, scores, threshold, origin, results
+        trained = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
+                        args.class_balance, args.select)  # fmt: skip
+        runs.append(finish_run(seed, splits, *trained))
+        print(format_run(runs[-1].results))
 
-    splits, leaks, split_by, model, epoch, scores, threshold, origin, results = first
-    samples = pick_samples(splits["val"], scores["val"], args.seed)
-    titles = TITLES | ({"val": "Validation (chose the epoch)"} if args.select == "best" else {})
-    print(f"\nWeights after epoch {epoch} of seed {args.seed}")
-    print(f"T = {threshold:.4f}, {origin}\n")
-    print(results_table({titles[name]: metrics for name, metrics in results.items()}))
-    if args.seeds > 1:
-        print(f"\n{seeds_table([run['splits'] for run in runs], titles)}")
-        print(f"Each seed has its own weights and order{', and holds out its own part' * ('val' not in files)}.")
-    print(f"\n{format_table([('Video', 'Frame', 'Truth', 'At 0.5', 'Probability of fake'), *samples])}\n")
-    shortcuts = audit_shortcuts(splits["val"]) if all_known else {}
-    if shortcuts:
-        auc = results["val"]["videos"]["auc"]
-        table = ", ".join(f"{name} {percent(value)}" for name, value in shortcuts.items())
-        print(f"Shortcut audit, AUC of one column alone on validation: {table}")
-        if strong := [name for name, value in shortcuts.items() if value > min(0.75, max(auc, 0.5))]:
-            print(f"WARNING: {', '.join(strong)} alone: an AUC above 75 % or above the model's own, {percent(auc)}:")
-            print("WARNING: the data gives the label away, and the result means little")
-
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-    versions = package_versions() | {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
-    report = {"settings": settings, "versions": versions, "device": str(device), "epoch": epoch}
-    report["extraction"] = splits["train"].extraction
-    report["thresholds"] = {"default": 0.5, "used": threshold, "from": origin}
-    seen = {name: splits["train"].names(name) | splits["val"].names(name) for name in ("video", "group", "clip")}
-    seen = {name: sorted(values) if all_known else [] for name, values in seen.items()}
-    checkpoint = io.BytesIO()  # written by us: on a full disk torch.save raises what is no OSError
-    torch.save({"model": model.cpu().state_dict(), "seen": seen} | report, checkpoint)
-    with replacing(output / "model.pt") as path:
-        path.write_bytes(checkpoint.getvalue())
-    report["split"] = {"by": split_by, "shared": leaks, "shortcuts": shortcuts}
-    report |= runs[0] | ({"seeds": runs} if args.seeds > 1 else {})
-    with replacing(output / "metrics.json") as path:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    rows = []
-    for name, split in splits.items():
-        for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
-            row = {"split": name, "video": split.videos[i]["video"], "label": label, "score": score}
-            rows.append(row | {"prediction": int(score >= 0.5)})
-    with replacing(output / "predictions.csv") as path:
-        write_csv(path, rows[0], rows)
-
-    written = ["model.pt", "metrics.json", "predictions.csv"]
-    for name, plot, values in (
-        ("training_curves.png", plot_curves, ([run["history"] for run in runs], results)),
-        ("roc.png", plot_roc, (splits, scores, results)),
-        ("scores.png", plot_scores, (splits, scores, results)),
-        ("features.png", plot_features, (splits, args.seed)),
-        ("sample_frames.png", plot_samples, (samples, splits["val"].extraction if all_known else {})),
-    ):
-        try:
-            plot(*values, output / name)
-            written.append(name)
-        except InputError as error:
-            (output / name).unlink(missing_ok=True)  # an earlier run's would be taken for this one's
-            print(f"{name} is not drawn: {error}")
-    print(f"Written    {output}: {', '.join(written)}")
+    run = runs[0]
+    val = run.splits["val"]
+    samples = pick_samples(val, run.scores["val"], args.seed)
+    split_report["shortcuts"] = audit_shortcuts(val)
+    results = [each.results for each in runs]
+    print_results(results, run.threshold, run.threshold_from, args.select)
+    print(f"\n{samples_table(samples)}\n")
+    warn_of_shortcuts(split_report["shortcuts"], run.results["val"].get("videos", {}).get("auc"))
+    written = write_run(output, runs, make_report(run, settings, device), split_report)
+    changed = {name: settings[name] for name in settings if getattr(args, name) != defaults[name]}
+    append_run(output.parent / "runs.csv", args.train_features_file, changed, run.seed, run.results)
+    if not args.no_pictures:
+        written += draw_run(output, runs, samples)
+    print_next(output, written)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        leave("interrupted")
+    run(main)

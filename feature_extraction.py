@@ -1,218 +1,326 @@
 """Extract ResNet-18 features from the frames of real and fake videos.
 
-Reads   FaceForensics++, Celeb-DF, DFDC, folders real/ and fake/, or a CSV that lists videos: see find_videos
-Writes  to <features-dir>, for each split (`train`, and `val`, `test` where the data define them):
+Reads a data set: FaceForensics++, Celeb-DF, DFDC, folders real/ and fake/, or a CSV that lists
+videos. Writes to features/<name of the data set>/, for each split (train; val and test where the
+data set has them):
 
     <split>_features.npy  (N, 1000) float32  one row a frame: the ImageNet logits of ResNet-18
     <split>_labels.npy    (N,) int64         1 = fake, 0 = real
-    <split>_frames.npy    (N, 2) int32       row of the video in <split>_videos.csv, number of the frame in the video
-    <split>_videos.csv    a line a video     identifier, label, method, group, target clip, frames, width, height, ...
-    failed.csv            a line a video     found but not usable, and why
+    <split>_frames.npy    (N, 2) int32       row in <split>_videos.csv, number of the frame
+    <split>_videos.csv    a line a video     identifier, label, method, group, size, ...
+    failed.csv            a line a video     videos that could not be used, and why
     extraction.json                          weights, sampling, versions, counts
-    preview.png                              with --preview, and then alone: what the network would see
-    cache/                a file a video     lets an interrupted or repeated run go on; safe to delete
+    cache/                a file a video     lets a stopped run go on; safe to delete
 
     python feature_extraction.py
-    python feature_extraction.py --videos-dir /data/my_videos --features-dir features/my_videos
-    python feature_extraction.py --videos-dir /data/my_videos --weights resnet18.pth --frames-per-video 16
+    python feature_extraction.py --videos-dir /data/my_videos
     python feature_extraction.py --videos-dir /data/my_videos --crop-faces --preview 8
 """
 
+from data import interrupts
+
+if __name__ == "__main__":
+    interrupts.set_handler(interrupts.end_at_once)  # the imports take seconds
+
 import argparse
-import json
 import os
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import distributed
 from tqdm import tqdm
 
 from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import DownloadError, InputError, replacing, write_csv
-from data.frames import FRAME_SIZE
-from data.layouts import COMPRESSIONS, SAMPLE_DIR, SPLITS, Video, find_videos, read_drawn_by, recognise_layout
-from features.cache import hold_folder, process_video
-from features.machine import count_cores, leave, map_threads, package_versions, pick_device
+from data.files import DownloadError, InputError, make_folder
+from data.frames import Crop, Extraction
+from data.layouts import (
+    COMPRESSIONS,
+    SAMPLE_DIR,
+    Video,
+    check_list,
+    find_videos,
+    read_drawn_by,
+    recognise_layout,
+)
+from features.cache import Outcome, hold_folder, process_video
+from features.machine import count_cores, map_threads, package_versions, pick_device, run
 from features.pictures import write_preview
-from features.resnet18 import N_FEATURES, load_backbone
-from features.splits import write_split
+from features.resnet18 import load_backbone
+from features.splits import write_features
+
+# --- The processes that torchrun starts; without it there is one ----------------------------------
 
 
-def process_all(videos: list[Video], process: Callable, num_workers: int, rank: int, world_size: int) -> list | None:
-    """What process(video) gives for each video; done by all processes that torchrun started, given to the first."""
-    mine, results, n, start = videos[rank::world_size], [], 0, time.perf_counter()
-    with (
-        closing(map_threads(process, mine, num_workers)) as outcomes,
-        tqdm(total=len(mine), unit="video", desc="extracting", disable=True if rank else None) as progress,
-    ):
-        for video, outcome in zip(mine, outcomes, strict=True):
-            results.append(outcome)
-            n += outcome[0]
-            if not outcome[0]:
-                progress.write(f"failed: {video.video}: {outcome[1]}", file=sys.stderr)
-            progress.set_postfix_str(f"{n / (time.perf_counter() - start):.0f} frames/s", refresh=False)
-            progress.update()
+def join_processes() -> tuple[int, int]:
+    """The number of this process and how many there are. All but the first print nothing."""
+    if not distributed.is_torchelastic_launched():
+        return 0, 1
+    # Whoever is done first waits for the last: with many videos that can take days.
+    distributed.init_process_group("gloo", timeout=timedelta(days=30))
+    rank, world_size = distributed.get_rank(), distributed.get_world_size()
+    if rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return rank, world_size
+
+
+def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:
+    """Raise InputError if another process would make other features, or sees other videos."""
     if world_size == 1:
-        return results
+        return
+    recipe = extraction.recipe()
+    ours = recipe | recipe.pop("versions") | {"number of videos": len(videos)}
+    recipes = [None] * world_size
+    distributed.all_gather_object(recipes, ours)
+    for rank, theirs in enumerate(recipes):
+        for name, value in theirs.items():
+            if value != recipes[0][name]:
+                raise InputError(
+                    f"process {rank} has {name} {value}, process 0 has {recipes[0][name]}: "
+                    "make the machines alike, then run again"
+                )
+
+
+@contextmanager
+def hold_for_all(folder: Path, rank: int, world_size: int) -> Iterator[None]:
+    """Keep other runs out of the folder; no process writes before the first holds it."""
+    make_folder(folder / "cache")
+    if rank:
+        distributed.barrier()
+        yield
+        return
+    with hold_folder(folder):
+        if world_size > 1:
+            distributed.barrier()
+        yield
+
+
+def gather_outcomes(outcomes: list[Outcome], rank: int, world_size: int) -> list[Outcome] | None:
+    """The outcomes of all videos in their order, for the first process; None for the others."""
+    if world_size == 1:
+        return outcomes
     gathered = None if rank else [[]] * world_size
-    torch.distributed.gather_object(results, gathered)
-    torch.distributed.barrier()  # else torch 2.4 may free what was gathered while the group ends, and hang
-    torch.distributed.destroy_process_group()
-    return None if rank else [gathered[i % world_size][i // world_size] for i in range(len(videos))]
+    distributed.gather_object(outcomes, gathered)
+    distributed.barrier()  # else torch 2.4 may free what was gathered too early, and hang
+    distributed.destroy_process_group()
+    if rank:
+        return None
+    n = sum(len(part) for part in gathered)
+    return [gathered[i % world_size][i // world_size] for i in range(n)]
+
+
+# --- The steps of a run ---------------------------------------------------------------------------
+
+
+def name_of(source: Path) -> str:
+    """The name of a data set: that of its folder, or of its CSV without the ending."""
+    source = Path(os.path.abspath(source))
+    return source.stem if source.is_file() else source.name
+
+
+def prepare_crop(crop_faces: bool, margin: float, no_face: str, face_model: Path | None):
+    """How to crop faces, or None for whole frames. Downloads a missing face detector."""
+    if not crop_faces:
+        return None
+    load_face_detector(face_model)
+    return Crop(margin=margin, no_face=no_face, detector_sha256=FACE_MODEL_SHA256)
+
+
+def load_weights(weights: str, device: torch.device, drawn: bool) -> tuple[torch.nn.Module, dict]:
+    """The backbone and where its weights come from; for the drawn set an untrained one will do."""
+    try:
+        return load_backbone(weights, device)
+    except DownloadError as error:
+        if not drawn:
+            raise
+        print(f"WARNING: UNTRAINED network, since {error}", file=sys.stderr)
+    backbone, provenance = load_backbone("random", device)
+    return backbone, provenance | {"instead_of": weights}
+
+
+def preview(
+    videos: list[Video], n: int, extraction: Extraction, num_workers: int, folder: Path
+) -> None:
+    """Write preview.png: what the network would see of n videos, spread over the data set."""
+    make_folder(folder)
+    shown = [videos[i] for i in sample_frame_numbers(len(videos), n)]
+    write_preview(shown, extraction, num_workers, folder / "preview.png", extraction.videos_dir)
+    print(f"Written    {folder / 'preview.png'}: {len(shown)} of {len(videos)} videos")
+    print("Next       look at it, then run the same command without --preview to extract features")
+
+
+def print_header(extraction: Extraction, device, num_workers: int, world_size: int) -> None:
+    weights, crop = extraction.weights, extraction.crop
+    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
+    print(f"Frames     {extraction.frames_per_video} a video ({extraction.frame_choice})")
+    if crop:
+        print(f"Faces      cropped, margin {crop.margin:g}; a video without a face: {crop.no_face}")
+    processes = f"{world_size} processes, each " if world_size > 1 else ""
+    at_once = "1 video" if num_workers == 1 else f"{num_workers} videos"
+    print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
+
+
+def extract_all(
+    videos: list[Video], process: Callable, num_workers: int, rank: int, world_size: int
+) -> list[Outcome] | None:
+    """process(video) of each video, divided among the processes; the first one gets all outcomes."""
+    mine = videos[rank::world_size]
+    outcomes, n_frames, start = [], 0, time.perf_counter()
+    with (
+        closing(map_threads(process, mine, num_workers)) as results,
+        tqdm(total=len(mine), unit="video", desc="extracting", disable=rank > 0 or None) as bar,
+    ):
+        for video, outcome in zip(mine, results, strict=True):
+            outcomes.append(outcome)
+            n_frames += outcome.frames
+            if outcome.reason:
+                bar.write(f"failed: {video.video}: {outcome.reason}", file=sys.stderr)
+            speed = n_frames / (time.perf_counter() - start)
+            bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
+            bar.update()
+    return gather_outcomes(outcomes, rank, world_size)
+
+
+def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool) -> None:
+    failed = [
+        video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
+    ]
+    used = len(videos) - len(failed)
+    n_fake = sum(failed)
+    # if one class fails more often than the other, what is left is biased
+    by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
+    print(f"Result     {len(videos)} found = {used} used + {len(failed)} failed{by_class}")
+    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
+    if states["cached"] + states["redone"] and not overwrite:
+        redone = f"{states['redone']} done again, as the file or a setting had changed"
+        print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
+
+
+def print_next(folder: Path, n_frames: dict[str, int]) -> None:
+    for split, n in n_frames.items():
+        print(f"Written    {folder / split}_features.npy: {n} frames")
+    script = Path(__file__).with_name("deepfake_detection_model.py")
+    name = script.name if script.parent == Path.cwd() else script
+    flag = f" --train-features-file {folder / 'train_features.npy'}"
+    print(f"Next       python {name}{'' if folder == Path('features/sample') else flag}")
+
+
+def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    limits = {
+        "frames_per_video": (1, 10_000),
+        "num_workers": (1, 10_000),
+        "preview": (0, 100),
+        "face_margin": (1, 5),
+    }
+    for name, (low, high) in limits.items():
+        value = getattr(args, name)
+        if not low <= value <= high:
+            parser.error(f"--{name.replace('_', '-')} is {value}, expected {low} to {high}")
+    for name in ("face_model", "face_margin", "no_face"):
+        if not args.crop_faces and getattr(args, name) != parser.get_default(name):
+            parser.error(f"--{name.replace('_', '-')} goes with --crop-faces")
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Extract ResNet-18 features from the frames of real and fake videos.",
+        usage="%(prog)s [--help] [FLAG ...]",
         epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        allow_abbrev=False,
     )
-    add, default = parser.add_argument, "(default: %(default)s)"
-    # what to read and where to write
-    add("--videos-dir", type=Path, default=SAMPLE_DIR, help=f"of one of the layouts in README {default}")
-    add("--videos-csv", type=Path, help="a list of videos instead: path,label[,group,split,method]")
-    add("--compression", default="", choices=COMPRESSIONS, help="of FaceForensics++, if not all that are there")
-    add("--features-dir", type=Path, default="features", help=f"where to write {default}")
-    # how the features are made
-    add("--frames-per-video", type=int, default=32, help=f"evenly spaced; a shorter video gives all it has {default}")
-    add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0], help=f"the second is faster {default}")
-    add("--crop-faces", action="store_true", help="instead of whole frames, the face of one person a video")
-    add("--face-margin", type=float, default=1.3, help=f"side of the crop in longer sides of the face's box {default}")
-    add("--no-face", choices=("fail", "whole"), default="fail", help=f"a video without one: whole frames, or {default}")
-    add("--face-model", type=Path, help="put this copy of YuNet into torch's cache, instead of downloading it")
-    add("--weights", default="imagenet", help=f"of ResNet-18: imagenet, random or the path of a file {default}")
-    # how to run
-    add("--num-workers", type=int, default=count_cores(), help="videos at once (default: one a core, %(default)s)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"auto is cuda where there is one {default}")
-    add("--preview", type=int, default=0, metavar="N", help="only write preview.png: what the network sees of N videos")
-    add("--overwrite", action="store_true", help="do not go on from an earlier run: extract all again")
+    default = "(default: %(default)s)"
+    # fmt: off
+    add = parser.add_argument_group("what to read, where to write").add_argument
+    add("--videos-dir", type=Path, default=SAMPLE_DIR, metavar="DIR",
+        help=f"data set: FaceForensics++, Celeb-DF, DFDC, or folders real/ and fake/ {default}")
+    add("--videos-csv", type=Path, metavar="FILE",
+        help="CSV that lists the videos instead: path,label and, if known, group,split,method")
+    add("--compression", default="", choices=COMPRESSIONS,
+        help="FaceForensics++: take the videos of this compression only (default: all)")
+    add("--features-dir", type=Path, metavar="DIR",
+        help="where to write (default: features/<name of the folder or CSV>)")
+    add("--overwrite", action="store_true",
+        help="extract every video again, even those that an earlier run finished")
+    add = parser.add_argument_group("how frames are sampled").add_argument
+    add("--frames-per-video", type=int, default=32, metavar="N",
+        help=f"evenly spaced frames of each video; a shorter one gives all it has {default}")
+    add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0],
+        help="exact: the evenly spaced frames; nearest-reference: close to them, those that "
+        f"decode without others, which is faster {default}")
+    add = parser.add_argument_group("faces").add_argument
+    add("--crop-faces", action="store_true",
+        help="crop to the face of one person a video (default: whole frames)")
+    add("--face-margin", type=float, default=1.3, metavar="X",
+        help=f"side of the crop, as a multiple of the longer side of the face {default}")
+    add("--no-face", choices=("fail", "whole"), default="fail",
+        help=f"a video without a face: leave it out (fail) or use whole frames {default}")
+    add("--face-model", type=Path, metavar="FILE",
+        help="your copy of the face detector YuNet, kept for later (default: download it once)")
+    add("--preview", type=int, default=0, metavar="N",
+        help="only write preview.png: what the network would see of N videos")
+    add = parser.add_argument_group("the network and the machine").add_argument
+    add("--weights", default="imagenet", metavar="NAME",
+        help=f"of ResNet-18: imagenet (downloaded once), random (untrained) or a file {default}")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help=f"where the network runs; auto: on the GPU, if there is one {default}")
+    add("--num-workers", type=int, default=count_cores(), metavar="N",
+        help="videos to work on at a time (default: one for each core, %(default)s)")
+    # fmt: on
     args = parser.parse_args(argv)
-    limits = {"frames_per_video": (1, 10**4), "num_workers": (1, 10**4), "preview": (0, 100), "face_margin": (1, 5)}
-    for flag, (low, high) in limits.items():
-        if not low <= (value := getattr(args, flag)) <= high:
-            parser.error(f"--{flag.replace('_', '-')} is {value}, expected {low} to {high}")
-    for flag in ("face_model", "face_margin", "no_face"):
-        if not args.crop_faces and getattr(args, flag) != parser.get_default(flag):
-            parser.error(f"--{flag.replace('_', '-')} goes with --crop-faces")
+    check_flags(parser, args)
 
     quiet_decoder()
-    rank, world_size = 0, 1
-    if torch.distributed.is_torchelastic_launched():  # by torchrun; whoever is done first waits for the last
-        torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
-        rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        if rank:
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    folder, source = args.features_dir, args.videos_csv or args.videos_dir
-    if args.videos_csv and not source.is_file():
-        raise InputError(f"--videos-csv {source}: no such file")
-    crop = "none"
-    if args.crop_faces:
-        load_face_detector(args.face_model)
-        crop = {"detector_sha256": FACE_MODEL_SHA256, "margin": args.face_margin, "no_face": args.no_face}
-    videos = find_videos(source, args.compression)
+    rank, world_size = join_processes()
+    if args.videos_csv:
+        check_list(args.videos_csv)
+    source = args.videos_csv or args.videos_dir
     root = source.parent if args.videos_csv else source
-    settings = {
-        "frames_per_video": args.frames_per_video,
-        "frame_choice": args.frame_choice,
-        "sampling": "the middle frame of each of n equal shares of the video",
-        "crop": crop,
-        "frame_size": FRAME_SIZE,
-        "versions": package_versions(),
-    }
-    if args.preview and rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        shown = [videos[i] for i in sample_frame_numbers(len(videos), args.preview)]
-        write_preview(shown, settings, args.num_workers, folder / "preview.png")
-        print(f"Written    {folder / 'preview.png'}: {len(shown)} of {len(videos)} videos; nothing was extracted")
+    folder = args.features_dir or Path("features", name_of(source))
+    videos = find_videos(source, args.compression)
+    extraction = Extraction(
+        frames_per_video=args.frames_per_video,
+        frame_choice=args.frame_choice,
+        crop=prepare_crop(args.crop_faces, args.face_margin, args.no_face, args.face_model),
+        versions=package_versions(),
+        videos_dir=os.path.realpath(root),
+        layout=recognise_layout(source)[0],
+        compression=args.compression or "all",
+        sample=read_drawn_by(root),
+    )
     if args.preview:
-        return
-    sample = read_drawn_by(root)
-    device = pick_device(args.device)
-    try:
-        backbone, weights = load_backbone(args.weights, device)
-    except DownloadError as error:
-        if sample is None:
-            raise
-        backbone, weights = load_backbone("random", device)
-        weights["instead_of"] = "imagenet"
-        print(f"WARNING: {error}", file=sys.stderr)
-        print("WARNING: this is the drawn sample set, so the run goes on with an UNTRAINED network", file=sys.stderr)
-    settings = {"weights": weights, "device": device.type} | settings
-
-    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     {args.frames_per_video} a video ({args.frame_choice}), {FRAME_SIZE} x {FRAME_SIZE}")
-    if args.crop_faces:
-        print(f"Faces      cropped by YuNet, margin {args.face_margin:g}; a video without one: {args.no_face}")
-    print(f"Device     {device}, {world_size} x {args.num_workers} videos at once", flush=True)
-
-    (folder / "cache").mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
         if rank == 0:
-            stack.enter_context(hold_folder(folder))
-        if world_size > 1:
-            torch.distributed.barrier()  # nobody writes before the folder is held
-        process = partial(process_video, backbone=backbone, folder=folder, settings=settings, overwrite=args.overwrite)
-        results = process_all(videos, process, args.num_workers, rank, world_size)
-        if results is None:  # the first process does the rest
+            preview(videos, args.preview, extraction, args.num_workers, folder)
+        return
+
+    device = pick_device(args.device)
+    drawn = extraction.sample is not None
+    backbone, extraction.weights = load_weights(args.weights, device, drawn)
+    extraction.device = device.type
+    check_processes_agree(extraction, videos, world_size)
+    print_header(extraction, device, args.num_workers, world_size)
+    process = partial(
+        process_video,
+        backbone=backbone,
+        folder=folder,
+        extraction=extraction,
+        overwrite=args.overwrite,
+    )
+    interrupts.message = "interrupted: the same command goes on from here"
+    with hold_for_all(folder, rank, world_size):
+        outcomes = extract_all(videos, process, args.num_workers, rank, world_size)
+        if outcomes is None:  # the first process does the rest
             return
-        counts = {video.video: n for video, (n, *_) in zip(videos, results, strict=True) if n}
-        failed = [
-            {"video": video.video, "label": video.label, "reason": reason}
-            for video, (n, reason, _) in zip(videos, results, strict=True)
-            if not n
-        ]
-        states = Counter(state for n, _, state in results if n)
-        n_fake = sum(row["label"] for row in failed)
-        by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""  # one class may fail more often
-        print(f"Result     {len(videos)} found = {len(counts)} used + {len(failed)} failed{by_class}")
-        if states["cached"] + states["redone"] and not args.overwrite:
-            redone = f"{states['redone']} done again, as the file or a setting had changed"
-            print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
-
-        splits = {}
-        for split in (split for split in SPLITS if any(video.split == split for video in videos)):
-            splits[split] = [video for video in videos if video.split == split and video.video in counts]
-            if not splits[split]:
-                example = f"{failed[0]['video']}: {failed[0]['reason']}"
-                raise InputError(f"no video of the {split} split in {root} can be used, {example}")
-        n_frames = {split: sum(counts[video.video] for video in members) for split, members in splits.items()}
-        report = {
-            "created_by": "feature_extraction.py",
-            "videos_dir": os.path.realpath(root),  # tells the leak audit whether two sets are the same
-            "layout": recognise_layout(source)[0],
-            "compression": args.compression or "all",
-            "sample": sample,
-            **settings,
-            "counts": {"found": len(videos), "used": len(counts), "failed": len(failed), "frames": n_frames},
-        }
-
-        def new_file(name: str) -> Path:
-            return stack.enter_context(replacing(folder / name))
-
-        for split in set(SPLITS) - set(splits):  # of an earlier run: they would be taken for a part of this one
-            for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
-                (folder / f"{split}_{name}").unlink(missing_ok=True)
-        # all are written in full before the first takes its place; the first named is the last
-        new_file("extraction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
-        for split, members in splits.items():
-            write_split(members, n_frames[split], folder, settings, split, new_file)
-    for split, n in n_frames.items():
-        print(f"Written    {folder / split}_features.npy: ({n}, {N_FEATURES}) float32")
+        print_outcomes(videos, outcomes, args.overwrite)
+        n_frames = write_features(folder, videos, outcomes, extraction)
+    print_next(folder, n_frames)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        leave("interrupted: the same command goes on from here")
+    run(main)

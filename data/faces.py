@@ -1,11 +1,14 @@
 """Find faces in frames, follow one person through a video, cut a square around the face."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data.files import fetch
+from data.files import InputError, fetch
 
 # YuNet: Wu, Peng and Yu, YuNet: A Tiny Millisecond-level Face Detector, 2023
 FACE_MODEL_URL = (
@@ -13,94 +16,200 @@ FACE_MODEL_URL = (
     "02246e79b1e976c83d1e135a85e0628120c93769/onnx/yunet_s_640_640.onnx"
 )
 FACE_MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-DETECTION_SIZE = 640  # longer side of a frame as the face detector gets it: faces of 10 pixels and more are found
+DETECTION_SIZE = 640  # longer side of a frame as the detector gets it: faces of 10 pixels are found
+MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had no such box
 MAX_FACES = 8  # a frame, the largest
+MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is worth
+SILENCE = threading.Lock()  # OpenCV's log level is that of the whole process
+
+
+# --- Finding faces ---
+
+
+@contextmanager
+def silence_opencv() -> Iterator[None]:
+    """A block in which OpenCV prints no warnings."""
+    with SILENCE:
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
 
 def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
-    file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "name a copy with feature_extraction.py --face-model PATH", copy)
-    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # given its path OpenCV wants it in ASCII
-    # upright faces in the clips tried had scores of 0.74 and more, noise had none
-    return cv2.FaceDetectorYN.create("onnx", model, no_config, (DETECTION_SIZE, DETECTION_SIZE), score_threshold=0.6)
+    otherwise = "name a copy with feature_extraction.py --face-model FILE"
+    file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
+    model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
+    no_config = np.empty(0, np.uint8)
+    size = (DETECTION_SIZE, DETECTION_SIZE)
+    with silence_opencv():  # OpenCV 5 warns at each load that it cannot choose a target
+        return cv2.FaceDetectorYN.create("onnx", model, no_config, size, score_threshold=MIN_SCORE)
 
 
 def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
     """The frame scaled down to a longer side of `longest`, if it is not as small already."""
-    scale = min(1, longest / max(frame.shape[:2]))
-    size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    height, width = frame.shape[:2]
+    scale = min(1, longest / max(height, width))
+    new_width = max(1, round(width * scale))
+    new_height = max(1, round(height * scale))
+    return cv2.resize(frame, (new_width, new_height), interpolation=cv2.INTER_AREA)
 
 
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
-    """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels."""
-    small = shrink(frame, DETECTION_SIZE)
-    size, full_size = small.shape[1::-1], frame.shape[1::-1]
-    detector.setInputSize(size)
-    faces = detector.detect(small)[1]
-    boxes = np.empty((0, 4)) if faces is None else faces[:, :4] * np.tile(np.divide(full_size, size), 2)
-    return boxes[np.argsort(-boxes[:, 2:].max(1), kind="stable")][:MAX_FACES]
+    """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels.
 
-
-def follow_face(detections: list[np.ndarray], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Of the (k, 4) boxes in each of n frames that of the one person to look at: its index (n,), and the box (n, 4).
-
-    Where the person is not seen the index is -1, and the box lies on straight lines, by the frames' numbers (n,),
-    between those before and after; None where nobody is seen at all.
-
-    It is the way through the frames with the largest sum, over its boxes, of the square root of the size, which is the
-    longer side, less what movement costs: large, in many frames, constant. Movement is the distance of half the place
-    and all of the size, relative to the size. It costs a box's worth at most 0.75 times, so a person who walks, or is
-    elsewhere after a cut, is followed, but a box elsewhere in a single frame does not pay. Two boxes are joined only if
-    each is nearest to the other in its frame: nobody is left for somebody else in the picture. Found by dynamic
-    programming over the boxes.
+    Raises InputError where the detector fails.
     """
-    places, totals, before, owner, starts = np.empty((0, 3)), np.empty(0), [], [], []
-    for frame, boxes in enumerate(detections):
-        if not len(boxes):
-            continue
-        size = boxes[:, 2:].max(1)
-        place = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, size])
-        linked = np.zeros((1, len(boxes)))  # the first row: to begin here
-        if len(places):
-            moved = np.linalg.norm(places[:, None] - place, axis=2)
-            counts = np.diff([*starts, len(places)])
-            nearest = moved == np.repeat(np.minimum.reduceat(moved, starts), counts, axis=0)
-            nearest &= moved == moved.min(1, keepdims=True)
-            larger = np.maximum(places[:, 2:], size)
-            loss = np.sqrt(larger) * np.minimum(moved / larger, 0.75)
-            linked = np.vstack([linked, np.where(nearest, totals[:, None] - loss, 0)])
-        starts.append(len(places))
-        owner += [(frame, k) for k in range(len(boxes))]
-        before += (linked.argmax(0) - 1).tolist()
-        places, totals = np.concatenate([places, place]), np.concatenate([totals, np.sqrt(size) + linked.max(0)])
+    small = shrink(frame, DETECTION_SIZE)
+    height, width = small.shape[:2]
+    try:
+        detector.setInputSize((width, height))
+        faces = detector.detect(small)[1]
+    except cv2.error as error:
+        reason = " ".join(str(error).split())  # not error.err: all threads share that
+        raise InputError(f"the face detector failed: {reason}") from error
+    if faces is None:
+        return np.empty((0, 4))
+    across = frame.shape[1] / width
+    down = frame.shape[0] / height
+    boxes = faces[:, :4] * np.array([across, down, across, down])
+    size = boxes[:, 2:].max(1)
+    largest_first = np.argsort(-size, kind="stable")
+    return boxes[largest_first][:MAX_FACES]
+
+
+# --- Following one person ---
+
+
+def follow_face(
+    detections: list[np.ndarray], numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames, and it.
+
+    Where the person is not seen the index is -1. The second array (n, 4) holds the person's box in
+    every frame: where they are not seen it lies on straight lines, by the frames' numbers (n,),
+    between those before and after. It is None where nobody is seen at all. Who is followed: see
+    find_way.
+    """
     chosen = np.full(len(detections), -1)
-    if not owner:
-        return chosen, None
-    box = totals.argmax()
-    while box >= 0:
-        frame, k = owner[box]
+    for frame, k in find_way(detections):
         chosen[frame] = k
-        box = before[box]
     seen = np.flatnonzero(chosen >= 0)
-    known = np.array([detections[i][chosen[i]] for i in seen])
-    return chosen, np.column_stack([np.interp(numbers, numbers[seen], column) for column in known.T])
+    if not len(seen):
+        return chosen, None
+    known = np.array([detections[frame][chosen[frame]] for frame in seen])
+    columns = [np.interp(numbers, numbers[seen], column) for column in known.T]
+    return chosen, np.column_stack(columns)
+
+
+def find_way(detections: list[np.ndarray]) -> list[tuple[int, int]]:
+    """The frame and index of each box on the best way through the frames, the last one first.
+
+    A way has at most one box a frame and may pass over frames. The best one has the largest
+
+        sum over its boxes i of  sqrt(s_i) - sqrt(m_i) * min(0.75, d_i / m_i)
+
+    s_i is the longer side of box i.
+    m_i is the larger one of s_i and s_(i-1).
+    d_i is the distance from box i-1 to box i between points (x / 2, y / 2, s), x and y the centre.
+
+    The first box loses nothing. So whoever is large, in many frames, and moves little is followed.
+    Movement costs at most 0.75 of a box: a person who walks, or is elsewhere after a cut, is
+    followed, but a box elsewhere in a single frame does not pay. Two boxes follow each other only
+    if each is the nearest one to the other in its frame: nobody is left for somebody else.
+
+    Found by dynamic programming: the best way to a box is the best way to a box before it and on.
+    """
+    n, most = len(detections), max(map(len, detections), default=0)
+    is_box = np.zeros((n, most), bool)
+    places = np.zeros((n, most, 3))
+    # the sum of the best way that ends at each box
+    totals = np.full((n, most), -np.inf)
+    # the box before it on that way, as an index of the flat array; -1: it is the first one
+    before = np.full((n, most), -1)
+    for frame, boxes in enumerate(detections):
+        k = len(boxes)
+        if k == 0:
+            continue
+        place = locate(boxes)
+        sums = go_on(places[:frame], is_box[:frame], totals[:frame], place)
+        begin = np.zeros((1, k))  # a way that begins here
+        choices = np.vstack([begin, sums.reshape(-1, k)])
+        is_box[frame, :k] = True
+        places[frame, :k] = place
+        totals[frame, :k] = np.sqrt(place[:, 2]) + choices.max(0)
+        before[frame, :k] = choices.argmax(0) - 1
+    way = []
+    box = totals.argmax() if is_box.any() else -1
+    while box >= 0:
+        way.append(divmod(int(box), most))
+        box = before.flat[box]
+    return way
+
+
+def locate(boxes: np.ndarray) -> np.ndarray:
+    """(k, 3) half the centre, and the longer side, of (k, 4) boxes: the space movement is in."""
+    size = boxes[:, 2:].max(1)
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.column_stack([centre / 2, size])
+
+
+def go_on(
+    places: np.ndarray, is_box: np.ndarray, totals: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """The sums of the ways to earlier boxes, up to m in each of t frames, less the way on from them.
+
+    (t, m, k), for k boxes further on. 0 where the two boxes cannot follow each other: then it is as
+    good to begin.
+    """
+    moved = np.linalg.norm(places[:, :, None] - place, axis=3)
+    moved[~is_box] = np.inf
+    larger = np.maximum(places[:, :, None, 2], place[:, 2])
+    loss = np.sqrt(larger) * np.minimum(moved / larger, MOST_LOSS)
+    joined = are_nearest(moved) & is_box[:, :, None]
+    return np.where(joined, totals[:, :, None] - loss, 0)
+
+
+def are_nearest(distances: np.ndarray) -> np.ndarray:
+    """Whether, of m boxes in each of t frames and k others, two are nearest to each other.
+
+    (t, m, k), like the distances.
+    """
+    nearest_there = distances == distances.min(axis=1, keepdims=True)
+    nearest_here = distances == distances.min(axis=2, keepdims=True)
+    return nearest_there & nearest_here
+
+
+# --- Cutting a square ---
 
 
 def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Left, top and side, in pixels, of the square around a box, `margin` times its longer side.
 
-    It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it holds all of it.
+    It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it
+    holds all of it.
     """
     side = max(1, round(margin * max(box[2:])))
-    free = np.array(shape[1::-1]) - side
-    corner = np.clip(np.round(box[:2] + (box[2:] - side) / 2), np.minimum(free, 0), np.maximum(free, 0))
-    return *corner.astype(int).tolist(), side
+    height, width = shape[:2]
+    free = np.array([width - side, height - side])
+    corner = np.round(box[:2] + (box[2:] - side) / 2)
+    corner = np.clip(corner, np.minimum(free, 0), np.maximum(free, 0))
+    left, top = corner.astype(int).tolist()
+    return left, top, side
 
 
 def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
-    """(side, side, 3) of an (H, W, 3) frame: see place_square. What lies outside repeats the frame's edge."""
+    """(side, side, 3) of an (H, W, 3) frame: see place_square.
+
+    What lies outside repeats the frame's edge.
+    """
+    height, width = frame.shape[:2]
     left, top, side = place_square(box, margin, frame.shape)
-    outside = -top, top + side - frame.shape[0], -left, left + side - frame.shape[1]
-    inside = frame[max(top, 0) : top + side, max(left, 0) : left + side]
-    return cv2.copyMakeBorder(inside, *np.maximum(outside, 0).tolist(), cv2.BORDER_REPLICATE)
+    right, bottom = left + side, top + side
+    inside = frame[max(top, 0) : bottom, max(left, 0) : right]
+    above, below = max(0, -top), max(0, bottom - height)
+    before, behind = max(0, -left), max(0, right - width)
+    return cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)

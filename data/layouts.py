@@ -2,198 +2,281 @@
 
 import csv
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import combinations
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.files import InputError, printable, read_json
+from data.files import InputError, explain_os_error, printable, read_json, reading
+from data.groups import Video, read_celeb_df_name, read_faceforensics_name, set_groups
 
 SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
-VIDEO_SUFFIXES = ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .asf .flv .f4v .3gp .gif .ts .mts .m2ts .vob .ogv .mxf"
-VIDEO_SUFFIXES = (*VIDEO_SUFFIXES.split(), ".h264", ".264", ".hevc", ".265")
-SAMPLE_DIR = Path("data/sample")
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
-CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
+SAMPLE_DIR = Path("data/sample")
+VIDEO_ENDINGS = (
+    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
+    "ts mts m2ts vob ogv mxf h264 264 hevc 265"
+)
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
 
-
-def read_drawn_by(root: Path) -> dict | None:
-    """The sample.json that make_sample.py leaves in what it drew; None for anybody's own videos."""
-    try:
-        sample = read_json(root / "sample.json")
-    except (InputError, OSError):
-        return None
-    return sample if sample.get("drawn_by") == "data/make_sample.py" else None
-
-
-@dataclass
-class Video:
-    """One video file. The reader of a layout tells what the data set does, find_videos adds the rest."""
-
-    path: Path
-    label: int  # 1 = fake, 0 = real
-    split: str = "train"
-    method: str = ""  # how a fake was made, where that is known
-    clip: str = ""  # the footage that is seen: of a fake, that of its target
-    related: Iterable[str] = ()  # people, or other videos; those who share one are in one group
-    video: str = ""  # its path below the root with `/` between the parts: its identifier
-    group: str = ""  # what must stay on one side of a split
+# --- Files ---
 
 
 def list_video_files(folder: Path) -> list[Path]:
-    """Sorted video files in a folder and below it. Hidden files and folders are left alone, links followed."""
-    files, seen = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        if (real_parent := os.path.realpath(parent)) in seen:  # a link that leads back up
+    """Sorted video files in a folder and below it. Hidden ones are left alone, links followed."""
+    files, visited = [], set()
+    for parent, folders, names in os.walk(folder, onerror=report_folder, followlinks=True):
+        real_parent = os.path.realpath(parent)
+        if real_parent in visited:  # a link that leads back up
             folders.clear()
             continue
-        seen.add(real_parent)
+        visited.add(real_parent)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(parent, name) for name in names if name[0] != "." and name.lower().endswith(VIDEO_SUFFIXES)]
+        for name in names:
+            if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith("."):
+                files.append(Path(parent, name))
     return sorted(files)
 
 
+def report_folder(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        problem = explain_os_error(error, error.filename)
+        print(f"WARNING: videos may be left out: {problem}", file=sys.stderr)
+
+
+# --- FaceForensics++ ---
+
+
 def find_faceforensics(root: Path) -> Iterator[Video]:
-    """FaceForensics++ and, in the same tree, DeepFakeDetection (DFD), with the official splits where they are there."""
-    split_of = {}  # id: split
+    """FaceForensics++ and, in the same tree, DeepFakeDetection (DFD).
+
+    The official splits are used where their files are there; all else is for training.
+    """
+    split_of = read_faceforensics_splits(root)
+    files = list_video_files(root / "original_sequences")
+    files += list_video_files(root / "manipulated_sequences")
+    for path in files:
+        parts = path.relative_to(root).parts  # kind, method, compression, "videos", name
+        if len(parts) != 5 or parts[2] not in COMPRESSIONS or parts[3] != "videos":
+            continue  # masks, images
+        clip, people = read_faceforensics_name(path.stem)
+        splits = sorted({split_of.get(person, "train") for person in people})
+        if len(splits) > 1:
+            both = " and ".join(splits)
+            raise InputError(f"{path} joins people of the official splits {both}: remove it")
+        label = int(parts[0] == "manipulated_sequences")
+        yield Video(
+            path,
+            label,
+            split=splits[0],
+            method=parts[1] if label else "",
+            clip=clip,
+            people=people,
+        )
+
+
+def read_faceforensics_splits(root: Path) -> dict[str, str]:
+    """The split of each person in the official lists of pairs."""
+    split_of = {}
     for split in SPLITS:
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
-            for pair in read_json(path, list) if path.is_file() else ():
+            pairs = read_json(path, list) if path.is_file() else []
+            for pair in pairs:
                 if not isinstance(pair, list) or [type(name) for name in pair] != [str, str]:
                     raise InputError(f'{path}: {pair} is not a pair of ids like ["000", "003"]')
                 for name in pair:
-                    if split_of.setdefault(name, split) != split:
-                        raise InputError(f"{path}: {name} is in the {split_of[name]} split too")
-    for path in list_video_files(root / "original_sequences") + list_video_files(root / "manipulated_sequences"):
-        parts = path.relative_to(root).parts  # kind, actors or youtube or method, compression, "videos", name
-        if len(parts) != 5 or parts[2] not in COMPRESSIONS or parts[3] != "videos":  # masks, images
-            continue
-        ids, *scene = path.stem.split("__")  # NNN, TTT_SSS (target, source); DFD actor__scene, target_source__scene__id
-        people = [f"DFD {actor}" if scene else actor for actor in ids.split("_")]  # actor 03 is not video 03
-        splits = {split_of.get(person, "train") for person in people}
-        if len(splits) > 1:
-            raise InputError(f"{path} joins people of the official splits {' and '.join(sorted(splits))}: remove it")
-        label = int(parts[0] == "manipulated_sequences")
-        clip = "__".join([ids.split("_")[0], *scene[:1]])
-        yield Video(path, label, splits.pop(), parts[1] if label else "", clip, people)
+                    other = split_of.setdefault(f"FaceForensics++ {name}", split)
+                    if other != split:
+                        raise InputError(f"{path}: {name} is in the {other} split too")
+    return split_of
+
+
+# --- Celeb-DF ---
+
+CELEB_DF_FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}  # label
 
 
 def find_celeb_df(root: Path) -> Iterator[Video]:
-    """Celeb-DF v1 and v2. Groups are people joined by swaps; the official test list is disjoint by video alone."""
-    list_file, listed, found = root / "List_of_testing_videos.txt", set(), set()
-    text = list_file.read_text(encoding="utf-8", errors="replace") if list_file.is_file() else ""
-    for number, line in enumerate(text.split("\n"), 1):
-        label, _, name = line.strip().partition(" ")
-        label_of_folder = CELEB_DF_FOLDERS.get(name.partition("/")[0], "none")
-        if line.strip() and {"1": 0, "0": 1}.get(label) != label_of_folder:
-            raise InputError(f"{list_file}, line {number}: {line!r} does not fit the folder; 1 = real here, 0 = fake")
-        listed |= {name} if name else set()
+    """Celeb-DF v1 and v2. Its official test list is disjoint by video, not by people."""
+    list_file = root / "List_of_testing_videos.txt"
+    listed = read_celeb_df_list(list_file) if list_file.is_file() else set()
+    found = set()
     for folder, label in CELEB_DF_FOLDERS.items():
         for path in list_video_files(root / folder):  # some copies have a level videos/
             name = f"{folder}/{path.name}"
             found.add(name)
-            *people, clip = path.stem.split("_")  # idA_CCCC, idA_idB_CCCC (target, source), NNNNN
-            clip = f"{people[0]}_{clip}" if people else name
-            yield Video(path, label, "test" if name in listed else "train", folder if label else "", clip, people)
-    if missing := listed - found:
-        print(f"  {len(missing)} videos in {list_file.name} are not there, {min(missing)} for one")
+            clip, people = read_celeb_df_name(path.stem)
+            yield Video(
+                path,
+                label,
+                split="test" if name in listed else "train",
+                method=folder if label else "",
+                clip=clip,
+                people=people,
+                group_keys=(clip,),  # of a video from YouTube nothing else is known
+            )
+    missing = listed - found
+    if missing:
+        example = f"{min(missing)} for one"
+        print(f"  {len(missing)} videos in {list_file.name} are not there, {example}")
+
+
+def read_celeb_df_list(file: Path) -> set[str]:
+    """The videos of the official test list, as folder/name. Its labels are 1 = real, 0 = fake."""
+    with reading(file):
+        text = file.read_text(encoding="utf-8", errors="replace")
+    lines = text.split("\n")
+    listed = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        label, _, name = line.strip().partition(" ")
+        label_of_folder = CELEB_DF_FOLDERS.get(name.partition("/")[0])
+        if label_of_folder is None or label != str(1 - label_of_folder):
+            problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
+            raise InputError(f"{file}, line {number}: {problem}")
+        listed.add(name)
+    return listed
+
+
+# --- DFDC ---
 
 
 def find_dfdc(root: Path) -> Iterator[Video]:
-    """DFDC, one part or several. A fake is in one group with its original; of several parts, each is one group."""
+    """DFDC, one part or several. A fake is in one group with its original.
+
+    Of several parts each is one group, since the set does not tell who is in a video.
+    """
     files = sorted((*root.glob("metadata.json"), *root.glob("*/metadata.json")))
-    other = [path for path in list_video_files(root) if not (path.parent / "metadata.json").is_file()]
+    parts = {file.parent: {} for file in files}  # folder: {name: path}
+    other = []
+    for path in list_video_files(root):
+        if path.parent in parts:
+            parts[path.parent][path.name] = path
+        else:
+            other.append(path)
     if other:
-        print(f"  {len(other)} videos in folders without metadata.json are left out, {other[0]} for one")
-    for file in files:
-        entries, part = read_json(file), file.parent
-        there = {path.name: path for path in list_video_files(part) if path.parent == part}
+        found = f"{len(other)} videos in folders without metadata.json"
+        print(f"  {found} are left out, {other[0]} for one")
+    for part, there in parts.items():
+        file = part / "metadata.json"
+        entries = read_json(file)
+        part_key = [f"part {part.name}"] if len(parts) > 1 else []
         for name in sorted(entries.keys() & there.keys()):
-            try:
-                label = ("REAL", "FAKE").index(entries[name]["label"])
-            except (KeyError, TypeError, ValueError):
-                raise InputError(f"{file}: {name} has no label REAL or FAKE") from None
-            clip = f"{part.name}/{entries[name].get('original') or name}"
-            yield Video(there[name], label, clip=clip, related=[clip, part.name] if len(files) > 1 else [clip])
-        missing, extra = len(entries.keys() - there.keys()), sorted(there.keys() - entries.keys())
-        print(f"  {file}: {len(entries)} listed, {missing} not there; {len(extra)} there but not listed", *extra[:3])
+            label, clip = read_dfdc_entry(file, name, entries[name])
+            keys = (f"DFDC {name}", *part_key)
+            yield Video(there[name], label, clip=clip, people=(clip,), group_keys=keys)
+        missing = len(entries.keys() - there.keys())
+        extra = sorted(there.keys() - entries.keys())
+        counts = f"{len(entries)} listed, {missing} not there; {len(extra)} there but not listed"
+        print(f"  {file}: {counts}", *extra[:3])
+
+
+def read_dfdc_entry(file: Path, name: str, entry: dict) -> tuple[int, str]:
+    """The label of a video, and its clip: a fake's original, or the video itself."""
+    try:
+        label = ("REAL", "FAKE").index(entry["label"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{file}: {name} has no label REAL or FAKE") from None
+    return label, f"DFDC {entry.get('original') or name}"
+
+
+# --- Class folders ---
 
 
 def find_class_folders(root: Path) -> Iterator[Video]:
-    """real/ and fake/, alone or below train/, val/ and test/. The first folder below fake/ is the method."""
-    folders = [(split, root / split) for split in SPLITS if (root / split).is_dir()] or [("train", root)]
-    if folders[0][1] != root and any((root / name).is_dir() for name in CLASSES):
-        raise InputError(f"{root} has both {folders[0][0]}/ and real/ or fake/: which is meant? Move one of them away")
-    for split, folder in folders:
+    """real/ and fake/, alone or below train/, val/ and test/. A folder below fake/ is a method."""
+    folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
+    if folders and any((root / name).is_dir() for name in CLASSES):
+        split = next(iter(folders))
+        both = f"{root} has both {split}/ and real/ or fake/"
+        raise InputError(f"{both}: which is meant? Move one of them away")
+    for split, folder in (folders or {"train": root}).items():
         for label, name in enumerate(CLASSES):
             files = list_video_files(folder / name)
             if not files:
-                what = "holds no videos" if (folder / name).is_dir() else "is missing"
-                raise InputError(f"{folder / name} {what}: expected real/ and fake/ with videos in {folder}")
+                problem = "holds no videos" if (folder / name).is_dir() else "is missing"
+                expected = f"expected real/ and fake/ with videos in {folder}"
+                raise InputError(f"{folder / name} {problem}: {expected}")
             for path in files:
                 method, *rest = path.relative_to(folder / name).parts
                 yield Video(path, label, split, method if label and rest else "")
 
 
+# --- A list of videos ---
+
+LIST_COLUMNS = "path,label[,group,split,method]"
+LIST_LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
+
+
+def check_list(file: Path) -> None:
+    """Raise InputError where `file` cannot be a list of videos."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder: give it to --videos-dir, or name a CSV file")
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; expected a CSV with the columns {LIST_COLUMNS}")
+    if file.name.lower().endswith(VIDEO_SUFFIXES):
+        expected = "name the folder that holds the videos, or a CSV that lists them"
+        raise InputError(f"{file} is a video: {expected}")
+
+
 def find_listed(file: Path) -> Iterator[Video]:
     """The videos in a CSV with the columns path, label and optionally group, split, method."""
-    expected = "each path once, label real, fake, 0 or 1, split train, val or test"
-    labels = {"real": 0, "0": 0, "fake": 1, "1": 1}
-    seen = {Path(os.path.normpath(file.parent))}  # what an empty path would be
-    with open(file, newline="", encoding="utf-8-sig") as lines:
+    first_line = {}
+    with reading(file), open(file, newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         try:
-            if not {"path", "label"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{file}, line 1: {reader.fieldnames}, expected path,label[,group,split,method]")
+            check_header(file, reader.fieldnames)
             for row in reader:
-                path = Path(os.path.normpath(file.parent / (row["path"] or "")))
-                label, split = labels.get((row["label"] or "").strip().lower()), row.get("split") or "train"
-                if path in seen or "\0" in str(path) or label is None or split not in SPLITS:
-                    raise InputError(f"{file}, line {reader.line_num}: {list(row.values())}, expected {expected}")
-                seen.add(path)
-                related = [f"group {row['group']}"] if row.get("group") else []
-                yield Video(path, label, split, row.get("method") or "", related=related)
+                number = reader.line_num
+                video = read_row(row, file.parent, f"{file}, line {number}")
+                first = first_line.setdefault(video.path, number)
+                if first != number:
+                    twice = f"{row['path']!r} is listed twice, first in line {first}"
+                    raise InputError(f"{file}, line {number}: {twice}; expected each path once")
+                yield video
         except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{file}, after line {reader.line_num}: not a CSV in UTF-8 ({error})") from error
+            problem = f"not a CSV in UTF-8 ({error})"
+            raise InputError(f"{file}, after line {reader.line_num}: {problem}") from error
 
 
-def relate_by_names(videos: list[Video]) -> None:
-    """Relate each fake to the real videos whose names are joined in its own by `_`, where nothing else is known of it.
-
-    `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to other fakes of the two. A name is looked
-    up in the video's own split first, since people number each split from 1.
-    """
-    named = defaultdict(list)
-    for video in videos:
-        for split in (video.split, "any") if video.label == 0 else ():
-            named[split, video.path.stem].append(video.video)
-    for video in videos:
-        if video.label == 1 and not video.related:
-            words = video.path.stem.split("_")
-            names = ["_".join(words[i:j]) for i, j in combinations(range(len(words) + 1), 2)]
-            reals = [real for name in names for real in named.get((video.split, name)) or named.get(("any", name), ())]
-            pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
-            video.related = reals + pair
-            video.clip = video.clip or (reals[0] if reals else "")
-        video.clip = video.clip or video.video
+def check_header(file: Path, columns: list[str] | None) -> None:
+    """Raise InputError where a list has no columns path and label."""
+    columns = list(columns or [])
+    if {"path", "label"} <= set(columns):
+        return
+    for separator in (";", "\t"):
+        if any(separator in column for column in columns):
+            problem = f"the columns are separated by {separator!r}, expected commas"
+            raise InputError(f"{file}, line 1: {problem}: save it with commas")
+    raise InputError(f"{file}, line 1: {columns}, expected {LIST_COLUMNS}")
 
 
-def group_related(videos: list[Video]) -> None:
-    """Put into one group what is related, directly or through others. A group is named after its first video."""
-    sharing = defaultdict(list)
-    for video in videos:
-        for item in (video.video, *video.related):
-            sharing[item].append(video)
-    for first in videos:
-        reached = [] if first.group else [first]
-        while reached:
-            video = reached.pop()
-            video.group = first.video
-            for item in (video.video, *video.related):
-                reached += sharing.pop(item, ())  # each item is followed once
+def read_row(row: dict, folder: Path, where: str) -> Video:
+    """The video of a line; paths start from `folder`. Raises InputError that names `where`."""
+    name = row["path"] or ""
+    label = (row["label"] or "").strip()
+    split = (row.get("split") or "").strip() or "train"
+    path = Path(os.path.normpath(folder / name))
+    normal_folder = Path(os.path.normpath(folder))
+    if not name or "\0" in name or path == normal_folder:
+        raise InputError(f"{where}: path {name!r}, expected the path of a video")
+    if label.lower() not in LIST_LABELS:
+        raise InputError(f"{where}: label {label!r}, expected real, fake, 0 or 1")
+    if split not in SPLITS:
+        raise InputError(f"{where}: split {split!r}, expected train, val or test")
+    group = row.get("group")
+    return Video(
+        path,
+        label=LIST_LABELS[label.lower()],
+        split=split,
+        method=row.get("method") or "",
+        group_keys=(f"group {group}",) if group else (),
+    )
 
+
+# --- Any data set ---
 
 # name, what is looked for in the root (one of these is enough), reader
 LAYOUTS = (
@@ -207,45 +290,101 @@ LAYOUTS = (
 def recognise_layout(root: Path) -> tuple[str, Callable]:
     """Name and reader of the layout of a data set's root, or of a CSV that lists videos."""
     if root.is_file():
+        check_list(root)
         return "list", find_listed
     if not root.is_dir():
-        hint = "draw the sample set with `python data/make_sample.py`, or " if root == SAMPLE_DIR else ""
-        raise InputError(f"{root} is not a folder: {hint}point --videos-dir at a folder with real/ and fake/ in it")
+        expected = "point --videos-dir at a folder with real/ and fake/ in it"
+        if root == SAMPLE_DIR:
+            expected = f"draw the sample set with `{sample_command()}`, or {expected}"
+        raise InputError(f"{root} is not a folder: {expected}")
     for name, patterns, reader in LAYOUTS:
         if any(any(root.glob(pattern)) for pattern in patterns):
             return name, reader
     expected = "; ".join(f"{name}: {' or '.join(patterns)}" for name, patterns, _ in LAYOUTS)
-    raise InputError(f"{root} has the layout of no data set that is known. Looked for {expected}")
+    problem = f"{root} has the layout of no data set that is known"
+    raise InputError(f"{problem}. Looked for {expected}")
+
+
+def sample_command() -> str:
+    """The command that draws the sample set to SAMPLE_DIR below the current folder."""
+    script = Path(__file__).resolve().with_name("make_sample.py")
+    if Path.cwd().resolve() == script.parent.parent:
+        return "python data/make_sample.py"
+    quoted = f'"{script}"' if " " in str(script) else script
+    return f"python {quoted} --output-dir {SAMPLE_DIR.as_posix()}"
+
+
+def read_drawn_by(root: Path) -> dict | None:
+    """The sample.json that make_sample.py leaves in what it drew; None for anybody's own videos."""
+    try:
+        sample = read_json(root / "sample.json")
+    except (InputError, OSError):
+        return None
+    return sample if sample.get("drawn_by") == "data/make_sample.py" else None
 
 
 def find_videos(root: str | os.PathLike, compression: str = "") -> list[Video]:
-    """The videos of a data set, sorted by identifier; prints which layout it has and what was found.
+    """The videos of a data set, sorted by identifier. Prints its layout and what was found.
 
-    `root` is the data set's folder, or a CSV that lists videos. `compression` narrows FaceForensics++ to `raw`, `c23`
-    or `c40`. Raises InputError where the layout is none of LAYOUTS or is not kept to.
+    `root` is the data set's folder, or a CSV that lists videos. `compression` narrows
+    FaceForensics++ to `raw`, `c0`, `c23` or `c40`. Raises InputError where the layout is none of
+    LAYOUTS or is not kept to.
     """
     root = Path(root)
     layout, reader = recognise_layout(root)
+    if compression and layout != "FaceForensics++":
+        problem = f"--compression {compression} is for FaceForensics++, but {root} is: {layout}"
+        raise InputError(f"{problem}. Leave it out")
     print(f"Videos     {root}, layout: {layout}")
-    base = root.parent if root.is_file() else root
     videos = list(reader(root))
+    base = root.parent if root.is_file() else root
     for video in videos:
-        video.video = printable(os.path.relpath(video.path, base))
-    if layout == "FaceForensics++" and compression:
+        video.video = identify(video.path, base)
+    if compression:
         videos = [video for video in videos if f"/{compression}/" in video.video]
     videos.sort(key=lambda video: video.video)
-    relate_by_names(videos)
-    group_related(videos)
-    for split in SPLITS:
-        members = [video for video in videos if video.split == split]
-        counts = Counter((CLASSES[video.label], video.method) for video in members)
-        for (label, method), n in sorted(counts.items(), reverse=True):
-            print(f"  {split:<6} {label:<5} {method:<18} {n:>6}")
-        if members:
-            print(f"  {split:<6} in {len({video.group for video in members})} groups")
-    groups, joined = {video.group for video in videos}, {video.group for video in videos if video.related}
-    print(f"  in all {len(groups)} groups, {len(joined)} of them of people or videos that belong together")
+    told = all(video.is_related for video in videos)
+    set_groups(videos)
+    print_found(videos)
+    if not told:
+        warn_of_lone_fakes(videos)
     for label, name in enumerate(CLASSES):
         if not any(video.label == label and video.split == "train" for video in videos):
-            raise InputError(f"{root} has no {name} video to train on" + f" ({compression=})" * bool(compression))
+            narrowed = f" with --compression {compression}" if compression else ""
+            raise InputError(f"{root} has no {name} video to train on{narrowed}")
     return videos
+
+
+def identify(path: Path, base: Path) -> str:
+    """The identifier of a video: its path from `base`, with `/` between the parts."""
+    try:
+        return printable(os.path.relpath(path, base))
+    except ValueError:  # on Windows there is none to another drive
+        return printable(path)
+
+
+def print_found(videos: list[Video]) -> None:
+    """Print how many videos there are by split, class and method, and in how many groups."""
+    counts = Counter((video.split, video.label, video.method) for video in videos)
+    for split in SPLITS:
+        for (of_split, label, method), n in sorted(counts.items()):
+            if of_split == split:
+                name = CLASSES[label]
+                print(f"  {split:<6} {name:<5} {method:<18} {n:>6}")
+        groups = {video.group for video in videos if video.split == split}
+        if groups:
+            print(f"  {split:<6} in {len(groups)} groups")
+    sizes = Counter(video.group for video in videos)
+    joined = [group for group, size in sizes.items() if size > 1]
+    belong = f"{len(joined)} of them of people or videos that belong together"
+    print(f"  in all {len(sizes)} groups, {belong}")
+
+
+def warn_of_lone_fakes(videos: list[Video]) -> None:
+    """Print what to do where no group holds a real and a fake video: the groups tell nothing."""
+    groups = {label: set() for label in (0, 1)}
+    for video in videos:
+        groups[video.label].add(video.group)
+    if not groups[0] & groups[1]:
+        problem = "People may be on both sides of a split: no names join them"
+        print(f"  {problem}. Group them: --videos-csv, column group")

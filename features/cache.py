@@ -1,18 +1,21 @@
-"""A file for each finished video: a run goes on after a stop and survives a decoder that crashes."""
+"""A file for each finished video: a run goes on after a stop, and survives a crashing decoder."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from data.files import DAMAGED, InputError, replacing
+from data.frames import Extraction
 from data.layouts import Video
 from features.resnet18 import extract_video
 
@@ -21,100 +24,179 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-
 HANGS_AFTER = 600  # seconds
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+# --- One run a folder -----------------------------------------------------------------------------
 
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder until the block ends. The system lets go of it even if the process is killed."""
+    """Keep other runs out of a folder until the block ends.
+
+    The system lets go of it even if the process is killed.
+    """
     with open(folder / "cache/.lock", "w") as file:
         try:
-            if fcntl:  # not on Windows
+            if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"another run is writing to {folder}: wait for it, or name another folder") from None
+            raise InputError(
+                f"another run is writing to {folder}: wait for it, or name another folder"
+            ) from None
         except OSError as error:  # some shared file systems have no locks
-            print(f"WARNING: {folder} cannot be locked ({error.strerror}): start no second run", file=sys.stderr)
-        for leftover in (*folder.glob(".*.new.*"), *folder.glob("cache/.*.new.*")):  # of a run that was killed
-            leftover.unlink()
+            problem = f"{folder} cannot be locked ({error.strerror})"
+            print(f"WARNING: {problem}: start no second run", file=sys.stderr)
+        for place in (folder, folder / "cache"):
+            for leftover in place.glob(".*.new.*"):  # of a run that was killed
+                leftover.unlink()
         yield
 
 
-def cache_key(video: Video, settings: dict) -> str:
-    """What must be unchanged for a cached video to be used again. Raises InputError where there is no such file."""
-    try:
-        stat = video.path.stat()
-    except OSError as error:
-        raise InputError("a broken link" if video.path.is_symlink() else error.strerror) from error
-    return json.dumps({"video": video.video, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns} | settings)
+# --- The file of a video --------------------------------------------------------------------------
+
+
+@dataclass
+class Cached:
+    """What is kept of a finished video."""
+
+    features: np.ndarray  # (n, 1000) float32
+    numbers: np.ndarray  # (n,) int32, of the frames in the video
+    facts: dict  # for its line in <split>_videos.csv
 
 
 def cache_file(video: Video, folder: Path) -> Path:
-    return folder / "cache" / f"{hashlib.sha256(video.video.encode()).hexdigest()[:32]}.npz"
+    name = hashlib.sha256(video.video.encode()).hexdigest()[:32]
+    return folder / "cache" / f"{name}.npz"
 
 
-def load_cached(video: Video, folder: Path, settings: dict) -> dict | None:
-    """{"features", "numbers", "row"} of a finished video; None where that is missing, damaged or made otherwise."""
-    try:
-        with np.load(cache_file(video, folder), allow_pickle=False) as file:
-            if str(file["key"]) == cache_key(video, settings):
-                return {"features": file["features"], "numbers": file["numbers"], "row": json.loads(str(file["row"]))}
-    except (*DAMAGED, NotImplementedError):
-        pass
-    return None
+def cache_key(video: Video, extraction: Extraction) -> str:
+    """What must be unchanged for a cached video to be used again: its file and the recipe.
 
-
-def try_alone(path: Path, settings: dict, key: str, marker: Path) -> None:
-    """Read a video in a process of its own, since the run that left its marker ended while reading it.
-
-    Raises InputError if that goes wrong too, and leaves the reason in the marker for later runs.
+    Raises InputError where there is no such file.
     """
-    known, _, reason = marker.read_text(encoding="utf-8", errors="replace").partition("\n")
-    if known != key or not reason:
-        code = (
-            "import json, signal, sys\n"
-            "from data.files import InputError\n"
-            "from data.frames import sample_video\n"
-            "path, settings, seconds = sys.argv[1:]\n"
-            "getattr(signal, 'alarm', int)(int(seconds))  # should this process outlive its parent\n"
-            "try:\n"
-            "    sample_video(path, json.loads(settings))\n"
-            "except InputError:\n"
-            "    pass"
-        )
-        how = json.dumps(settings), str(HANGS_AFTER + 60)
-        command = [sys.executable, "-c", code, os.path.abspath(path), *how]
-        options = {"cwd": Path(__file__).parents[1], "capture_output": True, "start_new_session": True}
-        try:
-            done = subprocess.run(command, timeout=HANGS_AFTER, **options)
-            if done.returncode > 0:  # neither read nor crashed: a fault of ours
-                raise RuntimeError(done.stderr.decode(errors="replace"))
-            reason = f"the decoder crashes on it (status {done.returncode})" if done.returncode else ""
-        except subprocess.TimeoutExpired:
-            reason = f"the decoder does not come to an end within {HANGS_AFTER} s"
-    if reason:
-        marker.write_text(f"{key}\n{reason}", encoding="utf-8")
-        raise InputError(f"{reason}; an earlier run had ended while reading it")
-
-
-def process_video(video: Video, backbone: nn.Module, folder: Path, settings: dict, overwrite: bool) -> tuple:
-    """Bring a video's features into the cache: (frames used, reason where there are none, from the cache or redone)."""
-    file = cache_file(video, folder)
-    marker, state = file.with_suffix(".reading"), "redone" if file.is_file() else "new"
-    if not overwrite and (cached := load_cached(video, folder, settings)):
-        return len(cached["numbers"]), "", "cached"
     try:
-        key = cache_key(video, settings)
-        if marker.is_file() and not overwrite:
-            try_alone(video.path, settings, key, marker)
-        marker.write_text(key, encoding="utf-8")  # stays behind if the process dies: a decoder can crash, or hang
+        stat = video.path.stat()
+    except OSError as error:
+        reason = "a broken link" if video.path.is_symlink() else error.strerror
+        raise InputError(reason) from error
+    file = {"video": video.video, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return json.dumps(file | extraction.recipe(), sort_keys=True)
+
+
+def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:
+    """What an earlier run found; None where that is missing, damaged, or of another file or recipe.
+
+    Raises InputError where the cache itself cannot be read.
+    """
+    file = cache_file(video, folder)
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read ({error.strerror}): make it readable or delete it"
+        ) from error
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            if str(arrays["key"]) != cache_key(video, extraction):
+                return None
+            facts = json.loads(str(arrays["facts"]))
+            return Cached(arrays["features"], arrays["numbers"], facts)
+    except (*DAMAGED, NotImplementedError):
+        return None
+    except MemoryError as error:
+        raise InputError(
+            f"not enough memory to read {file}: free some, or delete the file if it is damaged"
+        ) from error
+
+
+# --- A decoder that crashes -----------------------------------------------------------------------
+
+
+@contextmanager
+def leave_mark(mark: Path, path: Path, key: str, extraction: Extraction) -> Iterator[None]:
+    """Mark a video as being read, until the block ends: if the process ends first, the mark stays.
+
+    A video that an earlier run left marked is first read in a process of its own. Raises
+    InputError if that goes wrong too; the reason is kept in the mark, for later runs.
+    """
+    if mark.is_file():
+        text = mark.read_text(encoding="utf-8", errors="replace")
+        marked, _, reason = text.partition("\n")
+        if marked != key or not reason:
+            reason = try_alone(path, extraction)
+        if reason:
+            mark.write_text(f"{key}\n{reason}", encoding="utf-8")
+            raise InputError(f"{reason}; an earlier run had ended while reading it")
+    mark.write_text(key, encoding="utf-8")
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def try_alone(path: Path, extraction: Extraction) -> str:
+    """What goes wrong when a process of its own reads a video, or "" if nothing does."""
+    how = json.dumps(extraction.to_dict())
+    child = [sys.executable, "-m", "data.try_video", os.path.abspath(path), how]
+    child.append(str(HANGS_AFTER + 60))
+    with subprocess.Popen(
+        child,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so Ctrl-C does not reach it
+    ) as process:
+        began = process.stdout.readline()
         try:
-            features, sampled = extract_video(video.path, backbone, settings)
-        finally:
-            marker.unlink(missing_ok=True)
+            _, errors = process.communicate(timeout=HANGS_AFTER)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return f"the decoder does not come to an end within {HANGS_AFTER} s"
+    status = process.returncode
+    if began.strip() != b"reading" or status == 1:  # not the decoder: a fault of ours
+        raise RuntimeError(f"{child[2]}, status {status}: {errors.decode(errors='replace')}")
+    return f"the decoder crashes on it (status {status})" if status else ""
+
+
+# --- The work on one video ------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What became of a video."""
+
+    frames: int  # that are used
+    reason: str = ""  # why there are none
+    state: str = "new"  # or "cached": an earlier run's, or "redone": that had changed
+
+
+def process_video(
+    video: Video, backbone: nn.Module, folder: Path, extraction: Extraction, overwrite: bool
+) -> Outcome:
+    """Bring a video's features into the cache, if they are not there already."""
+    file = cache_file(video, folder)
+    mark = file.with_suffix(".reading")
+    state = "redone" if file.is_file() else "new"
+    if overwrite:
+        mark.unlink(missing_ok=True)
+    elif cached := load_cached(video, folder, extraction):
+        return Outcome(len(cached.numbers), state="cached")
+    try:
+        key = cache_key(video, extraction)
+        with leave_mark(mark, video.path, key, extraction):
+            features, sampled = extract_video(video.path, backbone, extraction)
     except InputError as error:
-        return 0, str(error), state
+        return Outcome(0, str(error), state)
     with replacing(file) as path:
-        np.savez(path, features=features, numbers=sampled.numbers, row=json.dumps(sampled.facts), key=key)
-    return len(features), "", state
+        np.savez(
+            path,
+            features=features,
+            numbers=sampled.numbers,
+            facts=json.dumps(sampled.facts),
+            key=key,
+        )
+    return Outcome(len(features), state=state)

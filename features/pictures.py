@@ -2,117 +2,226 @@
 
 from collections import Counter
 from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
-from data.decode import bgr_to_rgb, read_frames, sample_frame_numbers
-from data.faces import place_square, shrink
-from data.files import InputError, replacing
-from data.frames import sample_video
+from data.decode import sample_frame_numbers
+from data.faces import place_square
+from data.files import InputError
+from data.frames import Extraction, sample_video
 from data.layouts import CLASSES, Video
 from features.machine import map_threads
 from features.metrics import percent
 from features.plots import COLOURS, save_figure
+from features.splits import Split
+
+BLUE, ORANGE = (86, 180, 233), (230, 159, 0)  # RGB, of the face's box and of the crop
 
 
-def preview_video(path: Path, settings: dict) -> tuple[str, list[tuple]]:
-    """What is found in a video, and of three frames the number, the frame with box and crop, what the network gets."""
-    try:
-        sampled = sample_video(path, settings)
-        shown = sample_frame_numbers(len(sampled.frames), 3)
-        boxes = {sampled.numbers[i]: None if sampled.boxes is None else sampled.boxes[i] for i in shown}
-        drawn = {}
-
-        def draw(frame: np.ndarray, number: int) -> None:
-            if number in boxes:
-                if (box := boxes[number]) is not None:
-                    left, top, side = place_square(box, settings["crop"]["margin"], frame.shape)
-                    thickness = 1 + max(frame.shape) // 200
-                    cv2.rectangle(frame, (left, top, side, side), (0, 159, 230), thickness)  # orange
-                    cv2.rectangle(frame, np.round(box).astype(int).tolist(), (233, 180, 86), thickness)  # blue
-                drawn[number] = bgr_to_rgb(shrink(frame, 480), number)
-
-        read_frames(path, settings["frames_per_video"], draw, settings["frame_choice"])
-        if not boxes.keys() <= drawn.keys():
-            raise InputError("gives other frames each time it is read")
-    except InputError as error:
-        return str(error), []
-    what = f"face in {100 * sampled.facts['face_share']:.1f} % of" if "face_share" in sampled.facts else "whole"
-    rows = [
-        (number, drawn[number], sampled.frames[i].permute(1, 2, 0).numpy())
-        for i, number in zip(shown, boxes, strict=True)
-    ]
-    return f"{what} {len(sampled.frames)} frames", rows
+def shorten(name: str, most: int) -> str:
+    """A name of at most so many letters, of which the end says more than the beginning."""
+    return name if len(name) <= most else "…" + name[1 - most :]
 
 
-def write_preview(videos: list[Video], settings: dict, num_workers: int, path: Path) -> None:
-    """A contact sheet of videos, a row each."""
-    figure = Figure((12, 2.1 * len(videos)), layout="constrained")
-    parts = figure.subfigures(len(videos), 1, squeeze=False)[:, 0]
-    with closing(map_threads(lambda video: preview_video(video.path, settings), videos, num_workers)) as previews:
-        for video, part, (title, frames) in zip(videos, parts, previews, strict=True):
-            part.suptitle(f"{video.video}: {title}", fontsize=9, parse_math=False)
-            grid = part.subplots(1, 6, width_ratios=(16, 9) * 3)
-            for i, (number, whole, seen) in enumerate(frames):
-                grid[2 * i].imshow(whole)
-                grid[2 * i].set_title(f"frame {number}", fontsize=8)
-                grid[2 * i + 1].imshow(seen)
-            for axes in grid:
-                axes.axis("off")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
-
-
-def show_frame(axes, frame: torch.Tensor, title: str, **text) -> None:
-    axes.imshow(frame.permute(1, 2, 0).numpy())
+def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **text) -> None:
+    """A frame as (3, h, w) tensor or (h, w, 3) array, uint8 RGB."""
+    if isinstance(frame, torch.Tensor):
+        frame = frame.permute(1, 2, 0).numpy()
+    axes.imshow(frame)
     axes.set_title(title, fontsize=8, parse_math=False, **text)
-    axes.axis("off")
 
 
-def plot_samples(samples: list[tuple], extraction: dict, path: Path) -> None:
-    """The sample frames as the network sees them. Raises InputError where a video cannot be read again."""
-    if not {"videos_dir", "frames_per_video"} <= extraction.keys():
+# --- The preview ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Preview:
+    """What is shown of a video: (number, whole frame, what the network gets) of a few frames."""
+
+    title: str
+    frames: list[tuple] = field(default_factory=list)  # none: it cannot be used
+
+
+def draw_face(picture: np.ndarray, box: np.ndarray, margin: float, full_size: tuple) -> None:
+    """Draw a face's box and the crop around it into a picture that is smaller than the frame.
+
+    `box` is in pixels of the frame, whose height and width are `full_size`.
+    """
+    scale = picture.shape[1] / full_size[1]
+    square_left, square_top, side = place_square(box, margin, full_size)
+    thickness = 1 + max(picture.shape) // 200
+    for rectangle, colour in (
+        ((square_left, square_top, side, side), ORANGE),
+        (box, BLUE),
+    ):
+        left, top, width, height = np.asarray(rectangle) * scale
+        corner, opposite = (left, top), (left + width, top + height)
+        corner, opposite = np.round((corner, opposite)).astype(int).tolist()
+        cv2.rectangle(picture, corner, opposite, colour, thickness)
+
+
+def preview_video(video: Video, extraction: Extraction) -> Preview:
+    """Three frames of a video. It is read once, and only small pictures of it are kept."""
+    try:
+        sampled = sample_video(video.path, extraction, keep_whole=True)
+    except InputError as error:
+        return Preview(f"{shorten(video.video, 80)} cannot be used: {error}")
+    facts, n = sampled.facts, len(sampled.frames)
+    found = f"face in {100 * facts['face_share']:.1f} % of" if extraction.crop else "whole"
+    preview = Preview(f"{shorten(video.video, 120)}: {found} {n} frames")
+    for i in sample_frame_numbers(n, 3):
+        picture = sampled.whole[i]
+        if sampled.boxes is not None:
+            full_size = facts["height"], facts["width"]
+            draw_face(picture, sampled.boxes[i], extraction.crop.margin, full_size)
+        # a copy: a view would keep all frames
+        preview.frames.append((sampled.numbers[i], picture, sampled.frames[i].clone()))
+    return preview
+
+
+def draw_preview(part: SubFigure, preview: Preview) -> None:
+    """A row of the contact sheet."""
+    grid = part.subplots(1, 6, width_ratios=(16, 9) * 3)
+    for axes in grid:
+        axes.axis("off")
+    for i, (number, whole, seen) in enumerate(preview.frames):
+        show_frame(grid[2 * i], whole, f"frame {number}")
+        show_frame(grid[2 * i + 1], seen)
+
+
+def write_preview(
+    videos: list[Video], extraction: Extraction, num_workers: int, path: Path, footer: str
+) -> None:
+    """A contact sheet of videos: a row each, and a line for one that cannot be used."""
+    preview_one = partial(preview_video, extraction=extraction)
+    with closing(map_threads(preview_one, videos, num_workers)) as results:
+        previews = list(results)
+    heights = [2.1 if preview.frames else 0.3 for preview in previews]
+    figure = Figure((12, sum(heights) + 0.3), layout="constrained")
+    parts = figure.subfigures(len(previews), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, preview in zip(parts, previews, strict=True):
+        colour = "black" if preview.frames else COLOURS["val"]
+        part.suptitle(preview.title[:180], fontsize=9, color=colour, parse_math=False)
+        if preview.frames:
+            draw_preview(part, preview)
+    save_figure(figure, path, footer, dpi=100)
+
+
+# --- Sample frames --------------------------------------------------------------------------------
+
+
+@dataclass
+class Sample:
+    """A frame that is shown with its score."""
+
+    video: str  # the identifier
+    number: int  # of the frame in the video
+    label: int
+    score: float  # of the frame
+    video_score: float
+
+
+def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[Sample]:
+    """The middle frame of a few videos of each class, drawn at random; none of unknown videos.
+
+    `scores` (n,) are those of the split's frames.
+    """
+    if not split.has_videos:
+        return []
+    rng, samples = np.random.default_rng(seed), []
+    index, labels, video_scores = split.video_scores(scores)
+    for label in (0, 1):
+        of_class = np.flatnonzero(labels == label)
+        for k in np.sort(rng.permutation(of_class)[:per_class]):
+            frames = np.flatnonzero(split.video_index == index[k])
+            i = frames[len(frames) // 2]
+            name, number = split.videos[index[k]]["video"], int(split.numbers[i])
+            samples.append(Sample(name, number, label, float(scores[i]), float(video_scores[k])))
+    return samples
+
+
+def find_frame(sample: Sample, extraction: Extraction) -> torch.Tensor:
+    """The frame that the sample names, (3, 224, 224). Raises InputError where it is not there."""
+    file = Path(extraction.videos_dir, sample.video)
+    try:
+        sampled = sample_video(file, extraction)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    numbers = sampled.numbers.tolist()
+    if sample.number not in numbers:
+        raise InputError(f"{file} has changed since its features were extracted")
+    return sampled.frames[numbers.index(sample.number)]
+
+
+def plot_samples(
+    samples: list[Sample], extraction: Extraction | None, path: Path, footer: str
+) -> None:
+    """The sample frames as the network sees them, real above and fake below.
+
+    Raises InputError where a video cannot be read again.
+    """
+    if not samples or extraction is None:
         raise InputError("which videos the features are of is not known")
-    figure = Figure((11, 6.8), layout="constrained")
+    n_columns = max(Counter(sample.label for sample in samples).values())
+    figure = Figure((11, 7.2), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1)
-    grid = figure.subplots(2, max(Counter(truth for _, _, truth, *_ in samples).values()), squeeze=False)
+    grid = figure.subplots(2, n_columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    free = {name: list(row) for name, row in zip(CLASSES, grid, strict=True)}  # real above, fake below
-    for name, number, truth, prediction, probability in samples:
-        file = Path(extraction["videos_dir"], name)
-        try:
-            sampled = sample_video(file, extraction)
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from error
-        if number not in sampled.numbers:
-            raise InputError(f"{file} has changed since its features were extracted")
-        name = name if len(name) < 40 else "…" + name[-38:]  # what fits above a picture
-        title = f"{name}\nframe {number}, truth: {truth}, at 0.5: {prediction}\nprobability of fake: {probability}"
-        colour = "black" if prediction == truth else COLOURS["val"]
-        show_frame(free[truth].pop(0), sampled.frames[list(sampled.numbers).index(number)], title, color=colour)
-    save_figure(figure, path)
+    free = [list(row) for row in grid]
+    for sample in samples:
+        truth, called = CLASSES[sample.label], CLASSES[int(sample.score >= 0.5)]
+        title = (
+            f"{shorten(sample.video, 39)}\n"
+            f"frame {sample.number}, truth: {truth}, at 0.5: {called}\n"
+            f"probability of fake: {percent(sample.score)}\n"
+            f"of the whole video: {percent(sample.video_score)}"
+        )
+        colour = "black" if called == truth else COLOURS["val"]
+        axes = free[sample.label].pop(0)
+        show_frame(axes, find_frame(sample, extraction), title, color=colour)
+    save_figure(figure, path, footer)
 
 
-def plot_prediction(row: dict, extraction: dict, threshold: float, path: Path) -> None:
-    """A video's frames in time with their scores, and the curve of the scores."""
-    sampled = sample_video(row["path"], extraction)
-    shown = [len(row["scores"]) * (2 * i + 1) // 16 for i in range(8)]
-    figure = Figure((12, 4.6), layout="constrained")
+# --- A prediction ---------------------------------------------------------------------------------
+
+
+def plot_prediction(
+    row: dict, threshold: float, path: Path, footer: str, caution: str = ""
+) -> None:
+    """Some frames of a video with their scores, and the curve of all scores.
+
+    `row` is what predict_videos gives for a video that could be scored, with its pictures;
+    `caution`, if any, says what the score does not mean.
+    """
+    figure = Figure((12, 5), layout="constrained")
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
-    for column, i in enumerate(sorted(set(shown))):
+    for column, (i, frame) in enumerate(row["pictures"]):
         title = f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}"
-        show_frame(figure.add_subplot(grid[0, column]), sampled.frames[i], title)
+        axes = figure.add_subplot(grid[0, column])
+        axes.axis("off")
+        show_frame(axes, frame, title)
     axes = figure.add_subplot(grid[1, :])
-    axes.plot(row["numbers"], 100 * row["scores"], color=COLOURS["train"], marker=".")
-    axes.axhline(100 * row["score"], color=COLOURS["val"], label=f"mean of {row['frames']} frames")
-    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"threshold {percent(threshold)}")
+    axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
+    mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
+    axes.axhline(100 * row["score"], color=COLOURS["val"], label=mean)
+    axes.axhline(50, color="0.3", linestyle=":", label="0.5")
+    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
-    title = f"{row['video'][-80:]}: {percent(row['score'])}, {row['prediction']}; proves nothing by itself"
-    figure.suptitle(title, parse_math=False)
-    save_figure(figure, path)
+    called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}"
+    title = f"{shorten(row['video'], 80)}: {percent(row['score'])}, {called}"
+    title += "; proves nothing by itself"
+    if caution:
+        title = f"This model was {caution}\n{title}"
+    colour = COLOURS["val"] if caution else "black"
+    figure.suptitle(title, color=colour, fontsize=11, parse_math=False)
+    save_figure(figure, path, footer)

@@ -11,68 +11,115 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from data.decode import SampledVideo
 from data.files import InputError, fetch, load_torch_file
-from data.frames import sample_video
+from data.frames import Extraction, sample_video
 
 N_FEATURES = 1000
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of frames in [0, 1]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of frames in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def load_backbone(weights: str = "imagenet", device: str | torch.device = "cpu") -> tuple[nn.Module, dict]:
+def load_backbone(
+    weights: str = "imagenet", device: str | torch.device = "cpu"
+) -> tuple[nn.Module, dict]:
     """ResNet-18 in eval mode, and the provenance of its weights: {"name", "sha256"}.
 
-    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once into torch's cache), `random` (untrained,
-    from a fixed seed) or the path of a state dict. The sha256 is taken over the tensors, not over the file. Batch
-    norm is folded into the convolutions. Raises DownloadError where there is no network, InputError for a wrong file.
+    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once into torch's cache),
+    `random` (untrained, from a fixed seed) or the path of a state dict. The sha256 is taken over
+    the tensors, not over the file. Batch norm is folded into the convolutions. Raises DownloadError
+    where there is no network, InputError for a wrong file.
     """
     if weights == "imagenet":
-        preset = ResNet18_Weights.IMAGENET1K_V1
-        prefix = Path(preset.url).stem.rpartition("-")[2]  # torch names a weights file after the start of its sha256
-        fetch(preset.url, prefix, "name a copy with --weights PATH, or use an untrained network with --weights random")
-        model = resnet18(weights=preset)
+        model = load_imagenet_weights()
     elif weights == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = resnet18(weights=None)
+        model = make_untrained()
     else:
-        model, state = resnet18(weights=None), load_torch_file(weights, "imagenet, random or a ResNet-18 state dict")
-        try:
-            model.load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            raise InputError(f"{weights} is no state dict of torchvision's ResNet-18 with 1000 outputs") from error
+        model = load_own_weights(weights)
+    provenance = {"name": str(weights), "sha256": hash_weights(model)}
+    model.eval().requires_grad_(False)
+    fold_batch_norm(model)
+    torch.backends.cudnn.allow_tf32 = False  # features on CUDA must agree with the CPU's
+    return model.to(device, memory_format=torch.channels_last), provenance
+
+
+def load_imagenet_weights() -> nn.Module:
+    preset = ResNet18_Weights.IMAGENET1K_V1
+    # torch names a weights file after the start of its sha256
+    sha256 = Path(preset.url).stem.rpartition("-")[2]
+    otherwise = "name a copy with --weights FILE, or use an untrained network with --weights random"
+    fetch(preset.url, sha256, otherwise)
+    return resnet18(weights=preset)
+
+
+def make_untrained() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return resnet18(weights=None)
+
+
+def load_own_weights(path: str) -> nn.Module:
+    state = load_torch_file(path, "imagenet, random or a ResNet-18 state dict")
+    model = resnet18(weights=None)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} is no state dict of torchvision's ResNet-18 with 1000 outputs"
+        ) from error
+    return model
+
+
+def hash_weights(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
-    model.eval().requires_grad_(False)
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def fold_batch_norm(model: nn.Module) -> None:
+    """Put each batch norm into the convolution before it: the same features in less time."""
+    pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1"))  # 0 and 1: of a shortcut's Sequential
     for block in list(model.modules()):
-        for conv, norm in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):  # 0 and 1 of a shortcut's Sequential
-            if isinstance(getattr(block, norm, None), nn.BatchNorm2d):
-                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+        for conv, norm in pairs:
+            batch_norm = getattr(block, norm, None)
+            if isinstance(batch_norm, nn.BatchNorm2d):
+                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), batch_norm))
                 setattr(block, norm, nn.Identity())
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: features on CUDA must agree with the CPU's
-    return model.to(device, memory_format=torch.channels_last), {"name": str(weights), "sha256": digest.hexdigest()}
 
 
 @torch.inference_mode()
 def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     """(n, 1000) float32 features of (n, 3, 224, 224) uint8 RGB frames of one video.
 
-    A video's frames go through the network by themselves, so its features do not depend on its neighbours.
+    A video's frames go through the network by themselves, so its features do not depend on its
+    neighbours.
     """
     device = next(backbone.parameters()).device
     mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
-    frames = frames.pin_memory() if device.type == "cuda" else frames
+    if device.type == "cuda":
+        frames = frames.pin_memory()
     features = []
     for chunk in frames.split(8 if device.type == "cpu" else 64):  # on a CPU 8 is fastest a frame
         pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
-        features.append(backbone(pixels.contiguous(memory_format=torch.channels_last)).cpu())
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        features.append(backbone(pixels).cpu())
     return torch.cat(features).numpy()
 
 
-def extract_video(path: Path, backbone: nn.Module, settings: dict, threads: int = 1) -> tuple[np.ndarray, SampledVideo]:
-    """(n, 1000) float32 features of a video's sampled frames, and the frames. Raises InputError with the reason."""
-    sampled = sample_video(path, settings, threads)
-    features = compute_features(backbone, torch.stack(sampled.frames))
+def extract_video(
+    path: Path,
+    backbone: nn.Module,
+    extraction: Extraction,
+    threads: int = 1,
+    keep_whole: bool = False,
+) -> tuple[np.ndarray, SampledVideo]:
+    """(n, 1000) float32 features of a video's sampled frames, and the frames.
+
+    Raises InputError with the reason where there are none.
+    """
+    sampled = sample_video(path, extraction, threads, keep_whole)
+    features = compute_features(backbone, sampled.frames)
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")
     return features, sampled

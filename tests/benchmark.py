@@ -1,10 +1,10 @@
 """Time the two scripts against the usual way to do the same, and against what the machine can do.
 
-Each figure is the median of several rounds in which all contenders take their turn. Every extraction runs in a process
-of its own; its figures leave out the import of the packages.
+Each figure is the median of several rounds in which all contenders take their turn. Every
+extraction runs in a process of its own; its figures leave out the import of the packages.
 
     python tests/benchmark.py
-    python tests/benchmark.py --videos-dir /data/FaceForensics --max-videos 12 --output results/benchmark.json
+    python tests/benchmark.py --videos-dir /data/FaceForensics --max-videos 12
 """
 
 import argparse
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,35 +27,57 @@ import numpy as np
 import torch
 from PIL import Image
 from sklearn.neural_network import MLPClassifier
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.models import resnet18
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import feature_extraction
 from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
 from data.layouts import CLASSES, list_video_files
-from features.machine import count_cores, map_threads, package_versions, pick_device
-from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD, N_FEATURES, compute_features, load_backbone
+from deepfake_detection_model import DeepfakeMLP, train_epoch
+from features.machine import (
+    choose_threads,
+    count_cores,
+    map_threads,
+    package_versions,
+    pick_device,
+)
+from features.resnet18 import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    N_FEATURES,
+    compute_features,
+    load_backbone,
+)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import deepfake_detection_model as ddm
-import feature_extraction as fe
+# --- Extraction ---
+# A contender takes the videos, the frames of each and the device, and returns the frames it made.
 
-# --- Extraction -----------------------------------------------------------------------------------
+
+def wanted_numbers(capture: cv2.VideoCapture, n: int) -> set[int]:
+    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return set(sample_frame_numbers(total, n))
 
 
 def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
-    """Read every frame, transform the wanted ones as PIL images, send each through the network by itself."""
+    """Read every frame, make PIL images of the wanted ones, send each through the network alone."""
     torch.manual_seed(0)
     model = resnet18(weights=None).eval().to(device)
-    normalise = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
-    transform = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor(), normalise])
+    steps = [
+        transforms.Resize((FRAME_SIZE, FRAME_SIZE)),
+        transforms.ToTensor(),
+        transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+    ]
+    transform = transforms.Compose(steps)
     features = []
     for path in paths:
         capture = cv2.VideoCapture(path)
-        wanted = set(sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
+        wanted = wanted_numbers(capture, n)
         number = 0
         while True:
             ok, frame = capture.read()
@@ -62,28 +86,32 @@ def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
             if number in wanted:
                 image = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
                 with torch.no_grad():
-                    features.append(model(transform(image)[None].to(device)).cpu().numpy())
+                    output = model(transform(image)[None].to(device))
+                features.append(output.cpu().numpy())
             number += 1
     return len(np.concatenate(features))
 
 
-def extract_with_the_script(paths: list[str], n: int, device: str, *more: str) -> int:
+def extract_with_the_script(paths: list[str], n: int, device: str, more: tuple = ()) -> int:
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "videos.csv")
         with open(listed, "w", newline="") as file:
-            rows = [(os.path.abspath(path), CLASSES[i % 2]) for i, path in enumerate(paths)]
-            csv.writer(file).writerows([("path", "label"), *rows])
-        flags = ["--videos-csv", str(listed), "--features-dir", folder, "--weights", "random", "--device", device]
-        fe.main([*flags, "--frames-per-video", str(n), *more])
+            writer = csv.writer(file)
+            writer.writerow(("path", "label"))
+            for i, path in enumerate(paths):
+                writer.writerow((os.path.abspath(path), CLASSES[i % 2]))
+        flags = ["--videos-csv", str(listed), "--features-dir", folder, "--weights", "random"]
+        flags += ["--device", device, "--frames-per-video", str(n), *more]
+        feature_extraction.main(flags)
         return len(np.load(Path(folder, "train_labels.npy")))
 
 
 def decode_alone(paths: list[str], n: int, device: str) -> int:
-    """Decode all frames and convert the wanted ones, on all cores: one half of what cannot be done without."""
+    """One half of what cannot be done without, on all cores: decode all, convert what is wanted."""
 
     def decode(path: str) -> int:
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        wanted = set(sample_frame_numbers(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), n))
+        wanted = wanted_numbers(capture, n)
         number = 0
         while capture.grab():
             if number in wanted:
@@ -95,17 +123,23 @@ def decode_alone(paths: list[str], n: int, device: str) -> int:
 
 
 def forward_alone(paths: list[str], n: int, device: str) -> int:
-    """The network on as many empty frames, on all cores: the other half."""
+    """The other half, on all cores: the network, on as many empty frames."""
     model, _ = load_backbone("random", device)
     frames = torch.zeros(n, 3, FRAME_SIZE, FRAME_SIZE, dtype=torch.uint8)
-    return sum(map_threads(lambda _: len(compute_features(model, frames)), paths, count_cores()))
+
+    def forward(path: str) -> int:
+        return len(compute_features(model, frames))
+
+    return sum(map_threads(forward, paths, count_cores()))
 
 
+NEAREST = ("--frame-choice", "nearest-reference")
+FACES = ("--crop-faces", "--no-face", "whole")
 JOBS = {
     "usual script": extract_the_usual_way,
     "feature_extraction.py": extract_with_the_script,
-    "the same, nearest-reference": lambda *job: extract_with_the_script(*job, "--frame-choice", "nearest-reference"),
-    "the same, --crop-faces": lambda *job: extract_with_the_script(*job, "--crop-faces", "--no-face", "whole"),
+    "the same, nearest-reference": partial(extract_with_the_script, more=NEAREST),
+    "the same, --crop-faces": partial(extract_with_the_script, more=FACES),
     "decoding alone": decode_alone,
     "network alone": forward_alone,
 }
@@ -117,60 +151,97 @@ def run_job(arguments: str) -> None:
     quiet_decoder()
     start, start_cpu = time.perf_counter(), time.process_time()
     frames = JOBS[name](*values)
-    figures = {"frames": frames, "wall": time.perf_counter() - start, "cpu": time.process_time() - start_cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if platform.system() != "Darwin" else 2**30)
-    print(f"\n{json.dumps(figures | {'peak_gb': peak})}")
+    figures = {"frames": frames}
+    figures["wall"] = time.perf_counter() - start
+    figures["cpu"] = time.process_time() - start_cpu
+    unit = 2**30 if platform.system() == "Darwin" else 2**20
+    figures["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    print(f"\n{json.dumps(figures)}")
 
 
 def measure(jobs: dict[str, tuple], repeats: int) -> dict[str, dict]:
-    """Medians of the figures of jobs {title: (name, arguments of its function ...)}, which take turns."""
+    """Medians of the figures of jobs {title: (name, arguments ...)}, which take turns."""
     rounds = {title: [] for title in jobs}
     for _ in range(repeats):
         for title, job in jobs.items():
             command = [sys.executable, __file__, "--job", json.dumps(job)]
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            rounds[title].append(json.loads(output.stdout.strip().splitlines()[-1]))
-            print(f"  {title:<30} {rounds[title][-1]['wall']:.1f} s", file=sys.stderr)
-    return {
-        title: {key: float(np.median([figures[key] for figures in done])) for key in done[0]}
-        for title, done in rounds.items()
-    }
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{title} failed:\n{done.stderr}")
+            figures = json.loads(done.stdout.strip().splitlines()[-1])
+            rounds[title].append(figures)
+            print(f"  {title:<30} {figures['wall']:.1f} s", file=sys.stderr)
+    medians = {}
+    for title, done in rounds.items():
+        medians[title] = {}
+        for name in done[0]:
+            values = [figures[name] for figures in done]
+            medians[title][name] = float(np.median(values))
+    return medians
+
+
+def measure_growth(clips: list[str], folder: Path, n: int, device: str, repeats: int) -> dict:
+    """Figures of feature_extraction.py on 1, 2, 4 and 8 times four clips, by number of videos."""
+    jobs = {}
+    links = []
+    for copy in range(8):
+        for i, clip in enumerate(clips[:4]):
+            link = folder / f"{copy}_{i}{Path(clip).suffix}"
+            link.symlink_to(os.path.abspath(clip))
+            links.append(str(link))
+        if copy + 1 in (1, 2, 4, 8):
+            jobs[len(links)] = ("feature_extraction.py", list(links), n, device)
+    return measure(jobs, repeats)
 
 
 def draw_clips(folder: Path, n: int = 6, frames: int = 120) -> list[str]:
-    """Clips from 480p to 1080p of a textured picture that moves, for a machine without a data set."""
+    """Clips from 480p to 1080p of a textured picture that moves, for want of a data set."""
     paths = []
     for i in range(n):
-        size = ((640, 480), (1280, 720), (1920, 1080))[i % 3]
-        paths.append(str(folder / f"clip_{i}.mp4"))
-        writer = cv2.VideoWriter(paths[-1], cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
+        width, height = ((640, 480), (1280, 720), (1920, 1080))[i % 3]
         picture = np.random.default_rng(i).integers(0, 256, (60, 80, 3), np.uint8)
-        picture = cv2.resize(picture, (size[0] + 2 * frames, size[1] + frames), interpolation=cv2.INTER_CUBIC)
+        size = (width + 2 * frames, height + frames)
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        path = str(folder / f"clip_{i}.mp4")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 25, (width, height))
         for j in range(frames):
-            writer.write(np.ascontiguousarray(picture[j : j + size[1], 2 * j : 2 * j + size[0]]))
+            view = picture[j : j + height, 2 * j : 2 * j + width]
+            writer.write(np.ascontiguousarray(view))
         writer.release()
+        paths.append(path)
     return paths
 
 
-# --- Training -------------------------------------------------------------------------------------
+# --- Training ---
+# A contender takes features and labels, the batch size, the number of steps and the device.
 
 
 def train_with_the_script(features, labels, batch_size: int, steps: int, device: str) -> None:
-    model = ddm.DeepfakeMLP().to(device)
+    model = DeepfakeMLP().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
-    rows = torch.randperm(len(features), device=features.device)[: batch_size * steps]
-    ddm.train_epoch(model, optimizer, features, labels[rows], torch.ones(len(rows), device=device), rows, batch_size)
+    rows = torch.randperm(len(features))[: batch_size * steps].to(device)
+    weights = torch.ones(len(rows), device=device)
+
+    def gather(index: torch.Tensor) -> torch.Tensor:
+        return features[rows[index.to(device)]]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(choose_threads(batch_size))
+    train_epoch(model, optimizer, gather, labels[rows], weights, batch_size)
+    torch.set_num_threads(threads)
 
 
 def train_with_a_data_loader(features, labels, batch_size: int, steps: int, device: str) -> None:
-    model = ddm.DeepfakeMLP().to(device)
+    model = DeepfakeMLP().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
-    loader = DataLoader(TensorDataset(features, labels), batch_size=batch_size, shuffle=True)
+    dataset = TensorDataset(features, labels)
+    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
     for step, (batch, truth) in enumerate(loader):
         if step == steps:
             break
         optimizer.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch.to(device)), truth.to(device))
+        logits = model(batch.to(device))
+        loss = binary_cross_entropy_with_logits(logits, truth.to(device))
         loss.backward()
         optimizer.step()
 
@@ -181,108 +252,144 @@ def train_with_scikit_learn(features, labels, batch_size: int, steps: int, devic
     model.partial_fit(features[:n].numpy(), labels[:n].numpy(), classes=(0, 1))
 
 
+CONTENDERS = {
+    "deepfake_detection_model.py": train_with_the_script,
+    "TensorDataset, DataLoader, Adam": train_with_a_data_loader,
+    "scikit-learn MLPClassifier": train_with_scikit_learn,
+}
+
+
+def time_training(contender: Callable, features, labels, batch_size, steps, device) -> float:
+    """Steps a second."""
+    if contender is train_with_the_script:  # which keeps features on the device where they fit
+        features, labels = features.to(device), labels.to(device)
+    start = time.perf_counter()
+    contender(features, labels, batch_size, steps, device)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return steps / (time.perf_counter() - start)
+
+
 def measure_training(n_rows: int, repeats: int, device: str) -> dict[str, dict[str, float]]:
-    """{batch size: {contender: median of steps a second}}"""
+    """Medians of steps a second, {batch size: {contender: median}}."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(n_rows, N_FEATURES, generator=generator)
     labels = (torch.rand(n_rows, generator=generator) < 0.5).float()
-    contenders = {
-        "deepfake_detection_model.py": train_with_the_script,
-        "TensorDataset, DataLoader, Adam": train_with_a_data_loader,
-        "scikit-learn MLPClassifier": train_with_scikit_learn,
-    }
     results = {}
     for batch_size, most_steps in ((16, 600), (256, 120)):
         steps = min(most_steps, n_rows // batch_size)
-        speeds = {name: [] for name in contenders}
+        speeds = {name: [] for name in CONTENDERS}
         for turn in range(repeats + 1):  # the first one only warms up
-            for name, contender in contenders.items():
-                on_device = name.startswith("deepfake") and device == "cuda"
-                data = (features.to(device), labels.to(device)) if on_device else (features, labels)
-                start = time.perf_counter()
-                contender(*data, batch_size, steps if turn else 20, device)
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                speeds[name] += [steps / (time.perf_counter() - start)] if turn else []
-        results[str(batch_size)] = {name: float(np.median(values)) for name, values in speeds.items()}
+            for name, contender in CONTENDERS.items():
+                n_steps = steps if turn else min(steps, 20)
+                speed = time_training(contender, features, labels, batch_size, n_steps, device)
+                if turn:
+                    speeds[name].append(speed)
+        results[batch_size] = {name: float(np.median(speeds[name])) for name in CONTENDERS}
     return results
 
 
-# --- The run --------------------------------------------------------------------------------------
+# --- The run ---
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the two scripts against the usual way, and against the machine.")
-    parser.add_argument("--videos-dir", type=Path, help="clips to extract from (default: drawn ones)")
-    parser.add_argument("--max-videos", type=int, default=12)
-    parser.add_argument("--frames-per-video", type=int, default=16)
-    parser.add_argument("--face-model", type=Path, help="a copy of the face detector, if it cannot be downloaded")
-    parser.add_argument("--rows", type=int, default=200_000, help="to train on")
-    parser.add_argument("--repeats", type=int, default=3)
+def describe_processor(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    information = Path("/proc/cpuinfo")
+    text = information.read_text() if information.exists() else ""
+    name = re.search(r"model name\s*: (.*)", text)
+    return name[1] if name else platform.machine()
+
+
+def choose_clips(videos_dir: Path | None, most: int, folder: Path) -> list[str]:
+    """Videos spread over the set, so that each of its folders has its share; or drawn ones."""
+    if not videos_dir:
+        return draw_clips(folder)
+    found = list_video_files(videos_dir)
+    if not found:
+        sys.exit(f"no videos in {videos_dir}")
+    return [str(found[i]) for i in sample_frame_numbers(len(found), most)]
+
+
+def wall_limit(extraction: dict[str, dict], cores: int) -> float:
+    """Seconds that decoding and the network take if all cores are busy and nothing else is done."""
+    both = extraction["decoding alone"]["cpu"] + extraction["network alone"]["cpu"]
+    return both / cores
+
+
+def print_extraction(extraction: dict[str, dict], cores: int) -> None:
+    limit = wall_limit(extraction, cores)
+    usual = extraction["usual script"]
+    print(f"{'':<30}  wall s   CPU s  frames/s  peak GB  times as fast  CPU share  wall / limit")
+    for name, figures in extraction.items():
+        wall, cpu = figures["wall"], figures["cpu"]
+        speed = figures["frames"] / wall
+        line = f"{name:<30}  {wall:>6.1f}  {cpu:>6.1f}  {speed:>8.1f}  {figures['peak_gb']:>7.2f}"
+        if "alone" not in name:
+            share = cpu / usual["cpu"]
+            line += f"  {usual['wall'] / wall:>13.2f}  {share:>9.2f}  {wall / limit:>12.2f}"
+        print(line)
+    print(f"limit: CPU s of decoding alone and network alone / {cores} cores = {limit:.1f} s")
+
+
+def print_growth(growth: dict[int, dict]) -> None:
+    print("\nGrowth: videos, wall s, peak GB")
+    for videos, figures in growth.items():
+        print(f"{videos:>6}  {figures['wall']:>6.1f}  {figures['peak_gb']:>6.2f}")
+
+
+def print_training(training: dict[int, dict[str, float]], rows: int) -> None:
+    print(f"\nTraining: steps a second on {rows} rows")
+    for batch_size, speeds in training.items():
+        ours = speeds["deepfake_detection_model.py"]
+        for name, speed in speeds.items():
+            times = f"{ours / speed:>5.1f} times"
+            print(f"batch size {batch_size:>3}  {name:<32}  {speed:>7.1f}  {times}")
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Time the scripts against the usual way.")
+    parser.add_argument("--videos-dir", metavar="DIR", type=Path, help="default: drawn clips")
+    parser.add_argument("--max-videos", metavar="N", type=int, default=12)
+    parser.add_argument("--frames-per-video", metavar="N", type=int, default=16)
+    parser.add_argument("--face-model", metavar="FILE", type=Path, help="a copy of the detector")
+    parser.add_argument("--rows", metavar="N", type=int, default=200_000, help="to train on")
+    parser.add_argument("--repeats", metavar="N", type=int, default=3, help="rounds")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--output", type=Path, default="results/benchmark.json")
+    parser.add_argument("--output", metavar="FILE", type=Path, default="results/benchmark.json")
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.job:
         run_job(args.job)
         return
+    n, repeats = args.frames_per_video, args.repeats
+    device, cores = pick_device(args.device).type, count_cores()
     jobs = list(JOBS)
     try:
         load_face_detector(args.face_model)
     except InputError as error:
         jobs.remove("the same, --crop-faces")
         print(f"Face crops are left out: {error}", file=sys.stderr)
-    n, device, cores = args.frames_per_video, pick_device(args.device).type, count_cores()
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    processor = re.search(r"model name\s*: (.*)", info)
-    machine = torch.cuda.get_device_name() if device == "cuda" else processor[1] if processor else platform.machine()
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if args.videos_dir:
-            # spread over the set, so that each of its folders has its share
-            found = [str(path) for path in list_video_files(args.videos_dir)]
-            clips = [found[i] for i in sample_frame_numbers(len(found), args.max_videos)]
-        else:
-            clips = draw_clips(folder)
-        extraction = measure({name: (name, clips, n, device) for name in jobs}, args.repeats)
-        growth = {}
-        for times in (1, 2, 4, 8):
-            links = [
-                folder / f"{copy}_{i}{Path(clip).suffix}" for copy in range(times) for i, clip in enumerate(clips[:4])
-            ]
-            for link, clip in zip(links, clips[:4] * times, strict=True):
-                if not link.exists():
-                    link.symlink_to(os.path.abspath(clip))
-            growth[len(links)] = ("feature_extraction.py", [str(link) for link in links], n, device)
-        growth = measure(growth, args.repeats)
-    training = measure_training(args.rows, args.repeats, device)
+        clips = choose_clips(args.videos_dir, args.max_videos, folder)
+        extraction = measure({name: (name, clips, n, device) for name in jobs}, repeats)
+        growth = measure_growth(clips, folder, n, device, repeats)
+    training = measure_training(args.rows, repeats, device)
 
-    print(f"\n{machine}, {cores} cores, Python {platform.python_version()}, {package_versions()}")
-    print(f"\nExtraction: {len(clips)} videos, {n} frames a video, medians of {args.repeats}")
-    decoding, network = extraction["decoding alone"]["cpu"], extraction["network alone"]["cpu"]
-    limit = (decoding + network) / cores
-    usual = extraction["usual script"]
-    print(f"{'':<30}  wall s   CPU s  frames/s  peak GB  times as fast  CPU share  wall / limit")
-    for name, figures in extraction.items():
-        speed, share = usual["wall"] / figures["wall"], figures["cpu"] / usual["cpu"]
-        line = f"{figures['wall']:>6.1f}  {figures['cpu']:>6.1f}  {figures['frames'] / figures['wall']:>8.1f}"
-        whole = f"{speed:>13.2f}  {share:>9.2f}  {figures['wall'] / limit:>12.2f}" if "alone" not in name else ""
-        print(f"{name:<30}  {line}  {figures['peak_gb']:>7.2f}  {whole}".rstrip())
-    print(f"limit: ({decoding:.1f} + {network:.1f} s of CPU) / {cores} cores = {limit:.1f} s")
-    print("\nGrowth: videos, wall s, peak GB")
-    for videos, figures in growth.items():
-        print(f"{videos:>6}  {figures['wall']:>6.1f}  {figures['peak_gb']:>6.2f}")
-    print(f"\nTraining: steps a second on {args.rows} rows")
-    for batch_size, speeds in training.items():
-        ours = speeds["deepfake_detection_model.py"]
-        for name, speed in speeds.items():
-            print(f"batch size {batch_size:>3}  {name:<32}  {speed:>7.1f}  {ours / speed:>5.1f} times")
-    report = {"machine": machine, "cores": cores, "versions": package_versions(), "device": device, "videos": clips}
-    report |= {"frames_per_video": n, "rows": args.rows, "repeats": args.repeats, "limit": limit}
-    report |= {"extraction": extraction, "growth": growth, "training": training}
+    machine = {"machine": describe_processor(device), "cores": cores, "device": device}
+    machine["versions"] = package_versions()
+    print(f"\n{machine['machine']}, {cores} cores, {machine['versions']}")
+    print(f"\nExtraction: {len(clips)} videos, {n} frames a video, medians of {repeats}")
+    print_extraction(extraction, cores)
+    print_growth(growth)
+    print_training(training, args.rows)
+    settings = {"videos": clips, "frames_per_video": n, "rows": args.rows, "repeats": repeats}
+    settings["limit"] = wall_limit(extraction, cores)
+    figures = {"extraction": extraction, "growth": growth, "training": training}
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(report, indent=2) + "\n")
+    args.output.write_text(json.dumps(machine | settings | figures, indent=2) + "\n")
     print(f"\nWritten    {args.output}")
 
 

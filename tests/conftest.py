@@ -1,9 +1,12 @@
-"""Small videos and features made on the spot. Nothing is written outside pytest's temporary folder."""
+"""Small videos and features made on the spot. Nothing is written outside pytest's folder."""
 
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: tests fork, and threads that spin are slow
 
 import cv2
 import numpy as np
@@ -11,9 +14,18 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
+import deepfake_detection_model
+import feature_extraction
+from data.files import write_json
+from data.frames import Extraction
 
-def write_video(path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None) -> Path:
-    """A video whose frame i has the grey level 20 + 7 i, or one colour (BGR); size is (width, height)."""
+QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
+
+
+def write_video(
+    path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None
+) -> Path:
+    """A video whose frame i has the grey level 20 + 7 i, or one colour (BGR); size is (w, h)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fourcc = "MJPG" if path.suffix == ".avi" else "mp4v"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), fps, size)
@@ -24,15 +36,117 @@ def write_video(path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: 
     return path
 
 
+def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
+    """A grey video with a red square at each frame's place (x, y), or with none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
+    for place in places:
+        frame = np.full((size[1], size[0], 3), 128, np.uint8)
+        if place is not None:
+            cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+class RedSquareDetector:
+    """Finds what is red, as cv2.FaceDetectorYN finds faces."""
+
+    def setInputSize(self, size):
+        self.size = tuple(size)
+
+    def detect(self, frame):
+        assert frame.shape[1::-1] == self.size and max(self.size) <= 640
+        red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
+        *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
+        squares = [square for square in stats[1:] if square[4] > 50]  # the first is the rest
+        boxes = [[*square[:4], *[0] * 11] for square in squares]
+        return 1, np.array(boxes, np.float32) if boxes else None
+
+
 @pytest.fixture
-def videos(tmp_path) -> Path:
-    """Two pairs of people, each with two reals and the two swaps between them, and one clip more of each class."""
-    root = tmp_path / "videos"
+def detector(monkeypatch):
+    """RedSquareDetector wherever the face detector is used."""
+    for room in ("data.frames", "feature_extraction", "deepfake_detection_model"):
+        monkeypatch.setattr(f"{room}.load_face_detector", lambda copy=None: RedSquareDetector())
+
+
+def read_table(path: Path) -> list[dict]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """{name: bytes} of the final files in a folder."""
+    files = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    return {path.name: path.read_bytes() for path in files}
+
+
+def extract(videos: Path, features: Path, *more: str) -> None:
+    flags = ["--videos-dir", str(videos), "--features-dir", str(features), "--weights", "random"]
+    feature_extraction.main([*flags, "--frames-per-video", "4", "--device", "cpu", *more])
+
+
+def train(folder: Path, *more: str, features: str = "features", results: str = "results") -> dict:
+    """metrics.json of a quick training without pictures on folder/features."""
+    file = folder / features / "train_features.npy"
+    flags = ["--train-features-file", str(file), "--output-dir", str(folder / results)]
+    deepfake_detection_model.main([*flags, *QUICK, *more])
+    return read_json(folder / results / "metrics.json")
+
+
+def read_json(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def small_backbone(weights="random", device="cpu") -> tuple[torch.nn.Module, dict]:
+    """A network that is quick, in place of ResNet-18: the question is about files, not features."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 1000)
+    network = torch.nn.Sequential(*layers).eval().requires_grad_(False)
+    return network, {"name": "random", "sha256": "small"}
+
+
+@pytest.fixture
+def quick_backbone(monkeypatch):
+    """Both scripts with small_backbone in place of ResNet-18."""
+    monkeypatch.setattr("feature_extraction.load_backbone", small_backbone)
+    monkeypatch.setattr("deepfake_detection_model.load_backbone", small_backbone)
+
+
+@pytest.fixture(scope="session")
+def drawn_videos(tmp_path_factory) -> Path:
+    """Two pairs of people, each with two reals and the two swaps, and a clip more of each class."""
+    root = tmp_path_factory.mktemp("drawn") / "videos"
     for i, name in enumerate(("000", "003", "001", "002", "007")):
-        write_video(root / "real" / f"{name}.mp4", n=8 + i)
+        write_video(root / "real" / f"{name}.mp4", n=8 + i, fps=20 + i)  # no two files are alike
     for i, name in enumerate(("000_003", "003_000", "001_002", "002_001", "fifty")):
-        write_video(root / "fake" / f"{name}.mp4", n=7 + i)
+        write_video(root / "fake" / f"{name}.mp4", n=7 + i, fps=30 + i)
     return root
+
+
+@pytest.fixture
+def videos(drawn_videos, tmp_path) -> Path:
+    """A copy of drawn_videos that the test may change."""
+    return Path(shutil.copytree(drawn_videos, tmp_path / "videos"))
+
+
+@pytest.fixture(scope="session")
+def both_scripts_run(drawn_videos, tmp_path_factory) -> Path:
+    """A folder with features/ and results/ of drawn_videos, untrained ResNet-18. Read-only."""
+    folder = tmp_path_factory.mktemp("run")
+    extract(drawn_videos, folder / "features")
+    train(folder)
+    return folder
+
+
+@pytest.fixture
+def trained(both_scripts_run, tmp_path) -> Path:
+    """A copy of both_scripts_run that the test may change."""
+    for name in ("features", "results"):
+        shutil.copytree(both_scripts_run / name, tmp_path / name)
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -40,28 +154,29 @@ def torch_home(tmp_path, monkeypatch) -> Path:
     """An empty cache of weights, and no network: what torch.hub asks for is not there."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
     weights = ResNet18_Weights.IMAGENET1K_V1.value
-    monkeypatch.setattr(weights, "url", (tmp_path / "no_server" / "resnet18-f37072fd.pth").as_uri())
+    missing = tmp_path / "no_server" / "resnet18-f37072fd.pth"
+    monkeypatch.setattr(weights, "url", missing.as_uri())
     return tmp_path / "torch_home"
 
 
 def make_split(
-    folder: Path, split: str = "train", n_groups: int = 10, frames: int = 4, shift: float = 1.0, seed: int = 0
+    folder: Path,
+    split: str = "train",
+    n_groups: int = 10,
+    frames: int = 4,
+    shift: float = 1.0,
+    seed: int = 0,
 ) -> Path:
-    """Features as feature_extraction.py leaves them: each group has a real and a fake video, fakes shifted."""
+    """Features as script 1 leaves them: a real and a fake video in each group, fakes shifted."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     names = sorted(f"{label}/{i:03d}.mp4" for i in range(n_groups) for label in ("real", "fake"))
     labels = np.array([name.startswith("fake") for name in names], np.int64)
-    rows = [
-        {
-            "video": f"{split}/{name}",
-            "label": label,
-            "method": "",
-            "group": f"{split}{name[5:]}",
-            "clip": f"{split}/{name}",
-        }
-        for name, label in zip(names, labels, strict=True)
-    ]
+    rows = []
+    for name, label in zip(names, labels, strict=True):
+        video = f"{split}/{name}"
+        row = {"video": video, "label": label, "method": "", "group": f"{split}{name[5:]}"}
+        rows.append(row | {"clip": video, "people": "", "fingerprint": f"{seed} {video}"})
     index = np.repeat(np.arange(len(names)), frames)
     features = rng.normal(size=(len(index), 1000)) + shift * labels[index, None]
     np.save(folder / f"{split}_features.npy", features.astype(np.float32))
@@ -72,9 +187,9 @@ def make_split(
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    extraction = {"videos_dir": "gone", "sample": None, "frames_per_video": frames, "frame_choice": "exact"}
-    extraction["weights"] = {"name": "random", "sha256": "0" * 64}
-    (folder / "extraction.json").write_text(json.dumps(extraction))
+    weights = {"name": "random", "sha256": "0" * 64}
+    extraction = Extraction(frames_per_video=frames, weights=weights, videos_dir="gone")
+    write_json(folder / "extraction.json", extraction.to_dict())
     return folder / f"{split}_features.npy"
 
 

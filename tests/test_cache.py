@@ -1,52 +1,93 @@
-import csv
+import hashlib
+import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import textwrap
-import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import write_video
 
-import feature_extraction as fe
+from data import try_video
 from data.files import InputError
-from data.layouts import Video
-from features.cache import cache_file, hold_folder
+from data.frames import Extraction
+from data.layouts import Video, find_videos
+from features import cache
+from features.cache import (
+    Cached,
+    Outcome,
+    cache_file,
+    cache_key,
+    hold_folder,
+    load_cached,
+    process_video,
+)
+from features.machine import map_threads
 from features.resnet18 import extract_video
 
-
-def extract(videos, features, *more):
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(features), "--weights", "random"]
-        + ["--frames-per-video", "4", "--device", "cpu", *more]
-    )
-
-
-def contents(folder):
-    """{name: bytes} of the final files."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-OPTIONS = ["--weights", "random", "--frames-per-video", "4", "--device", "cpu"]
+VERSIONS = {
+    "python": "3.11.7",
+    "numpy": "2.4.0",
+    "torch": "2.14.1",
+    "torchvision": "0.29.1",
+    "opencv": "5.0.0",
+}
+EXTRACTION = Extraction(
+    frames_per_video=4, weights={"name": "random", "sha256": "0" * 64}, versions=VERSIONS
+)
 
 
-def read_failed(folder):
-    with open(folder / "failed.csv", newline="", encoding="utf-8") as file:
-        return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+class Payload:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
-def start(videos, features, **options):
-    command = [sys.executable, fe.__file__, "--videos-dir", str(videos), "--features-dir", str(features), *OPTIONS]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **options)
+@pytest.fixture
+def backbone():
+    """A network of one layer, in place of ResNet-18."""
+    pool, flatten = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    return torch.nn.Sequential(pool, flatten, torch.nn.Linear(3, 1000))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "features/cache").mkdir(parents=True)
+    return tmp_path / "features"
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """The names of the videos that are really extracted, as they come."""
+    names = []
+
+    def watched(path, *rest):
+        names.append(path.name)
+        return extract_video(path, *rest)
+
+    monkeypatch.setattr(cache, "extract_video", watched)
+    return names
+
+
+@pytest.fixture
+def one_video(tmp_path):
+    path = write_video(tmp_path / "videos/real/000.mp4")
+    return Video(path, 0, video="real/000.mp4")
 
 
 @pytest.fixture
 def bad_decoder(tmp_path, monkeypatch):
-    """In new processes, OpenCV crashes on files named crash.mp4 and hangs on files named hang.mp4."""
+    """In new processes, OpenCV crashes on files named crash.mp4 and hangs on hang.mp4."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(
         textwrap.dedent(
@@ -71,107 +112,352 @@ def bad_decoder(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
 
 
-def test_same_bytes_whatever_the_workers_and_the_interruptions(videos, tmp_path, monkeypatch):
-    extract(videos, tmp_path / "undisturbed", "--num-workers", "1")
-    extract(videos, tmp_path / "two", "--num-workers", "2")
+def extract(videos, folder, backbone, extraction=EXTRACTION, overwrite=False, workers=1):
+    """What the script does with the videos that it has found."""
+    work = partial(
+        process_video,
+        backbone=backbone,
+        folder=folder,
+        extraction=extraction,
+        overwrite=overwrite,
+    )
+    return list(map_threads(work, videos, workers))
+
+
+def contents(folder):
+    """{name: bytes} of the cache."""
+    return {path.name: path.read_bytes() for path in folder.glob("cache/*.npz")}
+
+
+def no_child(*args):
+    pytest.fail("it was tried again")
+
+
+def test_a_video_goes_into_the_cache_and_comes_back(one_video, folder, backbone):
+    expected, sampled = extract_video(one_video.path, backbone, EXTRACTION)
+    assert load_cached(one_video, folder, EXTRACTION) is None
+    outcome = process_video(one_video, backbone, folder, EXTRACTION, overwrite=False)
+    assert outcome == Outcome(frames=4, reason="", state="new")
+    cached = load_cached(one_video, folder, EXTRACTION)
+    assert isinstance(cached, Cached)
+    assert cached.features.dtype == np.float32 and cached.features.shape == (4, 1000)
+    assert cached.features.tobytes() == expected.tobytes()
+    assert cached.numbers.tolist() == sampled.numbers.tolist() == [1, 4, 7, 10]
+    assert cached.facts == sampled.facts and cached.facts["frames"] == 12
+    assert [path.name for path in (folder / "cache").iterdir()] == list(contents(folder))
+    outcome = process_video(one_video, backbone, folder, EXTRACTION, overwrite=False)
+    assert outcome == Outcome(frames=4, reason="", state="cached")
+
+
+def test_same_bytes_whatever_the_workers_and_the_interruptions(
+    videos, tmp_path, backbone, done, monkeypatch
+):
+    found = find_videos(videos)
+    for name in ("undisturbed", "two", "resumed"):
+        (tmp_path / name / "cache").mkdir(parents=True)
+    outcomes = extract(found, tmp_path / "undisturbed", backbone)
+    assert extract(found, tmp_path / "two", backbone, workers=2) == outcomes
     assert contents(tmp_path / "two") == contents(tmp_path / "undisturbed")
 
-    done = []
-    real_extract_video = extract_video
+    done.clear()
+    watched = cache.extract_video
 
     def stop_after_three(path, *rest):
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(path)
-        return real_extract_video(path, *rest)
+        return watched(path, *rest)
 
-    monkeypatch.setattr("features.cache.extract_video", stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
-        extract(videos, tmp_path / "resumed", "--num-workers", "1")
-    assert contents(tmp_path / "resumed") == {}
-    first, done = set(done), []
-    monkeypatch.setattr(
-        "features.cache.extract_video", lambda path, *rest: done.append(path) or real_extract_video(path, *rest)
-    )
-    extract(videos, tmp_path / "resumed", "--num-workers", "1")
-    assert len(done) == 7 and not first & set(done)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "extract_video", stop_after_three)
+        with pytest.raises(KeyboardInterrupt):
+            for video in found:
+                process_video(video, backbone, tmp_path / "resumed", EXTRACTION, overwrite=False)
+    first = list(done)
+    assert not list(tmp_path.rglob("*.reading")) and not list(tmp_path.rglob("*.new*"))
+    done.clear()
+    again = extract(found, tmp_path / "resumed", backbone)
+    assert len(done) == 7 and not set(first) & set(done)
+    assert [outcome.state for outcome in again].count("cached") == 3
+    assert [outcome.frames for outcome in again] == [outcome.frames for outcome in outcomes]
     assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
     done.clear()
-    extract(videos, tmp_path / "resumed", "--overwrite")
+    extract(found, tmp_path / "resumed", backbone, overwrite=True)
     assert len(done) == 10
 
 
-def test_only_what_changed_is_done_again(videos, tmp_path, monkeypatch):
-    folder, done = tmp_path / "features", []
-    real_extract_video = extract_video
-    monkeypatch.setattr(
-        "features.cache.extract_video", lambda path, *rest: done.append(path) or real_extract_video(path, *rest)
-    )
-    extract(videos, folder)
+def test_only_what_changed_is_done_again(videos, folder, backbone, done):
+    found = find_videos(videos)
+    assert {outcome.state for outcome in extract(found, folder, backbone)} == {"new"}
     before = contents(folder)
     done.clear()
-    extract(videos, folder)
+    assert {outcome.state for outcome in extract(found, folder, backbone)} == {"cached"}
     assert done == [] and contents(folder) == before
 
+    by_name = {video.path.name: video for video in found}
     write_video(videos / "real/007.mp4", n=9)
     os.utime(videos / "real/000.mp4", (1, 1))
-    cached = sorted((folder / "cache").glob("*.npz"))
-    cached[0].write_bytes(cached[0].read_bytes()[:100])
-    cached[1].write_bytes(b"")
-    extract(videos, folder)
-    assert {videos / "real/007.mp4", videos / "real/000.mp4"} <= set(done) and 2 < len(done) <= 4
+    cut = cache_file(by_name["003.mp4"], folder)
+    cut.write_bytes(cut.read_bytes()[:100])
+    flipped = cache_file(by_name["001.mp4"], folder)
+    data = flipped.read_bytes()
+    flipped.write_bytes(data[:300] + b"flip" + data[304:])
+    cache_file(by_name["002.mp4"], folder).write_bytes(b"")
+    cache_file(by_name["fifty.mp4"], folder).unlink()
+    assert load_cached(by_name["003.mp4"], folder, EXTRACTION) is None
+    outcomes = extract(found, folder, backbone)
+    state = {video.path.name: outcome.state for video, outcome in zip(found, outcomes, strict=True)}
+    redone = {name for name in state if state[name] == "redone"}
+    assert redone == {"007.mp4", "000.mp4", "003.mp4", "001.mp4", "002.mp4"}
+    assert state["fifty.mp4"] == "new"
+    assert set(done) == redone | {"fifty.mp4"}
+    assert list(state.values()).count("cached") == 4
+
     done.clear()
-    extract(videos, folder, "--frames-per-video", "3")
+    fewer = replace(EXTRACTION, frames_per_video=3)
+    assert {outcome.frames for outcome in extract(found, folder, backbone, fewer)} == {3}
     assert len(done) == 10
-    assert len(np.load(folder / "train_labels.npy")) == 30
     shutil.rmtree(folder / "cache")  # safe to delete
-    extract(videos, folder)
-    assert len(np.load(folder / "train_labels.npy")) == 40
+    (folder / "cache").mkdir()
+    assert {outcome.state for outcome in extract(found, folder, backbone)} == {"new"}
 
 
-def test_a_second_run_into_one_folder_stops(videos, tmp_path):
-    (tmp_path / "features/cache").mkdir(parents=True)
-    with hold_folder(tmp_path / "features"), pytest.raises(InputError, match="another run is writing to "):
-        extract(videos, tmp_path / "features")
-    extract(videos, tmp_path / "features")
+@pytest.mark.parametrize("setting", ["python", "numpy", "device_name", "counts", "videos_dir"])
+def test_what_does_not_change_features_does_not_change_the_key(one_video, setting):
+    changed = {
+        "python": {"versions": VERSIONS | {"python": "3.14.0"}},
+        "numpy": {"versions": VERSIONS | {"numpy": "3.0.0"}},
+        "device_name": {"weights": EXTRACTION.weights | {"name": "a copy of them"}},
+        "counts": {"counts": {"found": 5}},
+        "videos_dir": {"videos_dir": "/elsewhere"},
+    }
+    other = replace(EXTRACTION, **changed[setting])
+    assert cache_key(one_video, other) == cache_key(one_video, EXTRACTION)
 
 
-def test_a_run_says_what_it_took_and_what_it_did_again(videos, tmp_path, capsys):
-    extract(videos, tmp_path / "features")
-    assert "Cache" not in capsys.readouterr().out
-    (videos / "fake/broken.mp4").write_text("no video")
-    cache_file(Video(videos, 1, video="fake/fifty.mp4"), tmp_path / "features").unlink()
-    os.utime(videos / "real/000.mp4", (1, 1))
-    extract(videos, tmp_path / "features")
-    assert "8 taken from an earlier run, 1 done again, as the file or a setting had changed" in capsys.readouterr().out
-    extract(videos, tmp_path / "features", "--frame-choice", "nearest-reference")
-    assert "0 taken from an earlier run, 10 done again, as the file or a setting had changed" in capsys.readouterr().out
+@pytest.mark.parametrize("package", ["torch", "torchvision", "opencv"])
+def test_an_update_of_what_makes_features_changes_the_key(one_video, package):
+    other = replace(EXTRACTION, versions=VERSIONS | {package: "99.0"})
+    assert cache_key(one_video, other) != cache_key(one_video, EXTRACTION)
 
 
-@pytest.mark.parametrize("name", ["crash", "hang"])
-def test_a_file_that_ends_the_process_is_left_out_after_a_second_try(videos, tmp_path, name, bad_decoder, monkeypatch):
-    shutil.copy(videos / "real/000.mp4", videos / f"fake/{name}.mp4")
-    folder = tmp_path / "features"
-    with start(videos, folder) as process:
-        if name == "hang":
-            while len(list(folder.glob("cache/*.npz"))) < 10:
-                time.sleep(0.1)
-            process.kill()
-        process.communicate()
-    assert process.returncode == -(signal.SIGABRT if name == "crash" else signal.SIGKILL)
+def test_an_update_of_python_redoes_nothing_one_of_torch_does(one_video, folder, backbone, done):
+    extract([one_video], folder, backbone)
+    newer_python = replace(EXTRACTION, versions=VERSIONS | {"python": "3.12.1", "numpy": "2.5"})
+    [outcome] = extract([one_video], folder, backbone, newer_python)
+    assert outcome.state == "cached" and len(done) == 1
+    newer_torch = replace(EXTRACTION, versions=VERSIONS | {"torch": "2.15.0"})
+    [outcome] = extract([one_video], folder, backbone, newer_torch)
+    assert outcome.state == "redone" and len(done) == 2
+
+
+def test_a_moved_data_set_is_another_folder_not_another_video(
+    one_video, folder, backbone, tmp_path
+):
+    extract([one_video], folder, backbone)
+    os.rename(tmp_path / "videos", tmp_path / "moved")
+    moved = replace(one_video, path=tmp_path / "moved/real/000.mp4")
+    assert load_cached(moved, folder, EXTRACTION)
+
+
+def test_a_video_that_cannot_be_used_says_why(tmp_path, folder, backbone):
+    path = tmp_path / "videos/fake/broken.mp4"
+    path.parent.mkdir(parents=True)
+    path.write_text("no video")
+    broken = Video(path, 1, video="fake/broken.mp4")
+    gone = replace(broken, path=path.with_name("gone.mp4"), video="fake/gone.mp4")
+    link = replace(broken, path=path.with_name("link.mp4"), video="fake/link.mp4")
+    link.path.symlink_to(gone.path)
+    outcomes = extract([broken, gone, link], folder, backbone)
+    assert [outcome.frames for outcome in outcomes] == [0, 0, 0]
+    assert [outcome.reason for outcome in outcomes] == [
+        "not a video",
+        "No such file or directory",
+        "a broken link",
+    ]
+    assert list((folder / "cache").iterdir()) == []
+    assert load_cached(gone, folder, EXTRACTION) is None
+
+
+def test_a_pickle_in_the_cache_is_not_run(one_video, folder, backbone, tmp_path):
+    extract([one_video], folder, backbone)
+    file = cache_file(one_video, folder)
+    with np.load(file) as arrays:
+        arrays = dict(arrays)
+    for name in arrays:
+        payload = np.array([Payload(tmp_path / "made")], dtype=object)
+        np.savez(file, **(arrays | {name: payload}))
+        assert load_cached(one_video, folder, EXTRACTION) is None
+        file.write_bytes(payload.dumps())
+        assert load_cached(one_video, folder, EXTRACTION) is None
+        assert not (tmp_path / "made").exists()
+    [outcome] = extract([one_video], folder, backbone)
+    assert outcome.state == "redone"
+
+
+def test_a_cache_that_cannot_be_read_is_not_taken_for_damaged(
+    one_video, folder, backbone, monkeypatch
+):
+    file = cache_file(one_video, folder)
+    file.mkdir()
+    with pytest.raises(InputError, match=rf"{file.name} cannot be read \(Is a directory\)"):
+        extract([one_video], folder, backbone)
+    file.rmdir()
+    extract([one_video], folder, backbone)
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:  # root may read everything
+        patch.setattr(Path, "read_bytes", forbidden)
+        with pytest.raises(InputError, match=rf"{file.name} cannot be read \(Permission denied\)"):
+            extract([one_video], folder, backbone)
+
+    def exhausted(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", exhausted)
+    with pytest.raises(InputError, match=rf"not enough memory to read .*{file.name}"):
+        extract([one_video], folder, backbone)
+
+
+def test_a_second_run_into_one_folder_stops(folder):
+    for name in (".train_features.new.npy", "cache/.0.new.npz"):
+        (folder / name).write_text("of a run that was killed")
+    (folder / "train_features.npy").write_text("whole")
+    with hold_folder(folder):
+        assert not list(folder.rglob("*.new*")) and (folder / "train_features.npy").is_file()
+        with (
+            pytest.raises(InputError, match=r"another run is writing to .*: wait for it, or name"),
+            hold_folder(folder),
+        ):
+            pytest.fail("two runs in one folder")
+    with hold_folder(folder):
+        pass
+
+
+def test_a_file_system_without_locks_is_a_warning(folder, monkeypatch, capsys):
+    def no_locks(*args):
+        raise OSError(37, "No locks available")
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with hold_folder(folder):
+        pass
+    assert "cannot be locked (No locks available): start no second run" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_ends_while_it_reads_leaves_a_mark(one_video, folder, backbone, monkeypatch):
+    def end(*rest):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(cache, "extract_video", end)
+    child = os.fork()
+    if child == 0:
+        try:
+            process_video(one_video, backbone, folder, EXTRACTION, overwrite=False)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    mark = cache_file(one_video, folder).with_suffix(".reading")
+    assert mark.read_text() == cache_key(one_video, EXTRACTION)
     assert contents(folder) == {}
 
-    if name == "hang":
-        monkeypatch.setattr("features.cache.HANGS_AFTER", 25)
-    extract(videos, folder)
-    reason = {"crash": "the decoder crashes on it (status -6)", "hang": "does not come to an end within 25 s"}[name]
-    assert list(read_failed(folder)) == [f"fake/{name}.mp4"]
-    assert reason in read_failed(folder)[f"fake/{name}.mp4"] and len(np.load(folder / "train_labels.npy")) == 40
 
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it was tried again"))
-    extract(videos, folder)
-    assert reason in read_failed(folder)[f"fake/{name}.mp4"]
-    monkeypatch.undo()
-    shutil.copy(videos / "real/003.mp4", videos / f"fake/{name}.mp4")  # another file of this name
-    extract(videos, folder)
-    assert read_failed(folder) == {} and len(np.load(folder / "train_labels.npy")) == 44
+def test_a_marked_file_that_can_be_read_is_used(
+    one_video, folder, backbone, monkeypatch, capsys, done
+):
+    mark = cache_file(one_video, folder).with_suffix(".reading")
+    mark.write_text(cache_key(one_video, EXTRACTION))
+
+    def in_this_process(path, extraction):
+        """What the child does."""
+        arguments = ["try_video", str(path), json.dumps(extraction.to_dict()), "660"]
+        monkeypatch.setattr(sys, "argv", arguments)
+        monkeypatch.setattr(signal, "alarm", alarms.append, raising=False)
+        try_video.main()
+        assert done == [] and capsys.readouterr().out == "reading\n"
+        return ""
+
+    alarms = []
+    monkeypatch.setattr(cache, "try_alone", in_this_process)
+    [outcome] = extract([one_video], folder, backbone)
+    assert outcome == Outcome(frames=4, reason="", state="new")
+    assert alarms == [660]  # so it ends, should this process be killed
+    assert not mark.exists() and load_cached(one_video, folder, EXTRACTION)
+
+    # a file that is merely broken is no fault of the decoder's: the reason is the usual one
+    one_video.path.write_text("no video")
+    mark.write_text(cache_key(one_video, EXTRACTION))
+    done.clear()
+    [outcome] = extract([one_video], folder, backbone)
+    assert outcome == Outcome(frames=0, reason="not a video", state="redone")
+    assert not mark.exists()
+
+
+def test_a_file_that_crashes_the_decoder_is_left_out_after_a_second_try(
+    one_video, tmp_path, folder, backbone, bad_decoder, monkeypatch
+):
+    path = shutil.copy(one_video.path, tmp_path / "videos/real/crash.mp4")
+    monkeypatch.chdir(tmp_path)  # not the repository
+    video = Video(Path("videos/real/crash.mp4"), 0, video="real/crash.mp4")
+    mark = cache_file(video, folder).with_suffix(".reading")
+    mark.write_text(cache_key(video, EXTRACTION))
+    status = -signal.SIGABRT
+    reason = f"the decoder crashes on it (status {status}); an earlier run had ended while reading"
+    [outcome] = extract([video], folder, backbone)
+    assert outcome == Outcome(frames=0, reason=f"{reason} it", state="new")
+
+    tried = []
+    monkeypatch.setattr(cache, "try_alone", lambda *rest: tried.append(rest) or "")
+    [again] = extract([video], folder, backbone)
+    assert again == outcome and not tried
+    write_video(path, n=8)  # another file of this name
+    [outcome] = extract([video], folder, backbone)
+    assert outcome == Outcome(frames=4, reason="", state="new")
+    assert tried == [(video.path, EXTRACTION)] and not mark.exists()
+
+
+def test_a_file_that_hangs_is_left_out_after_a_second_try(
+    one_video, tmp_path, folder, backbone, bad_decoder, monkeypatch
+):
+    path = tmp_path / "videos/real/hang.mp4"
+    shutil.copy(one_video.path, path)
+    video = Video(path, 0, video="real/hang.mp4")
+    mark = cache_file(video, folder).with_suffix(".reading")
+    mark.write_text(cache_key(video, EXTRACTION))  # as a run leaves it that is killed
+    monkeypatch.setattr(cache, "HANGS_AFTER", 1)  # counted from when it begins to read
+    [outcome] = extract([video], folder, backbone)
+    assert outcome.frames == 0
+    assert outcome.reason.startswith("the decoder does not come to an end within 1 s; an earlier")
+    monkeypatch.setattr(cache, "try_alone", no_child)
+    [again] = extract([video], folder, backbone)
+    assert again == outcome
+    # --overwrite tries again what was given up
+    [outcome] = extract([video], folder, backbone, overwrite=True)
+    assert outcome == Outcome(frames=4, reason="", state="new")
+
+
+def test_a_fault_of_ours_is_neither_a_crash_nor_a_success(one_video, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "REPOSITORY", tmp_path)  # where there is no package data
+    with pytest.raises(RuntimeError, match=r"status 1: .*No module named"):
+        cache.try_alone(one_video.path, EXTRACTION)
+    (tmp_path / "data").mkdir()
+    for code, status in (("", 0), ("import os; os.abort()", -6)):  # ended before it read anything
+        (tmp_path / "data/try_video.py").write_text(code)
+        with pytest.raises(RuntimeError, match=rf"data.try_video, status {status}"):
+            cache.try_alone(one_video.path, EXTRACTION)
+    (tmp_path / "data/try_video.py").write_text("print('reading')")
+    assert cache.try_alone(one_video.path, EXTRACTION) == ""
+    (tmp_path / "data/try_video.py").write_text("print('reading', flush=True); 1 / 0")
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        cache.try_alone(one_video.path, EXTRACTION)
+
+
+def test_cache_files_are_named_after_the_identifier(one_video, folder):
+    file = cache_file(one_video, folder)
+    assert file.parent == folder / "cache"
+    assert file.stem == hashlib.sha256(b"real/000.mp4").hexdigest()[:32]
+    other = replace(one_video, video="fake/000.mp4")
+    assert cache_file(other, folder) != file

@@ -1,58 +1,17 @@
-import csv
-import json
+"""Script 2 as a whole: the network, training, what is reported and written."""
 
 import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from conftest import make_split
-from sklearn.decomposition import PCA
+from conftest import QUICK, extract, make_split, read_json, read_table, train
 
 import deepfake_detection_model as ddm
-import feature_extraction as fe
 from data.files import InputError
 from features.metrics import compute_eer, compute_metrics, compute_rates
 from features.splits import hold_out, load_split
 
-
-@pytest.fixture(autouse=True)
-def quick_pictures(monkeypatch):
-    """No t-SNE here, which takes seconds: test_evaluation.py draws it."""
-    monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-
-
-def run(folder, *more, features="features", results="results"):
-    ddm.main(
-        ["--train-features-file", str(folder / features / "train_features.npy"), "--output-dir", str(folder / results)]
-        + ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", *more]
-    )
-    return json.loads((folder / results / "metrics.json").read_text())
-
-
-def unbalanced(folder, n_fakes=6):
-    """Splits without anything to learn, with one real frame to six fakes."""
-    split = load_split(make_split(folder, n_groups=20, frames=6, shift=0))
-    split = split.part((split.labels == 1) | (split.number % n_fakes == 0))
-    return dict(zip(("train", "val"), hold_out(split, 0.3, 0), strict=True))
-
-
-RUN = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu"]
-
-
-def video_scores(folder, split):
-    with open(folder / "results/predictions.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    return (np.array([column(row[name]) for row in rows]) for name, column in (("label", int), ("score", float)))
-
-
-@pytest.mark.parametrize(
-    "flags", [["--val-fraction", "1"], ["--lr", "0"], ["--batch-size", "-1"], ["--num-epochs", "0"]]
-)
-def test_wrong_flags(flags, capsys):
-    with pytest.raises(SystemExit) as caught:
-        ddm.main(flags)
-    assert caught.value.code == 2
-    assert f"{flags[0]} is" in capsys.readouterr().err
+# --- The network ----------------------------------------------------------------------------------
 
 
 def test_the_network_is_the_one_described():
@@ -60,7 +19,8 @@ def test_the_network_is_the_one_described():
     assert sum(parameter.numel() for parameter in model.parameters()) == 644_097
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["Linear", "LeakyReLU", "Dropout"] * 2 + ["Linear"]
-    assert [layer.p for layer in model.layers if isinstance(layer, torch.nn.Dropout)] == [0.2, 0.2]
+    dropouts = [layer.p for layer in model.layers if isinstance(layer, torch.nn.Dropout)]
+    assert dropouts == [0.2, 0.2]
     features = torch.randn(5, 1000)
     scores = model.score(features)
     assert scores.shape == (5,) and scores.dtype == np.float64
@@ -72,11 +32,11 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features = np.load(path) * np.linspace(0.1, 50, 1000, dtype=np.float32) + 7
     features[:, 3] = 5  # a constant column
     np.save(path, features)
-    train, val = hold_out(load_split(path), 0.2, 0)
+    training, val = hold_out(load_split(path), 0.2, 0)
     model = ddm.DeepfakeMLP()
-    ddm.fit_standardisation(model, train)
-    np.testing.assert_allclose(model.mean, features[train.rows].mean(0), rtol=1e-4)
-    deviation = features[train.rows].std(0)
+    ddm.fit_standardisation(model, training)
+    np.testing.assert_allclose(model.mean, features[training.rows].mean(0), rtol=1e-4)
+    deviation = features[training.rows].std(0)
     deviation[3] = 1
     np.testing.assert_allclose(model.deviation, deviation, rtol=1e-4)
     features[val.rows] = 1e6  # what is held out changes nothing
@@ -86,181 +46,71 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     assert torch.equal(again.mean, model.mean) and torch.equal(again.deviation, model.deviation)
 
 
-def test_the_checkpoint_holds_the_standardisation_of_the_training_part_alone(tmp_path):
-    path = make_split(tmp_path / "features")
-    run(tmp_path)
-    train, _ = hold_out(load_split(path), 0.2, 0)
-    state = torch.load(tmp_path / "results/model.pt", weights_only=True)["model"]
-    np.testing.assert_allclose(state["mean"], np.load(path)[train.rows].mean(0), atol=1e-5)
-    np.testing.assert_allclose(state["deviation"], np.load(path)[train.rows].std(0), rtol=1e-4)
+# --- Training -------------------------------------------------------------------------------------
 
 
-def test_a_run_learns_and_repeats_exactly(tmp_path):
-    make_split(tmp_path / "features", n_groups=20)
-    first = run(tmp_path, "--num-epochs", "3")
-    assert first["splits"]["val"]["videos"]["accuracy"] > 0.9
-    assert first["history"][-1]["loss"] < first["history"][0]["loss"]
-    second = run(tmp_path, "--num-epochs", "3", results="again")
-    other = run(tmp_path, "--num-epochs", "3", "--seed", "1", results="other")
-    assert second["history"] == first["history"] != other["history"]
-    models = [torch.load(tmp_path / name / "model.pt", weights_only=True)["model"] for name in ("results", "again")]
-    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+def both_parts(path, val_fraction=0.3):
+    return dict(zip(("train", "val"), hold_out(load_split(path), val_fraction, 0), strict=True))
+
+
+def train_on(splits, num_epochs=1, lr=1e-4, seed=0, **options):
+    return ddm.train(splits, 16, num_epochs, lr, torch.device("cpu"), seed, **options)
 
 
 def test_chance_stays_chance(tmp_path):
-    make_split(tmp_path / "features", n_groups=60, shift=0)
-    metrics = run(tmp_path)["splits"]
-    assert metrics["train"]["frames"]["accuracy"] > 0.9  # it can memorise
-    assert 0.25 < metrics["val"]["videos"]["auc"] < 0.75  # and that is worth nothing on other groups
+    splits = both_parts(make_split(tmp_path, n_groups=60, shift=0))
+    model, _, history = train_on(splits, num_epochs=2, lr=1e-3)
+    assert history[-1]["train_accuracy"] > 0.9  # it can memorise
+    _, labels, scores = splits["val"].by_unit(ddm.score_frames(model, splits["val"]))
+    assert 0.25 < sk.roc_auc_score(labels, scores) < 0.75  # and that is worth nothing on others
 
 
-def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    report = run(tmp_path)
-    folder = tmp_path / "results"
-    assert {path.name for path in folder.iterdir()} == {
-        *("model.pt", "metrics.json", "predictions.csv"),
-        *("training_curves.png", "roc.png", "scores.png", "features.png"),
-    }
-    assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
-    assert report["extraction"]["weights"]["name"] == "random"
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
-    assert "scikit-learn" in report["versions"]
-    with open(folder / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["split", "video", "label", "score", "prediction"]
-    for split, n in (("train", 16), ("val", 4)):
-        members = [row for row in rows if row["split"] == split]
-        labels = np.array([int(row["label"]) for row in members])
-        scores = np.array([float(row["score"]) for row in members])
-        assert len(members) == n
-        expected = compute_metrics(labels, scores)
-        assert {name: report["splits"][split]["videos"][name] for name in expected} == pytest.approx(expected)
-        assert report["splits"][split]["frames"]["n"] == 4 * n
-        assert [int(row["prediction"]) for row in members] == (scores >= 0.5).astype(int).tolist()
-    out = capsys.readouterr().out
-    assert "UNTRAINED" in out and "train-val share 0 videos, 0 groups, 0 clips" in out
-    assert "Training Set" in out and "16 (8 real, 8 fake)" in out and "64 (32 real, 32 fake)" in out
-    assert "sample_frames.png is not drawn" in out
+def test_dropout_is_on_in_every_epoch(tmp_path, monkeypatch):
+    """Scoring switches it off between epochs."""
+    splits, modes = both_parts(make_split(tmp_path, n_groups=5)), []
+    forward = ddm.DeepfakeMLP.forward
+
+    def spy(model, features):
+        modes.append((model.training, all(layer.training for layer in model.layers)))
+        return forward(model, features)
+
+    monkeypatch.setattr(ddm.DeepfakeMLP, "forward", spy)
+    train_on(splits, num_epochs=3)
+    steps = -(-len(splits["train"].rows) // 16)
+    assert modes.count((True, True)) == 3 * steps
+    assert modes.count((False, False)) == 3 * 2  # both splits, after each epoch
 
 
-def test_split_files_beside_the_training_files_are_used(tmp_path):
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(tmp_path / "features", split, n_groups=5 + seed, seed=seed)
-    report = run(tmp_path)
-    assert [report["splits"][split]["videos"]["n"] for split in ("train", "val", "test")] == [10, 12, 14]
-    assert report["split"]["by"] == "as extracted"
-    # the test split is looked at after training only
-    np.save(tmp_path / "features/test_features.npy", -np.load(tmp_path / "features/test_features.npy"))
-    again = run(tmp_path, results="again")
-    assert again["history"] == report["history"]
-    assert again["splits"]["val"] == report["splits"]["val"]
-    assert again["splits"]["test"] != report["splits"]["test"]
+def test_the_order_depends_on_the_seed_alone(tmp_path, monkeypatch):
+    """Features that do not fit in memory are read from the file, in the same order."""
+    splits = both_parts(make_split(tmp_path, n_groups=5))
+    in_memory, _, history = train_on(splits, num_epochs=2)
+    monkeypatch.setattr(ddm, "available_memory", lambda device: 0)
+    mapped, _, again = train_on(splits, num_epochs=2)
+    assert again == history
+    states = in_memory.state_dict(), mapped.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    _, _, differs = train_on(splits, num_epochs=2, seed=1)
+    assert differs != history
 
 
-def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
-    for split in ("train", "val"):
-        make_split(tmp_path / "features", split)
-    folder = tmp_path / "features"
-    for name in ("frames.npy", "videos.csv"):
-        (folder / f"val_{name}").unlink()
-    np.save(folder / "val_labels.npy", np.ones(80, np.int64))
-    report = run(tmp_path)
-    assert report["splits"]["val"]["frames"]["eer"] is None
-    assert "n/a" in capsys.readouterr().out
-
-
-def test_bare_arrays_are_split_by_frames_with_a_warning(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    for name in ("train_frames.npy", "train_videos.csv", "extraction.json"):
-        (tmp_path / "features" / name).unlink()
-    report = run(tmp_path)
-    assert report["splits"]["val"].keys() == {"frames"}
-    assert report["splits"]["val"]["frames"]["n"] == 16
-    out = capsys.readouterr().out
-    assert "WARNING" in out and "INFLATES" in out
-
-
-def test_features_that_do_not_fit_in_memory_train_the_same(tmp_path, monkeypatch):
-    make_split(tmp_path / "features")
-    in_memory = run(tmp_path)
-    monkeypatch.setattr("deepfake_detection_model.free_memory", lambda device: 0)
-    assert run(tmp_path, results="mapped")["history"] == in_memory["history"]
-
-
-@pytest.mark.parametrize("batch_size", ["16", "64"])  # with one batch an epoch the loss itself is still finite
-def test_training_that_diverges_says_so(tmp_path, batch_size):
-    make_split(tmp_path / "features")
-    with pytest.raises(InputError, match=r"after epoch 1 the loss or a score is not a number: lower --lr"):
-        run(tmp_path, "--lr", "1e30", "--batch-size", batch_size)
-
-
-def test_fewer_rows_than_a_batch_are_one_clear_line(tmp_path):
-    make_split(tmp_path / "features")
-    with pytest.raises(InputError, match="--batch-size 65 is more than the 64 training frames: lower it"):
-        run(tmp_path, "--batch-size", "65")
-
-
-def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
-    root = tmp_path / "clips"
-    for label, pattern in (
-        ("real", "faceforensics/original_sequences/**/*.mp4"),
-        ("fake", "faceforensics/manipulated_sequences/**/videos/*.mp4"),
-    ):
-        (root / label).mkdir(parents=True)
-        for path in real_videos.glob(pattern):
-            (root / label / path.name).symlink_to(path)
-    for metadata in real_videos.glob("dfdc/*/metadata.json"):
-        for name, entry in json.loads(metadata.read_text()).items():
-            if (metadata.parent / name).is_file():
-                (root / entry["label"].lower() / name).symlink_to(metadata.parent / name)
-    fe.main(
-        ["--videos-dir", str(root), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "4", "--device", "cpu"]
+def test_rows_go_to_the_device_in_chunks(tmp_path, monkeypatch):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    gathered, gather = [], type(split).gather
+    monkeypatch.setattr(
+        type(split), "gather", lambda self, rows: gathered.append(len(rows)) or gather(self, rows)
     )
-    assert np.load(tmp_path / "features/train_features.npy").shape == (44, 1000)
-    with open(tmp_path / "features/train_videos.csv", newline="") as file:
-        groups = {row["video"]: row["group"] for row in csv.DictReader(file)}
-    assert groups["fake/004_982.mp4"] == groups["real/004.mp4"]
-    report = run(tmp_path, "--val-fraction", "0.3")
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
-    ddm.main(["--predict", str(root / "real/004.mp4"), "--output-dir", str(tmp_path / "results"), "--device", "cpu"])
+    monkeypatch.setattr(ddm, "CHUNK", 16)
+    features = ddm.load_rows(split, torch.device("cpu"))
+    np.testing.assert_array_equal(features, np.load(tmp_path / "train_features.npy"))
+    assert gathered == [16, 16, 8]
 
 
-def test_real_trees_run_end_to_end(real_videos, tmp_path, capsys):
-    for name, n in (("faceforensics", 6), ("dfdc", 8)):
-        fe.main(
-            ["--videos-dir", str(real_videos / name), "--features-dir", str(tmp_path / name), "--weights", "random"]
-            + ["--frames-per-video", "2", "--device", "cpu"]
-        )
-        assert len(np.load(tmp_path / name / "train_labels.npy")) == n
-    report = run(tmp_path, "--batch-size", "4", features="faceforensics")
-    assert report["split"]["by"] == "as extracted" and report["extraction"]["layout"] == "FaceForensics++"
-    assert {name: split["videos"]["n"] for name, split in report["splits"].items()} == {"train": 3, "val": 2, "test": 2}
-    assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
-    assert "Shortcut audit" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
-        run(tmp_path, features="dfdc")
-    report = run(
-        tmp_path, "--split-unit", "frame", "--batch-size", "4", features="dfdc"
-    )  # with one real video, only frames can be split
-    assert report["split"]["shared"]["train-val"]["videos"] > 0
-
-
-def test_each_method_is_held_against_all_reals(tmp_path):
-    split = load_split(make_split(tmp_path, n_groups=12, frames=2))
-    for i, row in enumerate(split.videos):
-        row["method"] = ("Deepfakes", "FaceSwap")[i % 2] if row["label"] == "1" else ""
-    scores = np.random.default_rng(0).random(48)
-    results = ddm.evaluate(split, scores, 0.4)
-    assert list(results["methods"]) == ["Deepfakes", "FaceSwap"]
-    index, labels, values = split.video_scores(scores)
-    part = (labels == 0) | (index % 2 == 0)
-    found = results["methods"]["Deepfakes"]
-    assert (found["n"], found["n_fake"]) == (18, 6)
-    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels[part], values[part]))
-    low, high = found["intervals"]["auc"]
-    assert low <= found["auc"] <= high
+def unbalanced(folder, n_fakes=6):
+    """Splits without anything to learn, with one real frame to six fakes."""
+    split = load_split(make_split(folder, n_groups=20, frames=6, shift=0))
+    split = split.part((split.labels == 1) | (split.numbers % n_fakes == 0))
+    return dict(zip(("train", "val"), hold_out(split, 0.3, 0), strict=True))
 
 
 def test_class_balance_weights_the_loss(tmp_path):
@@ -285,7 +135,9 @@ def test_select_best_keeps_a_copy_of_the_best_epoch(tmp_path, monkeypatch):
                 layer.weight.zero_()
                 layer.bias.zero_()
                 layer.weight[0, 0] = 1
-            model.layers[0].weight[0, 1] = 0.5  # noise, which the sign of the first epochs does not drown
+            model.layers[0].weight[0, 1] = (
+                0.5  # noise, which the sign of the first epochs does not drown
+            )
             sign = next(signs)
             model.layers[0].weight[0, 0] = sign
         return 0.5
@@ -301,61 +153,313 @@ def test_select_best_keeps_a_copy_of_the_best_epoch(tmp_path, monkeypatch):
     assert epoch == 3 and compute_eer(labels, ddm.score_frames(last, splits["val"]))[0] > 0.9
 
 
+@pytest.mark.parametrize("batch_size", [16, 64])  # with one batch an epoch the loss is still finite
+def test_training_that_diverges_says_so(tmp_path, batch_size):
+    splits = both_parts(make_split(tmp_path), 0.2)
+    with pytest.raises(
+        InputError, match=r"after epoch 1 the loss or a score is not a number: .*--lr"
+    ):
+        ddm.train(splits, batch_size, 1, 1e30, torch.device("cpu"), 0)
+
+
+def test_fewer_rows_than_a_batch_are_one_clear_line(tmp_path):
+    splits = both_parts(make_split(tmp_path), 0.2)
+    with pytest.raises(InputError, match="--batch-size 65 is more than the 64 training frames"):
+        ddm.train(splits, 65, 1, 1e-3, torch.device("cpu"), 0)
+
+
 def test_select_best_needs_both_classes(tmp_path):
+    splits = both_parts(make_split(tmp_path))
+    splits["val"] = splits["val"].part(splits["val"].labels == 1)
+    model, _, history = train_on(splits)
+    assert history[0]["val_eer"] is None
+    scores = ddm.score_frames(model, splits["val"])
+    found = ddm.choose_threshold(splits["val"], scores)
+    assert found == (0.5, "as the validation split has one class alone")
+    with pytest.raises(InputError, match="--select best needs both classes in the validation"):
+        train_on(splits, select="best")
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+
+def test_each_method_is_held_against_all_reals(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=12, frames=2))
+    for i, row in enumerate(split.videos):
+        row["method"] = ("Deepfakes", "FaceSwap")[i % 2] if row["label"] == "1" else ""
+    scores = np.random.default_rng(0).random(48)
+    results = ddm.evaluate(split, scores, 0.4)
+    assert list(results["methods"]) == ["Deepfakes", "FaceSwap"]
+    index, labels, values = split.video_scores(scores)
+    part = (labels == 0) | (index % 2 == 0)
+    found = results["methods"]["Deepfakes"]
+    assert (found["n"], found["n_fake"]) == (18, 6)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels[part], values[part]))
+    low, high = found["intervals"]["auc"]
+    assert low <= found["auc"] <= high
+
+
+def test_only_videos_have_intervals_and_not_those_of_training(tmp_path):
+    split = load_split(make_split(tmp_path))
+    scores = np.random.default_rng(0).random(80)
+    results = ddm.evaluate(split, scores, 0.5)
+    assert results["videos"]["intervals"].keys() == {"accuracy", "eer", "auc"}
+    assert "intervals" not in results["frames"]
+    assert "intervals" not in ddm.evaluate(split, scores, 0.5, intervals=False)["videos"]
+
+
+def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     make_split(tmp_path / "features")
-    val = load_split(make_split(tmp_path / "features", "val", n_groups=6))
-    keep = val.labels == 1
-    for name in ("features", "labels", "frames"):
-        path = tmp_path / f"features/val_{name}.npy"
-        np.save(path, np.load(path)[keep])
-    report = run(tmp_path)
-    assert report["thresholds"] == {
-        "default": 0.5,
-        "used": 0.5,
-        "from": "as the validation split has one class alone",
+    report = train(tmp_path)
+    folder = tmp_path / "results"
+    assert {path.name for path in folder.iterdir()} == {
+        "model.pt",
+        "metrics.json",
+        "predictions.csv",
     }
-    with pytest.raises(InputError, match="--select best needs both classes in the validation split"):
-        run(tmp_path, "--select", "best")
+    assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
+    assert report["extraction"]["weights"]["name"] == "random"
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    assert "scikit-learn" in report["versions"]
+    threshold = report["thresholds"]["used"]
+    rows = read_table(folder / "predictions.csv")
+    assert list(rows[0]) == ["split", "video", "label", "score", "at_0.5", "at_T"]
+    for split, n in (("train", 16), ("val", 4)):
+        members = [row for row in rows if row["split"] == split]
+        labels = np.array([("real", "fake").index(row["label"]) for row in members])
+        scores = np.array([float(row["score"]) for row in members])
+        assert len(members) == n
+        expected = compute_metrics(labels, scores)
+        found = report["splits"][split]["videos"]
+        assert {name: found[name] for name in expected} == pytest.approx(expected)
+        assert report["splits"][split]["frames"]["n"] == 4 * n
+        for column, limit in (("at_0.5", 0.5), ("at_T", threshold)):
+            called = ["fake" if score >= limit else "real" for score in scores]
+            assert [row[column] for row in members] == called
+    out = capsys.readouterr().out
+    assert "UNTRAINED" in out and "train and val share 0 videos, 0 groups, 0 clips" in out
+    assert (
+        "Training Set    8 real and 8 fake" not in out and "8 real and 8 fake videos, 64 fr" in out
+    )
+    assert max(map(len, out.splitlines())) <= 100 or str(tmp_path) in out
+    assert "--predict" in out.splitlines()[-1]
 
 
-def test_the_table_says_what_chose_the_epoch_and_the_threshold(tmp_path, capsys):
+def test_the_checkpoint_holds_the_standardisation_of_the_training_part_alone(tmp_path):
+    path = make_split(tmp_path / "features")
+    train(tmp_path)
+    training, _ = hold_out(load_split(path), 0.2, 0)
+    state = torch.load(tmp_path / "results/model.pt", weights_only=True)["model"]
+    features = np.load(path)[training.rows]
+    np.testing.assert_allclose(state["mean"], features.mean(0), atol=1e-5)
+    np.testing.assert_allclose(state["deviation"], features.std(0), rtol=1e-4)
+
+
+def test_a_run_learns_and_repeats_exactly(tmp_path):
+    make_split(tmp_path / "features", n_groups=20)
+    first = train(tmp_path, "--num-epochs", "3")
+    assert first["splits"]["val"]["videos"]["accuracy"] > 0.9
+    assert first["history"][-1]["loss"] < first["history"][0]["loss"]
+    second = train(tmp_path, "--num-epochs", "3", results="again")
+    assert second["history"] == first["history"]
+    paths = [tmp_path / name / "model.pt" for name in ("results", "again")]
+    models = [torch.load(path, weights_only=True)["model"] for path in paths]
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_split_files_beside_the_training_files_are_used(tmp_path):
+    for seed, split in enumerate(("train", "val", "test")):
+        make_split(tmp_path / "features", split, n_groups=5 + seed, seed=seed)
+    report = train(tmp_path)
+    counts = [report["splits"][name]["videos"]["n"] for name in ("train", "val", "test")]
+    assert counts == [10, 12, 14]
+    assert report["split"]["by"] == "as extracted"
+    # the test split is looked at after training only
+    path = tmp_path / "features/test_features.npy"
+    np.save(path, -np.load(path))
+    again = train(tmp_path, results="again")
+    assert again["history"] == report["history"]
+    assert again["splits"]["val"] == report["splits"]["val"]
+    assert again["splits"]["test"] != report["splits"]["test"]
+
+
+def test_bare_arrays_are_split_by_frames_with_a_warning(tmp_path, capsys):
+    make_split(tmp_path / "features")
+    for name in ("train_frames.npy", "train_videos.csv", "extraction.json"):
+        (tmp_path / "features" / name).unlink()
+    report = train(tmp_path)
+    assert report["splits"]["val"].keys() == {"frames"}
+    assert report["splits"]["val"]["frames"]["n"] == 16
+    assert "WARNING: validation is INFLATED" in capsys.readouterr().out
+    assert len(read_table(tmp_path / "results/predictions.csv")) == 80
+
+
+def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
+    for split in ("train", "val"):
+        make_split(tmp_path / "features", split)
+    for name in ("frames.npy", "videos.csv"):
+        (tmp_path / f"features/val_{name}").unlink()
+    np.save(tmp_path / "features/val_labels.npy", np.ones(80, np.int64))
+    report = train(tmp_path)
+    assert report["splits"]["val"]["frames"]["eer"] is None
+    assert "n/a: one class alone has no such figure" in capsys.readouterr().out
+
+
+def video_scores(folder, split):
+    rows = [row for row in read_table(folder / "predictions.csv") if row["split"] == split]
+    labels = [("real", "fake").index(row["label"]) for row in rows]
+    return np.array(labels), np.array([float(row["score"]) for row in rows])
+
+
+def test_the_threshold_comes_from_validation_and_the_table_says_what_chose_the_epoch(
+    tmp_path, capsys
+):
     for seed, split in enumerate(("train", "val", "test")):
         make_split(tmp_path / "features", split, n_groups=8 + seed, seed=seed, shift=0.1)
-    report = run(tmp_path, "--select", "best")
-    out = capsys.readouterr().out
-    assert (
-        "Validation (chose the epoch)" in out
-        and "Validation Set " not in out.split("\nWeights after")[1].split("Frame ")[0]
-    )
+    report = train(tmp_path, "--select", "best")
+    assert "The validation figures are too good: the epoch was chosen" in capsys.readouterr().out
     threshold = report["thresholds"]["used"]
     val = report["splits"]["val"]["videos"]
     assert 0 < val["eer_threshold"] - threshold < 0.2  # halfway to the next score
-    at_eer = compute_rates(*video_scores(tmp_path, "val"), val["eer_threshold"])
-    assert at_eer == {name: value for name, value in val["at_threshold"].items() if name != "threshold"}
-    with open(tmp_path / "results/predictions.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    called = [float(row["score"]) >= threshold for row in rows]
-    truth = [row["label"] == "1" for row in rows]
+    at_eer = compute_rates(*video_scores(tmp_path / "results", "val"), val["eer_threshold"])
+    at_threshold = val["at_threshold"]
+    assert at_eer == {name: at_threshold[name] for name in at_eer}
+    labels, scores = video_scores(tmp_path / "results", "test")
     at = report["splits"]["test"]["videos"]["at_threshold"]
-    assert at["threshold"] == threshold and at["accuracy"] == pytest.approx(np.mean(np.equal(called, truth)))
+    assert at["threshold"] == threshold
+    assert at["accuracy"] == pytest.approx(np.mean((scores >= threshold) == labels))
 
 
 def test_several_seeds_report_their_spread(tmp_path, capsys):
     make_split(tmp_path / "features", n_groups=12, shift=0.05)
-    report = run(tmp_path, "--seeds", "3")
+    report = train(tmp_path, "--seeds", "3")
     out = capsys.readouterr().out
     values = [seed["splits"]["val"]["videos"]["auc"] for seed in report["seeds"]]
     assert len(values) == 3 and len(set(values)) > 1
-    assert f"{100 * np.mean(values):.1f} % ({100 * np.std(values, ddof=1):.1f} %)" in out
-    alone = run(tmp_path)
+    assert f"{100 * np.mean(values):.1f} % ({100 * np.std(values, ddof=1):.1f})" in out
+    assert out.count("Validation Set, videos: accuracy") == 3  # a line after each seed
+    alone = train(tmp_path, results="alone")
     assert alone["splits"] == report["splits"] == report["seeds"][0]["splits"]
+
+
+def test_each_training_is_a_line_of_runs(tmp_path):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    train(tmp_path, "--seed", "3", results="other")
+    rows = read_table(tmp_path / "runs.csv")
+    assert [row["seed"] for row in rows] == ["0", "3"]
+    assert "lr=0.001" in rows[0]["settings"] and "batch_size" not in rows[0]["settings"]
+    report = read_json(tmp_path / "other/metrics.json")
+    val = report["splits"]["val"]["videos"]
+    for key in ("accuracy", "eer", "auc"):
+        assert float(rows[1][f"val_{key}"]) == pytest.approx(val[key])
+    assert rows[1]["test_auc"] == ""
+
+
+def test_results_of_other_settings_are_replaced_with_a_word_and_wholly(tmp_path, capsys):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    assert "Replaces" not in capsys.readouterr().out
+    folder = tmp_path / "results"
+    (folder / "evaluated/other_test").mkdir(parents=True)
+    for name in ("roc.png", "predict.csv", "predict_0001_x.png"):
+        (folder / name).write_text("of the earlier model")
+    train(tmp_path)
+    assert "Replaces" not in capsys.readouterr().out  # the same again
+    (folder / "roc.png").write_text("of the earlier model")
+    train(tmp_path, "--lr", "1e-2")
+    assert f"Replaces   {folder}, trained otherwise: lr 0.001 -> 0.01\n" in capsys.readouterr().out
+    assert {path.name for path in folder.iterdir()} == {
+        "model.pt",
+        "metrics.json",
+        "predictions.csv",
+    }
+
+
+def test_results_lie_in_a_folder_named_after_the_features(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_split(tmp_path / "features/mine")
+    ddm.main(["--train-features-file", "features/mine/train_features.npy", *QUICK])
+    assert (tmp_path / "results/mine/model.pt").is_file()
+    assert (tmp_path / "results/runs.csv").is_file()
+
+
+def test_one_class_is_an_error(tmp_path):
+    make_split(tmp_path / "features")
+    (tmp_path / "features/train_videos.csv").unlink()
+    path = tmp_path / "features/train_labels.npy"
+    np.save(path, np.load(path) * 0)
+    with pytest.raises(InputError, match=r"80 real and 0 fake frames: both are needed"):
+        train(tmp_path)
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
     "flags",
-    [["--plot"], ["--seeds", "0"], ["--evaluate", "x", "--predict", "y"], ["--checkpoint", "x"], ["--select", "worst"]],
+    [
+        ["--val-fraction", "1"],
+        ["--lr", "0"],
+        ["--batch-size", "-1"],
+        ["--num-epochs", "0"],
+        ["--seeds", "0"],
+        ["--plot"],
+        ["--checkpoint", "x"],
+        ["--evaluate", "x", "--predict", "y"],
+        ["--select", "worst"],
+        ["--val-labels-file", "x"],
+        ["--num-epoch", "3"],  # no abbreviations
+    ],
 )
-def test_flags_that_do_not_fit(flags):
+def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         ddm.main(flags)
     assert caught.value.code == 2
+    errors = capsys.readouterr().err
+    assert flags[0] in errors and errors.count("\n") == 2  # short usage, error
+
+
+# --- Real clips -----------------------------------------------------------------------------------
+
+
+def test_real_clips_run_through_both_scripts(real_videos, tmp_path):
+    """Clips of FaceForensics++ and DFDC side by side in class folders."""
+    root = tmp_path / "clips"
+    for label, pattern in (
+        ("real", "faceforensics/original_sequences/**/*.mp4"),
+        ("fake", "faceforensics/manipulated_sequences/**/videos/*.mp4"),
+    ):
+        (root / label).mkdir(parents=True)
+        for path in real_videos.glob(pattern):
+            (root / label / path.name).symlink_to(path)
+    for metadata in real_videos.glob("dfdc/*/metadata.json"):
+        for name, entry in read_json(metadata).items():
+            if (metadata.parent / name).is_file():
+                (root / entry["label"].lower() / name).symlink_to(metadata.parent / name)
+    extract(root, tmp_path / "features")
+    assert np.load(tmp_path / "features/train_features.npy").shape == (44, 1000)
+    rows = read_table(tmp_path / "features/train_videos.csv")
+    groups = {row["video"]: row["group"] for row in rows}
+    assert groups["fake/004_982.mp4"] == groups["real/004.mp4"]
+    report = train(tmp_path, "--val-fraction", "0.3")
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    (row,) = ddm.predict_videos([root / "real/004.mp4"], tmp_path / "results/model.pt", "cpu")
+    assert row["frames"] == 4 and row["note"]
+
+
+def test_real_trees_run_end_to_end(real_videos, tmp_path):
+    for name, n in (("faceforensics", 6), ("dfdc", 8)):
+        extract(real_videos / name, tmp_path / name, "--frames-per-video", "2")
+        assert len(np.load(tmp_path / name / "train_labels.npy")) == n
+    report = train(tmp_path, "--batch-size", "4", features="faceforensics")
+    assert report["split"]["by"] == "as extracted"
+    assert report["extraction"]["layout"] == "FaceForensics++"
+    counts = {name: split["videos"]["n"] for name, split in report["splits"].items()}
+    assert counts == {"train": 3, "val": 2, "test": 2}
+    assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
+    assert report["split"]["shortcuts"]
+    with pytest.raises(InputError, match=r"1 groups with real videos and 2 with fakes are too few"):
+        train(tmp_path, features="dfdc")
+    # with one real video, only frames can be split
+    flags = ["--split-unit", "frame", "--batch-size", "4"]
+    report = train(tmp_path, *flags, features="dfdc")
+    assert report["split"]["shared"]["train-val"]["videos"] > 0

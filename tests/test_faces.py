@@ -1,30 +1,35 @@
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import write_video
 
+import data.faces
 import feature_extraction as fe
 from data.faces import (
     FACE_MODEL_SHA256,
-    FACE_MODEL_URL,
     crop_square,
     detect_faces,
     follow_face,
     load_face_detector,
     place_square,
 )
-from data.files import DownloadError, InputError, fetch
-from data.frames import resize_frame, sample_video
+from data.files import DownloadError, InputError
+from data.frames import Crop, Extraction, resize_frame, sample_video
 from data.layouts import list_video_files
 
 
 def follow(*frames):
     """Index and box of each frame, for boxes given as (x, y, size)."""
-    boxes = [np.array([(x, y, size, size) for x, y, size in frame], float).reshape(-1, 4) for frame in frames]
-    chosen, followed = follow_face(boxes, np.arange(len(boxes)) * 10)
+    detections = []
+    for frame in frames:
+        boxes = [(x, y, size, size) for x, y, size in frame]
+        detections.append(np.array(boxes, float).reshape(-1, 4))
+    chosen, followed = follow_face(detections, np.arange(len(frames)) * 10)
     return chosen.tolist(), followed
 
 
@@ -63,12 +68,34 @@ def served_model(tmp_path, monkeypatch) -> Path:
     path.parent.mkdir()
     path.write_bytes(b"a network that finds faces")
     monkeypatch.setattr("data.faces.FACE_MODEL_URL", path.as_uri())
-    monkeypatch.setattr("data.faces.FACE_MODEL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr("data.faces.FACE_MODEL_SHA256", digest)
     return path
 
 
-def fetch_model(copy=None):
-    return fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, "do without", copy)
+@pytest.fixture
+def created(monkeypatch) -> list:
+    """Of each detector that is made the model's bytes, and OpenCV's log level then."""
+    made = []
+
+    class StandIn:
+        def create(kind, model, config, size, score_threshold):
+            made.append((model.tobytes(), cv2.utils.logging.getLogLevel()))
+            if model.tobytes() == b"":
+                raise cv2.error("no network in it")
+            return RedSquareDetector()
+
+    monkeypatch.setattr("data.faces.cv2.FaceDetectorYN", StandIn)
+    return made
+
+
+@pytest.fixture
+def warnings_on():
+    """OpenCV says what it has to say, whatever another test has set."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
+    yield
+    cv2.utils.logging.setLogLevel(level)
 
 
 class RedSquareDetector:
@@ -81,21 +108,27 @@ class RedSquareDetector:
         assert frame.shape[1::-1] == self.size and max(self.size) <= 640
         red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
         *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        boxes = [[*square[:4], *[0] * 11] for square in stats[1:] if square[4] > 50]  # the first is what is not red
+        squares = [square for square in stats[1:] if square[4] > 50]  # stats[0]: what is not red
+        boxes = [[*square[:4], *[0] * 11] for square in squares]
         return 1, np.array(boxes, np.float32) if boxes else None
 
 
-def face_settings(n=8, margin=1.5, no_face="fail"):
-    return {"frames_per_video": n, "crop": {"margin": margin, "no_face": no_face}}
+class FailingDetector:
+    def setInputSize(self, size):
+        pass
+
+    def detect(self, frame):
+        raise cv2.error("boom")
 
 
 @pytest.fixture
-def real_settings(real_videos) -> dict:
+def real_extraction(real_videos) -> Extraction:
     model = real_videos.parent / "models/face_detection_yunet_2023mar.onnx"
     if not model.is_file():
         pytest.skip(f"{model} is missing")
     load_face_detector(model)
-    return face_settings(n=32, margin=1.3)
+    crop = Crop(1.3, "fail", FACE_MODEL_SHA256)
+    return Extraction(frames_per_video=8, frame_choice="nearest-reference", crop=crop)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +141,13 @@ def real_settings(real_videos) -> dict:
         ((-8, -8, 20, 20), 1.0, (0, 0, 20)),
         ((90, 70, 20, 20), 1.5, (70, 50, 30)),
         ((40, 0, 80, 80), 1.0, (20, 0, 80)),  # as high as the frame
-        ((10, 10, 80, 60), 1.125, (5, -5, 90)),  # higher than the frame: all of its height is inside
-        ((0, 0, 10, 10), 15.0, (-50, -70, 150)),  # larger than the frame: the face as near to the middle as can be
+        (
+            (10, 10, 80, 60),
+            1.125,
+            (5, -5, 90),
+        ),  # higher than the frame: all of its height is inside
+        # larger than the frame: the face as near to the middle as can be
+        ((0, 0, 10, 10), 15.0, (-50, -70, 150)),
         ((40, 30, 0.2, 0.1), 1.0, (40, 30, 1)),
     ],
 )
@@ -119,14 +157,15 @@ def test_the_square_around_a_box(box, margin, expected):
 
 def test_a_crop_is_that_part_of_the_frame_continued_at_its_edges():
     rng = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(100):
         height, width = rng.integers(1, 40, 2)
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
         box = np.concatenate([rng.uniform(-10, 40, 2), rng.uniform(0.1, 50, 2)])
         crop = crop_square(frame, box, 1.3)
         left, top, side = place_square(box, 1.3, frame.shape)
         endless = np.pad(frame, ((200, 200), (200, 200), (0, 0)), mode="edge")
-        assert np.array_equal(crop, endless[200 + top : 200 + top + side, 200 + left : 200 + left + side])
+        rows, columns = slice(200 + top, 200 + top + side), slice(200 + left, 200 + left + side)
+        assert np.array_equal(crop, endless[rows, columns])
         assert crop.shape == (side, side, 3) and side == max(1, round(1.3 * max(box[2:])))
         for start, length in ((left, width), (top, height)):  # inside, or around all of it
             assert 0 <= start <= start + side <= length or start <= 0 <= length <= start + side
@@ -146,11 +185,12 @@ def test_the_larger_of_two_people_is_followed_in_whatever_order_they_come():
 
 def test_a_constant_person_is_preferred_to_a_larger_one_who_is_there_for_a_moment():
     constant, passing = (100, 50, 60), (300, 50, 90)
-    assert follow([constant], [constant, passing], [passing, constant], [constant], [constant])[0] == [0, 0, 1, 0, 0]
+    frames = [constant], [constant, passing], [passing, constant], [constant], [constant]
+    assert follow(*frames)[0] == [0, 0, 1, 0, 0]
 
 
 def test_nobody_is_left_for_a_larger_person_who_joins_beside():
-    """The sum of sizes would be largest on a way that begins with the one and goes on with the other."""
+    """The sum of sizes is largest on a way that begins with one and goes on with the other."""
     first, second = (100, 50, 60), (170, 50, 70)
     chosen, _ = follow(*[[first]] * 3, *[[first, second]] * 20)
     assert chosen in ([-1] * 3 + [1] * 20, [0] * 23)
@@ -212,46 +252,104 @@ def test_the_way_is_the_best_of_all_ways():
         assert total == pytest.approx(slow_follow([list(boxes) for boxes in frames]))
 
 
-def test_the_detector_is_downloaded_once(served_model, torch_home):
+def test_the_detector_is_downloaded_once(served_model, created, torch_home):
     cached = torch_home / "hub/checkpoints/yunet.onnx"
-    assert fetch_model() == cached and cached.read_bytes() == served_model.read_bytes()
+    load_face_detector()
+    assert cached.read_bytes() == served_model.read_bytes() == created[0][0]
     served_model.unlink()
-    assert fetch_model() == cached
+    load_face_detector()
+    assert created[0] == created[1]
     cached.write_bytes(b"something else")
     with pytest.raises(InputError, match=r"yunet.onnx is damaged .*delete it and run again"):
-        fetch_model()
+        load_face_detector()
 
 
-def test_a_damaged_download_is_refused_and_not_kept(served_model, torch_home):
+def test_a_damaged_download_is_refused_and_not_kept(served_model, created, torch_home):
     served_model.write_bytes(b"an error page")
     with pytest.raises(DownloadError, match="invalid hash value"):
-        fetch_model()
-    assert not list(torch_home.rglob("*onnx*"))
+        load_face_detector()
+    assert not created and not list(torch_home.rglob("*onnx*"))
 
 
-def test_without_network_the_error_says_what_to_get_and_where_to_put_it(served_model, torch_home, videos, tmp_path):
+def test_without_network_the_error_says_what_to_get_and_where_to_put_it(served_model, torch_home):
     served_model.unlink()
     with pytest.raises(DownloadError) as error:
-        fe.main(["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f"), "--crop-faces"])
+        load_face_detector()
     place = torch_home / "hub/checkpoints/yunet.onnx"
-    for part in (FACE_MODEL_URL, FACE_MODEL_SHA256, str(place), "--face-model PATH"):
+    url, sha256 = data.faces.FACE_MODEL_URL, data.faces.FACE_MODEL_SHA256
+    for part in (url, sha256, str(place), "--face-model FILE"):
         assert part in str(error.value)
-    assert "\n" not in str(error.value) and not (tmp_path / "f").exists()
+    assert "\n" not in str(error.value)
 
 
-def test_a_copy_takes_the_place_of_the_download_and_another_file_is_refused(served_model, torch_home, videos, tmp_path):
+def test_a_copy_takes_the_place_of_the_download(served_model, created, torch_home, tmp_path):
     copy, cached = tmp_path / "copy of the model.onnx", torch_home / "hub/checkpoints/yunet.onnx"
     served_model.rename(copy)
-    assert fetch_model(copy) == cached and fetch_model() == cached
+    load_face_detector(copy)
+    load_face_detector()
+    whole = copy.read_bytes()
     cached.write_bytes(b"damaged")
-    assert fetch_model(copy).read_bytes() == copy.read_bytes()
+    load_face_detector(copy)
+    assert cached.read_bytes() == whole
     copy.write_bytes(b"another network")
-    flags = ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f"), "--crop-faces", "--face-model"]
-    with pytest.raises(InputError, match=r"copy of the model.onnx cannot be had \(invalid hash value"):
-        fe.main([*flags, str(copy)])
-    assert fetch_model() == cached  # what was there is kept
+    with pytest.raises(InputError, match=r"copy of the model.onnx cannot be had \(invalid hash va"):
+        load_face_detector(copy)
     with pytest.raises(InputError, match=r"gone.onnx cannot be had .*No such file"):
-        fe.main([*flags, str(tmp_path / "gone.onnx")])
+        load_face_detector(tmp_path / "gone.onnx")
+    load_face_detector()  # what was there is kept
+    assert [model for model, _ in created] == [whole] * 4
+
+
+@pytest.mark.parametrize("content", [b"a network that finds faces", b""])
+def test_opencv_is_silent_only_while_the_detector_is_made(
+    served_model, created, monkeypatch, warnings_on, content
+):
+    served_model.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr("data.faces.FACE_MODEL_SHA256", digest)
+    if content:
+        load_face_detector()
+    else:
+        with pytest.raises(cv2.error):
+            load_face_detector()
+    assert created == [(content, cv2.utils.logging.LOG_LEVEL_SILENT)]
+    assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_WARNING
+
+
+def test_opencv_is_silent_in_several_threads(served_model, created, warnings_on):
+    load_face_detector()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: load_face_detector(), range(40)))
+    assert {level for _, level in created} == {cv2.utils.logging.LOG_LEVEL_SILENT}
+    assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_WARNING
+
+
+def test_the_real_detector_prints_nothing(real_extraction, warnings_on, capfd):
+    boxes = detect_faces(load_face_detector(), np.zeros((48, 64, 3), np.uint8))
+    assert boxes.shape == (0, 4)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_of_the_detector_is_not_called_one_of_the_video(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"^the face detector failed: boom$"):
+        detect_faces(FailingDetector(), np.zeros((48, 64, 3), np.uint8))
+    monkeypatch.setattr("data.frames.load_face_detector", FailingDetector)
+    extraction = Extraction(frames_per_video=4, crop=Crop(1.3, "fail", ""))
+    with pytest.raises(InputError, match=r"^the face detector failed: boom$"):
+        sample_video(write_video(tmp_path / "clip.mp4"), extraction)
+
+
+def test_what_opencv_says_of_a_failing_detector_is_one_line():
+    class Unprepared(FailingDetector):
+        def detect(self, frame):
+            cv2.resize(None, (0, 0))
+
+    with pytest.raises(InputError) as error:
+        detect_faces(Unprepared(), np.zeros((48, 64, 3), np.uint8))
+    assert str(error.value).startswith("the face detector failed: OpenCV")
+    assert "!ssize.empty()" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(InputError, match=r"^the face detector failed: boom$"):
+        detect_faces(FailingDetector(), np.zeros((48, 64, 3), np.uint8))  # not the earlier error
 
 
 def test_the_largest_faces_are_kept_in_a_crowd():
@@ -263,26 +361,49 @@ def test_the_largest_faces_are_kept_in_a_crowd():
     assert boxes[:, 2].tolist() == [2 * (29 - i) for i in range(8)]
 
 
-@pytest.mark.parametrize(
-    "flags", [["--face-margin", "0.5"], ["--face-model", "x.onnx"], ["--no-face", "whole"], ["--preview", "101"]]
-)
-def test_wrong_flags(flags, capsys):
-    with pytest.raises(SystemExit) as caught:
-        fe.main(flags)
-    assert caught.value.code == 2 and f"error: {flags[0]} " in capsys.readouterr().err
-
-
-def test_real_faces_are_found(real_videos, real_settings):
-    clips = [path for name in ("faceforensics", "dfdc") for path in list_video_files(real_videos / name)]
+def test_real_faces_are_found(real_videos, real_extraction):
+    clips = []
+    for name in ("faceforensics", "dfdc"):
+        clips += list_video_files(real_videos / name)
     assert len(clips) == 11
     for clip in clips:
-        sampled = sample_video(clip, real_settings)
+        sampled = sample_video(clip, real_extraction)
         assert sampled.facts["face_share"] >= 0.95, clip
         sides = sampled.boxes[:, 2:].max(1)
         assert sides.min() > 40 and sides.max() < 2 * sides.min(), clip
 
 
 @pytest.mark.parametrize("name", ["black.mp4", "noise.mp4"])
-def test_no_face_in_black_and_noise(real_videos, real_settings, name):
+def test_no_face_in_black_and_noise(real_videos, real_extraction, name):
     with pytest.raises(InputError, match=r"^no face found in \d+ frames$"):
-        sample_video(real_videos / "awkward" / name, real_settings)
+        sample_video(real_videos / "awkward" / name, real_extraction)
+
+
+# --- What the script makes of it ---
+
+
+@pytest.mark.parametrize("copy", [None, "another.onnx", "gone.onnx"])
+def test_no_folder_is_left_where_the_detector_cannot_be_had(served_model, videos, tmp_path, copy):
+    served_model.unlink()
+    (tmp_path / "another.onnx").write_bytes(b"another network")
+    flags = ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f"), "--crop-faces"]
+    if copy:
+        flags += ["--face-model", str(tmp_path / copy)]
+    with pytest.raises(DownloadError, match=f"{copy or 'yunet.onnx'} cannot be had"):
+        fe.main(flags)
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--face-margin", "0.5"],
+        ["--face-model", "x.onnx"],
+        ["--no-face", "whole"],
+        ["--preview", "101"],
+    ],
+)
+def test_wrong_flags(flags, capsys):
+    with pytest.raises(SystemExit) as caught:
+        fe.main(flags)
+    assert caught.value.code == 2 and f"error: {flags[0]} " in capsys.readouterr().err

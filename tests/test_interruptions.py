@@ -1,181 +1,279 @@
+"""Runs that are killed, interrupted, short of disk space, or done by several processes.
+
+A run that has to die is a fork of this process, which spares the import of torch; it dies at a
+step that is counted, not after a time.
+"""
+
+import multiprocessing
 import os
 import random
-import resource
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
-import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import make_split
+from conftest import contents, extract, make_split, train
 
-import deepfake_detection_model as ddm
-import feature_extraction as fe
+import feature_extraction
+import features.cache
+from data.files import InputError
 
+if not hasattr(os, "fork"):
+    pytest.skip("needs fork", allow_module_level=True)
 
-def extract(videos, features, *more):
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(features), "--weights", "random"]
-        + ["--frames-per-video", "4", "--device", "cpu", *more]
-    )
+import resource
 
-
-def contents(folder):
-    """{name: bytes} of the final files."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+pytestmark = pytest.mark.usefixtures("quick_backbone")
 
 
-def run_torchrun(videos, features):
-    script = [str(Path(fe.__file__)), "--videos-dir", str(videos), "--features-dir", str(features)]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = ["--weights", "random", "--frames-per-video", "4", "--device", "cpu", "--num-workers", "1"]
-    return subprocess.Popen([*launcher, *script, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-OPTIONS = ["--weights", "random", "--frames-per-video", "4", "--device", "cpu"]
-
-
-def start(videos, features, **options):
-    command = [sys.executable, fe.__file__, "--videos-dir", str(videos), "--features-dir", str(features), *OPTIONS]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **options)
-
-
-def wait_for_line(process, word):
-    for line in process.stdout:
-        if line.startswith(word):
-            return
-    raise AssertionError(process.stderr.read())
+def start(target, *arguments) -> multiprocessing.Process:
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 @pytest.fixture
-def bad_decoder(tmp_path, monkeypatch):
-    """In new processes, OpenCV crashes on files named crash.mp4 and hangs on files named hang.mp4."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(
-        textwrap.dedent(
-            """
-            import os, time, cv2
-            original = cv2.VideoCapture
-            class VideoCapture:
-                def __init__(self, path, *rest):
-                    self.path, self.capture = path, original(path, *rest)
-                def grab(self):
-                    if self.path.endswith("crash.mp4"):
-                        os.abort()
-                    if self.path.endswith("hang.mp4"):
-                        time.sleep(1000)
-                    return self.capture.grab()
-                def __getattr__(self, name):
-                    return getattr(self.capture, name)
-            cv2.VideoCapture = VideoCapture
-            """
-        )
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-
-
-def test_several_processes_write_what_one_writes_even_after_one_died(videos, tmp_path):
-    (videos / "fake/broken.mp4").write_text("no video")
-    extract(videos, tmp_path / "one")
-    with run_torchrun(videos, tmp_path / "two") as process:
-        output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert output.count("11 found = 10 used + 1 failed") == 1
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
-
-    with run_torchrun(videos, tmp_path / "killed") as process:
-        while not list((tmp_path / "killed").glob("cache/*.npz")) and process.poll() is None:
-            time.sleep(0.01)
-        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(workers[-1]), signal.SIGKILL)
-        process.communicate(timeout=120)
-    assert process.returncode != 0 and contents(tmp_path / "killed") == {}
-    extract(videos, tmp_path / "killed")
-    assert contents(tmp_path / "killed") == contents(tmp_path / "one")
-
-
-def test_a_run_killed_ten_times_gives_what_an_undisturbed_one_gives(videos, tmp_path):
+def undisturbed(videos, tmp_path) -> dict[str, bytes]:
+    """The final files of a run that nothing happens to."""
     extract(videos, tmp_path / "undisturbed")
-    rng, kills, folder = random.Random(0), 0, tmp_path / "killed"
-    while kills < 10:
-        with start(videos, folder) as process:
-            wait_for_line(process, "Device")
-            time.sleep(rng.uniform(0, 0.8))
-            process.kill()
-        kills += process.returncode == -signal.SIGKILL
-        for path in contents(folder):  # whole or absent, at any moment
-            assert contents(folder)[path] == contents(tmp_path / "undisturbed")[path]
+    return contents(tmp_path / "undisturbed")
+
+
+# --- Killed ---------------------------------------------------------------------------------------
+
+
+def extract_and_die(videos: Path, folder: Path, step: int) -> None:
+    """An extraction that is killed when it puts its file number `step` in place."""
+    steps = iter(range(step))
+    put_in_place = os.replace
+
+    def replace_or_die(source, target):
+        if next(steps, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        put_in_place(source, target)
+
+    os.replace = replace_or_die
+    extract(videos, folder, "--num-workers", "1")
+
+
+def test_a_run_killed_ten_times_gives_what_an_undisturbed_one_gives(videos, tmp_path, undisturbed):
+    rng, folder = random.Random(0), tmp_path / "killed"
+    n_steps = 10 + len(undisturbed)  # a cache file a video, then the final files
+    steps = [0, 3, 3, 4, 5, 1, 0, 2, 3, 4]
+    for step in steps:
+        process = start(extract_and_die, videos, folder, step)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        found = contents(folder)
+        assert all(found[name] == undisturbed[name] for name in found)  # whole or absent
         cached = sorted(folder.glob("cache/*.npz"))
-        for path in rng.sample(cached, len(cached) // 2) if kills % 2 else ():  # so that something is left to kill;
-            path.unlink()  # the other times the kill comes while the final files are written
+        for path in rng.sample(cached, min(len(cached), 2)):
+            path.unlink()  # so that something is left to kill
+    assert sum(steps) > n_steps
     extract(videos, folder)
-    assert contents(folder) == contents(tmp_path / "undisturbed")
-    assert {path.suffix for path in (folder / "cache").iterdir() if path.name != ".lock"} == {".npz"}
+    assert contents(folder) == undisturbed
+    left = {path.suffix for path in (folder / "cache").iterdir() if path.name != ".lock"}
+    assert left == {".npz"}
     assert not list(folder.rglob("*.new*"))
 
 
+def test_extraction_json_is_the_last_of_the_final_files(videos, tmp_path, undisturbed):
+    """Whoever finds it may trust the rest: it must not be there while another file is missing."""
+    for step in range(len(undisturbed)):
+        folder = tmp_path / f"killed_{step}"
+        process = start(extract_and_die, videos, folder, 10 + step)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        found = contents(folder)
+        assert len(found) == step and "extraction.json" not in found
+        shutil.rmtree(folder)
+
+
+# --- Interrupted ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_one_line_and_leaves_nothing_half_done(videos, tmp_path, number):
-    with start(videos, tmp_path / "features") as process:
-        wait_for_line(process, "Device")
-        time.sleep(0.2)
-        process.send_signal(number)
-        errors = process.communicate()[1]
-    assert process.returncode == 1
+def test_a_run_that_hangs_can_be_interrupted(videos, tmp_path, number, monkeypatch):
+    """OpenCV hangs on hang.mp4, so the run is surely under way when the signal comes."""
+    (tmp_path / "site").mkdir()
+    patch = """
+        import time, cv2
+        original = cv2.VideoCapture
+        class VideoCapture:
+            def __init__(self, path, *rest):
+                self.path, self.capture = path, original(path, *rest)
+            def grab(self):
+                if self.path.endswith("hang.mp4"):
+                    print("hangs", flush=True)
+                    time.sleep(1000)
+                return self.capture.grab()
+            def __getattr__(self, name):
+                return getattr(self.capture, name)
+        cv2.VideoCapture = VideoCapture
+        """
+    (tmp_path / "site/sitecustomize.py").write_text(textwrap.dedent(patch))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    keep = {"real/000.mp4", "fake/000_003.mp4"}
+    for path in videos.rglob("*.mp4"):
+        if path.relative_to(videos).as_posix() not in keep:
+            path.unlink()
+    shutil.copy(videos / "real/000.mp4", videos / "fake/hang.mp4")
+    command = [sys.executable, feature_extraction.__file__, "--videos-dir", str(videos)]
+    command += ["--features-dir", str(tmp_path / "features"), "--weights", "random"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, "--frames-per-video", "1", "--device", "cpu"], **pipes) as run:
+        assert "hangs\n" in iter(run.stdout.readline, "")
+        run.send_signal(number)
+        errors = run.communicate()[1]
+    assert run.returncode == 1 and "Traceback" not in errors
     assert errors.splitlines()[-1] == "interrupted: the same command goes on from here"
-    assert "Traceback" not in errors
-    assert not list(tmp_path.rglob("*.new*")) and not list(tmp_path.rglob("*.reading"))
+    assert not list(tmp_path.rglob("*.new*")) and contents(tmp_path / "features") == {}
 
 
-@pytest.mark.parametrize("limit", [6_000, 100_000])  # a cache file has 16 kB, all features have 160 kB
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(videos, tmp_path, limit):
-    def limit_file_size():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+def test_the_number_of_workers_changes_nothing(videos, tmp_path, undisturbed):
+    extract(videos, tmp_path / "one", "--num-workers", "1")
+    assert contents(tmp_path / "one") == undisturbed
 
-    with start(videos, tmp_path / "features", preexec_fn=limit_file_size) as process:
-        errors = process.communicate()[1]
-    assert process.returncode == 1
-    assert errors.splitlines()[-1].startswith("error: [Errno 27] File too large: ")
-    assert ("cache" if limit < 16_000 else "train_features.npy") in errors.splitlines()[-1]
-    assert "Traceback" not in errors and contents(tmp_path / "features") == {}
-    assert not list(tmp_path.rglob("*.new*"))
-    extract(videos, tmp_path / "features")
-    extract(videos, tmp_path / "undisturbed")
-    assert contents(tmp_path / "features") == contents(tmp_path / "undisturbed")
+
+def test_an_interrupted_run_goes_on_where_it_was(videos, tmp_path, undisturbed, monkeypatch):
+    first, rest = [], []
+    extract_video = features.cache.extract_video
+
+    def stop_after_three(path, *more):
+        if len(first) == 3:
+            raise KeyboardInterrupt
+        first.append(path)
+        return extract_video(path, *more)
+
+    def note(path, *more):
+        rest.append(path)
+        return extract_video(path, *more)
+
+    monkeypatch.setattr("features.cache.extract_video", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        extract(videos, tmp_path / "resumed", "--num-workers", "1")
+    assert contents(tmp_path / "resumed") == {}
+    monkeypatch.setattr("features.cache.extract_video", note)
+    extract(videos, tmp_path / "resumed")
+    assert len(set(rest)) == 7 and not set(first) & set(rest)
+    assert contents(tmp_path / "resumed") == undisturbed
+    rest.clear()
+    extract(videos, tmp_path / "resumed", "--overwrite")
+    assert len(rest) == 10
+
+
+# --- Short of disk space --------------------------------------------------------------------------
+
+
+@contextmanager
+def largest_file(size: int):
+    """No file of this process may grow beyond a size in bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# a cache file has 16 kB, all features have 160 kB
+@pytest.mark.parametrize(("size", "named"), [(6_000, "cache"), (100_000, "train_features.npy")])
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
+    videos, tmp_path, undisturbed, size, named
+):
+    folder = tmp_path / "features"
+    with largest_file(size), pytest.raises(OSError, match="File too large") as caught:
+        extract(videos, folder, "--num-workers", "1")
+    assert named in str(caught.value) and "\n" not in str(caught.value)
+    assert contents(folder) == {} and not list(tmp_path.rglob("*.new*"))
+    extract(videos, folder)
+    assert contents(folder) == undisturbed
+
+
+def test_a_full_disk_keeps_the_splits_of_an_earlier_run(videos, tmp_path):
+    """What this run does not have is removed last, once the new files are in place."""
+    folder = tmp_path / "features"
+    for split in ("train", "val"):
+        shutil.copytree(videos, tmp_path / "splits" / split)
+    extract(tmp_path / "splits", folder)
+    before = contents(folder)
+    with largest_file(100_000), pytest.raises(OSError, match="File too large"):
+        extract(videos, folder)
+    assert contents(folder) == before
 
 
 def test_a_full_disk_while_training_is_one_line(tmp_path):
-    def limit_file_size():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))  # model.pt has 2.6 MB
-
-    path = make_split(tmp_path / "features")
-    command = [sys.executable, ddm.__file__, "--train-features-file", str(path), "--num-epochs", "1"]
-    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": limit_file_size}
-    done = subprocess.run([*command, "--device", "cpu"], **options)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: [Errno 27] File too large: 'results/model.pt'"
+    make_split(tmp_path / "features")
+    with (
+        largest_file(1_000_000),  # model.pt has 2.6 MB
+        pytest.raises(OSError, match=re.escape(f"File too large: '{tmp_path}/results/model.pt'")),
+    ):
+        train(tmp_path)
     assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(videos, tmp_path):
     (tmp_path / "file").write_text("")
-    with start(videos, tmp_path / "file/features") as process:
-        errors = process.communicate()[1]
-    assert process.returncode == 1
-    assert errors.startswith("error: [Errno 20] Not a directory: ") and errors.count("\n") == 1
+    with pytest.raises(InputError, match=r"features/cache is not a folder, or is below a file"):
+        extract(videos, tmp_path / "file/features")
+    make_split(tmp_path / "features")
+    (tmp_path / "results").write_text("")
+    with pytest.raises(InputError, match=r"results is not a folder, or is below a file"):
+        train(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_hangs_can_be_interrupted(videos, tmp_path, number, bad_decoder):
-    shutil.copy(videos / "real/000.mp4", videos / "fake/hang.mp4")
-    with start(videos, tmp_path / "features") as process:
-        while len(list(tmp_path.glob("features/cache/*.npz"))) < 10:
-            time.sleep(0.1)
-        process.send_signal(number)
-        errors = process.communicate(timeout=30)[1]
-    assert process.returncode == 1
-    assert errors.splitlines()[-1] == "interrupted: the same command goes on from here"
+# --- Several processes ----------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def extract_as_one_of_two(rank: int, port: int, videos: Path, folder: Path, dies: bool) -> None:
+    """What torchrun starts on a machine: process `rank` of two."""
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1"}
+    os.environ |= {"MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    with open(folder.with_name(f"{folder.name}_{rank}.txt"), "w") as sys.stdout:
+        run = extract_and_die if dies else extract
+        run(videos, folder, *([2] if dies else ["--num-workers", "1"]))
+
+
+def run_two(videos: Path, folder: Path, dies: bool = False) -> list[int]:
+    """The exit codes of two processes; the second can be killed at its third video."""
+    port = free_port()
+    processes = []
+    for rank in (0, 1):
+        arguments = (rank, port, videos, folder, dies and rank == 1)
+        processes.append(start(extract_as_one_of_two, *arguments))
+    processes[1].join()
+    if dies:  # torchrun ends the others
+        processes[0].terminate()
+    processes[0].join()
+    return [process.exitcode for process in processes]
+
+
+def test_several_processes_write_what_one_writes_even_after_one_died(videos, tmp_path, undisturbed):
+    (videos / "fake/broken.mp4").write_text("no video")
+    extract(videos, tmp_path / "one")
+    expected = contents(tmp_path / "one")
+    assert run_two(videos, tmp_path / "two") == [0, 0]
+    assert contents(tmp_path / "two") == expected
+    printed = [(tmp_path / f"two_{rank}.txt").read_text() for rank in (0, 1)]
+    assert "11 found = 10 used + 1 failed" in printed[0] and printed[1] == ""
+
+    assert run_two(videos, tmp_path / "killed", dies=True)[1] == -signal.SIGKILL
+    assert contents(tmp_path / "killed") == {}
+    assert len(list((tmp_path / "killed").glob("cache/*.npz"))) >= 2
+    assert len(np.load(tmp_path / "one/train_labels.npy")) == 40
+    extract(videos, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == expected

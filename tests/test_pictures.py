@@ -1,36 +1,34 @@
-import json
+"""The frames that pictures show are those they name."""
+
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
-from sklearn.decomposition import PCA
+import torch
+from conftest import extract, write_video
 
+import data.frames
 import deepfake_detection_model as ddm
 import feature_extraction as fe
+from data.files import InputError
+from data.frames import Crop, Extraction
+from data.layouts import Video
+from features.pictures import (
+    BLUE,
+    ORANGE,
+    Sample,
+    pick_samples,
+    plot_prediction,
+    plot_samples,
+    write_preview,
+)
+from features.splits import load_split
 
-
-@pytest.fixture(autouse=True)
-def quick_pictures(monkeypatch):
-    """No t-SNE here, which takes seconds: test_evaluation.py draws it."""
-    monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-
-
-def run(folder, *more, features="features", results="results"):
-    ddm.main(
-        ["--train-features-file", str(folder / features / "train_features.npy"), "--output-dir", str(folder / results)]
-        + ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", *more]
-    )
-    return json.loads((folder / results / "metrics.json").read_text())
-
-
-DETECTOR_USERS = ("data.frames", "feature_extraction", "deepfake_detection_model")
-
-
-def place(box):
-    return np.array([(box[0] + box[2] / 2) / 2, (box[1] + box[3] / 2) / 2, max(box[2:])])
+FOOTER = "videos, ResNet-18 weights: random; seed 0"
+CROP = Crop(margin=2, no_face="fail", detector_sha256="")
+DETECTOR_USERS = ("data.frames", "feature_extraction")
 
 
 class RedSquareDetector:
@@ -43,7 +41,8 @@ class RedSquareDetector:
         assert frame.shape[1::-1] == self.size and max(self.size) <= 640
         red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
         *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        boxes = [[*square[:4], *[0] * 11] for square in stats[1:] if square[4] > 50]  # the first is what is not red
+        # the first is what is not red
+        boxes = [[*square[:4], *[0] * 11] for square in stats[1:] if square[4] > 50]
         return 1, np.array(boxes, np.float32) if boxes else None
 
 
@@ -54,13 +53,14 @@ def detector(monkeypatch):
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A grey video with a red square at each frame's place (x, y), or with none."""
+    """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
-    for place in places:
-        frame = np.full((size[1], size[0], 3), 128, np.uint8)
+    for i, place in enumerate(places):
+        frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
         if place is not None:
-            cv2.rectangle(frame, place, (place[0] + side - 1, place[1] + side - 1), (0, 0, 255), -1)
+            opposite = place[0] + side - 1, place[1] + side - 1
+            cv2.rectangle(frame, place, opposite, (0, 0, 255), -1)
         writer.write(frame)
     writer.release()
     return path
@@ -70,58 +70,269 @@ def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
 def faces(tmp_path) -> Path:
     """Two videos of each class with a square, and a real one without."""
     for i, label in enumerate(("real", "fake", "real", "fake")):
-        write_squares(tmp_path / f"videos/{label}/{i}.mp4", [(10 * i + j, 30) for j in range(8)])
+        places = [(60 + 4 * i + j, 30) for j in range(8)]
+        write_squares(tmp_path / f"videos/{label}/{i}.mp4", places)
     write_squares(tmp_path / "videos/real/nobody.mp4", [None] * 8)
     return tmp_path / "videos"
 
 
-def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(tmp_path, capsys):
-    for i in range(6):
-        write_video(tmp_path / f"videos/real/{i}.mp4")
-        write_video(tmp_path / f"videos/fake/{i}_.mp4", colour=(0, 0, 200))
-    fe.main(
-        ["--videos-dir", str(tmp_path / "videos"), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "1", "--device", "cpu"]
-    )
-    run(tmp_path, "--batch-size", "4")
-    assert (tmp_path / "results/sample_frames.png").is_file()
-    for path in (tmp_path / "videos").rglob("*.mp4"):
-        write_video(path, n=3)
-    run(tmp_path, "--batch-size", "4")
-    assert "has changed since its features were extracted" in capsys.readouterr().out
-    assert not (tmp_path / "results/sample_frames.png").exists()  # of the earlier run
-    shutil.rmtree(tmp_path / "videos")
-    run(tmp_path, "--batch-size", "4")
-    assert "no such file" in capsys.readouterr().out
-    assert (tmp_path / "results/metrics.json").is_file()
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that would be saved."""
+    kept = []
+
+    def keep(figure, path, footer, **more):
+        assert footer == FOOTER
+        kept.append(figure)
+
+    monkeypatch.setattr("features.pictures.save_figure", keep)
+    return kept
 
 
-def test_the_sample_picture_shows_the_frames_it_names(videos, tmp_path, monkeypatch):
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "4", "--device", "cpu"]
-    )
+def frames_of(figure) -> list[tuple[str, np.ndarray]]:
+    """(title, picture) of all frames that a figure shows."""
     shown = []
-
-    def save(figure, path):
-        shown.extend((axes.get_title(), axes.get_images()[0].get_array()) for axes in figure.axes if axes.get_images())
-
-    monkeypatch.setattr("features.pictures.save_figure", save)
-    run(tmp_path)
-    assert len(shown) >= 4
-    for title, picture in shown:
-        number = int(title.split("frame ")[1].split(",")[0])
-        assert abs(picture.mean() - (20 + 7 * number)) < 3.5  # the grey level that frame was written with
-        assert ("real/" in title) == ("truth: real" in title)
+    for axes in figure.axes:
+        if axes.get_images():
+            shown.append((axes.get_title(), np.asarray(axes.get_images()[0].get_array())))
+    return shown
 
 
-def test_the_preview_shows_videos_and_extracts_nothing(detector, faces, tmp_path, capsys):
+def number_in(title: str) -> int:
+    return int(title.split("frame ")[1].split("\n")[0].split(",")[0])
+
+
+def is_frame(picture: np.ndarray, number: int) -> bool:
+    """Whether a corner has the grey level that the frame of this number was written with."""
+    corner = picture[:4, :4]
+    return abs(corner.mean() - (20 + 7 * number)) < 3.5
+
+
+def video_of(path: Path, label: int = 0) -> Video:
+    name = path.name
+    return Video(
+        path=path, label=label, split="train", method="", group=name, clip=name, video=name
+    )
+
+
+def extraction_of(folder: Path, n: int = 8, crop: Crop | None = None) -> Extraction:
+    weights = {"name": "random", "sha256": ""}
+    return Extraction(frames_per_video=n, crop=crop, weights=weights, videos_dir=str(folder))
+
+
+# --- The preview ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crop", [None, CROP])
+def test_the_preview_shows_the_frames_it_names(crop, detector, faces, figures):
+    write_preview([video_of(faces / "real/0.mp4")], extraction_of(faces, 8, crop), 1, None, FOOTER)
+    shown = frames_of(figures[0])
+    assert [title for title, _ in shown] == ["frame 1", "", "frame 4", "", "frame 6", ""]
+    for (title, whole), (_, seen) in zip(shown[::2], shown[1::2], strict=True):
+        assert is_frame(whole, number_in(title)) and whole.shape == (120, 160, 3)
+        assert is_frame(seen, number_in(title)) and seen.shape == (224, 224, 3)
+
+
+def test_the_preview_reads_each_video_once_and_keeps_small_pictures(
+    detector, tmp_path, figures, monkeypatch
+):
+    read_frames, read = data.frames.read_frames, []
+
+    def count(path, *rest, **more):
+        read.append(path)
+        return read_frames(path, *rest, **more)
+
+    monkeypatch.setattr("data.frames.read_frames", count)
+    places = [(300 + 9 * j, 210) for j in range(8)]
+    path = write_squares(tmp_path / "large.mp4", places, size=(960, 720), side=120)
+    write_preview([video_of(path)], extraction_of(tmp_path, 8, CROP), 1, None, FOOTER)
+    assert read == [path]
+    for title, whole in frames_of(figures[0])[::2]:
+        left, top = places[number_in(title)]
+        assert whole.shape == (360, 480, 3)
+        # box and crop, twice as large as the box, lie where they are in the frame
+        for colour, inset in ((BLUE, 0), (ORANGE, 60)):
+            rows, columns = np.nonzero((abs(whole.astype(int) - colour) < 6).all(2))
+            found = columns.min(), columns.max(), rows.min(), rows.max()
+            sides = left - inset, left + 120 + inset, top - inset, top + 120 + inset
+            np.testing.assert_allclose(found, np.array(sides) / 2, atol=4)
+
+
+def test_a_video_that_cannot_be_used_is_a_line_of_the_preview(faces, tmp_path):
+    (faces / "real/broken.mp4").write_text("no video")
+    videos = [video_of(faces / f"real/{name}.mp4") for name in ("0", "broken", "2")]
+    sizes = []
+    for shown in (videos[::2], videos, videos[1:2]):
+        write_preview(shown, extraction_of(faces), 2, tmp_path / "x.png", FOOTER)
+        sizes.append(cv2.imread(str(tmp_path / "x.png")).shape[0])
+    assert sizes == [2 * 210 + 30, 2 * 210 + 30 + 30, 30 + 30]
+
+
+def test_the_preview_says_what_is_found(detector, faces, figures):
+    videos = [video_of(faces / "real/0.mp4"), video_of(faces / "real/nobody.mp4")]
+    videos.append(video_of(faces / f"real/{'x' * 200}.mp4"))
+    write_preview(videos, extraction_of(faces, 4, CROP), 1, None, FOOTER)
+    titles = [part.get_suptitle() for part in figures[0].subfigs]
+    assert titles[0] == "0.mp4: face in 100.0 % of 4 frames"
+    assert titles[1] == "nobody.mp4 cannot be used: no face found in 4 frames"
+    assert titles[2].endswith("xxx.mp4 cannot be used: no such file") and len(titles[2]) < 180
+    write_preview(videos[1:2], extraction_of(faces, 4), 1, None, FOOTER)
+    assert figures[1].subfigs[0].get_suptitle() == "nobody.mp4: whole 4 frames"
+
+
+def test_the_preview_extracts_nothing(detector, faces, tmp_path, capsys):
     for i, more in enumerate((["--crop-faces"], [])):
-        flags = ["--videos-dir", str(faces), "--features-dir", str(tmp_path / f"f{i}"), "--frames-per-video", "4"]
-        fe.main([*flags, "--preview", "9", *more])
-        assert [path.name for path in (tmp_path / f"f{i}").iterdir()] == ["preview.png"]
-        sheet = cv2.imread(str(tmp_path / f"f{i}/preview.png"))
-        assert sheet.shape[0] == 5 * 210  # a row for each video that is there
-        for colour in ((0, 159, 230), (233, 180, 86)):  # of the crop and of the box, which whole frames have not
-            assert (abs(sheet.astype(int) - colour).max(2) < 40).any() == ("--crop-faces" in more)
-        assert "5 of 5 videos; nothing was extracted" in capsys.readouterr().out
+        folder = tmp_path / f"f{i}"
+        flags = ["--videos-dir", str(faces), "--features-dir", str(folder)]
+        fe.main([*flags, "--frames-per-video", "4", "--preview", "9", *more])
+        assert [path.name for path in folder.iterdir()] == ["preview.png"]
+        sheet = cv2.imread(str(folder / "preview.png"))
+        # a row for each video that is there; a line for the one without a face
+        assert sheet.shape[0] == (4 * 210 + 30 if more else 5 * 210) + 30
+        for colour in (ORANGE, BLUE):  # of crop and box, which whole frames do not have
+            near = abs(sheet[..., ::-1].astype(int) - colour).max(2) < 40
+            assert near.any() == ("--crop-faces" in more)
+        assert "5 of 5 videos" in capsys.readouterr().out
+
+
+# --- Sample frames --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def extracted(drawn_videos, quick_backbone, tmp_path) -> Path:
+    """Features of four frames of each of drawn_videos."""
+    extract(drawn_videos, tmp_path / "features")
+    return tmp_path / "features"
+
+
+def test_the_sample_picture_shows_the_frames_it_names(extracted, figures):
+    split = load_split(extracted / "train_features.npy")
+    scores = np.random.default_rng(0).random(len(split.labels))
+    samples = pick_samples(split, scores, seed=0)
+    plot_samples(samples, split.extraction, None, FOOTER)
+    shown = frames_of(figures[0])
+    assert len(shown) == len(samples) == 8
+    for title, picture in shown:
+        assert is_frame(picture, number_in(title))
+        assert ("real/" in title) == ("truth: real" in title)
+    for sample, (title, _) in zip(samples, shown, strict=True):
+        called = "fake" if sample.score >= 0.5 else "real"
+        assert sample.video in title and f"frame {sample.number}, " in title
+        assert f"at 0.5: {called}\nprobability of fake: {100 * sample.score:.1f} %" in title
+        assert title.endswith(f"of the whole video: {100 * sample.video_score:.1f} %")
+
+
+def test_samples_are_middle_frames_with_the_score_of_frame_and_video(extracted):
+    split = load_split(extracted / "train_features.npy")
+    scores = np.random.default_rng(0).random(len(split.labels))
+    samples = pick_samples(split, scores, seed=3, per_class=3)
+    assert [sample.label for sample in samples] == [0, 0, 0, 1, 1, 1]
+    names = [row["video"] for row in split.videos]
+    for sample in samples:
+        assert split.videos[names.index(sample.video)]["label"] == str(sample.label)
+        rows = np.flatnonzero(split.video_index == names.index(sample.video))
+        assert sample.number == split.numbers[rows[len(rows) // 2]]
+        assert sample.score == scores[rows[len(rows) // 2]]
+        assert sample.video_score == pytest.approx(scores[rows].mean())
+    assert samples == pick_samples(split, scores, seed=3, per_class=3)
+    assert samples != pick_samples(split, scores, seed=4, per_class=3)
+    assert len(pick_samples(split, scores, seed=0, per_class=9)) == 10
+
+
+def test_a_sample_at_exactly_one_half_is_called_fake(videos, figures):
+    samples = [Sample("real/000.mp4", 3, 0, 0.5, 0.4), Sample("fake/fifty.mp4", 2, 1, 0.5, 0.4)]
+    plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
+    for title, _ in frames_of(figures[0]):
+        assert "at 0.5: fake" in title
+
+
+def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(videos, tmp_path, capsys):
+    sample = Sample("real/000.mp4", 7, 0, 0.4, 0.4)
+    extraction = extraction_of(videos, 1000)
+    picture = tmp_path / "sample_frames.png"
+    plot_samples([sample], extraction, picture, FOOTER)
+    assert picture.is_file()
+    write_video(videos / "real/000.mp4", n=3)
+    with pytest.raises(InputError, match="has changed since its features were extracted"):
+        plot_samples([sample], extraction, picture, FOOTER)
+    shutil.rmtree(videos)
+    with pytest.raises(InputError, match=r"000\.mp4: no such file"):
+        plot_samples([sample], extraction, picture, FOOTER)
+
+
+def test_videos_that_are_not_known_are_not_shown(extracted, tmp_path):
+    split = load_split(extracted / "train_features.npy")
+    for name in ("train_frames.npy", "train_videos.csv"):
+        (extracted / name).unlink()
+    unknown = load_split(extracted / "train_features.npy")
+    assert pick_samples(unknown, np.zeros(len(unknown.labels)), seed=0) == []
+    samples = pick_samples(split, np.zeros(len(split.labels)), seed=0)
+    for shown, extraction in (([], split.extraction), (samples, None)):
+        with pytest.raises(InputError, match="which videos the features are of is not known"):
+            plot_samples(shown, extraction, tmp_path / "x.png", FOOTER)
+
+
+# --- A prediction ---------------------------------------------------------------------------------
+
+
+def row_of(numbers, shown) -> dict:
+    """What predict_videos gives for a video whose frame i has the grey level 20 + 7 i."""
+    scores = np.linspace(0.1, 0.9, len(numbers))
+    row = {"path": "gone.mp4", "video": "gone$.mp4", "score": 0.45, "frames": len(numbers)}
+    row |= {"at_0.5": "real", "at_T": "fake", "numbers": np.array(numbers), "scores": scores}
+    frames = [torch.full((3, 224, 224), 20 + 7 * numbers[i], dtype=torch.uint8) for i in shown]
+    return row | {"pictures": list(zip(shown, frames, strict=True))}
+
+
+def test_a_prediction_shows_its_pictures_and_reads_no_video(figures, tmp_path):
+    row = row_of([1, 4, 6, 9, 12, 15], [0, 2, 5])
+    plot_prediction(row, 0.4, tmp_path / "x.png", FOOTER)  # the video is gone
+    (figure,) = figures
+    shown = frames_of(figure)
+    assert [title for title, _ in shown] == [
+        "frame 1\n10.0 %",
+        "frame 6\n42.0 %",
+        "frame 15\n90.0 %",
+    ]
+    for title, picture in shown:
+        assert is_frame(picture, number_in(title))
+    axes = figure.axes[-1]
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), row["numbers"])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 * row["scores"])
+    heights = [line.get_ydata()[0] for line in axes.lines[1:]]
+    assert heights == [45, 50, 40]
+    assert axes.get_ylim() == (-2, 102)
+    title = "gone$.mp4: 45.0 %, at 0.5: real, at T: fake; proves nothing by itself"
+    assert figure.get_suptitle() == title
+
+
+def test_frames_have_whole_numbers_on_the_axis(figures):
+    plot_prediction(row_of([0, 1], [0, 1]), 0.4, None, FOOTER)
+    ticks = figures[0].axes[-1].get_xticks()
+    assert all(tick == round(tick) for tick in ticks)
+
+
+def test_what_a_prediction_does_not_mean_is_its_first_line(figures):
+    caution = "trained on drawn people: the score means nothing for your video"
+    plot_prediction(row_of([0, 1], [0]), 0.4, None, FOOTER, caution)
+    first, second = figures[0].get_suptitle().splitlines()
+    assert first == f"This model was {caution}"
+    assert second.startswith("gone$.mp4: 45.0 %")
+
+
+def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, figures):
+    path = write_video(tmp_path / "clip.mp4", n=20)
+    checkpoint = trained / "results/model.pt"
+    (row,) = ddm.predict_videos([path], checkpoint, "cpu", pictures=True)
+    plot_prediction(row, 0.5, None, FOOTER)
+    shown = frames_of(figures[0])
+    assert [number_in(title) for title, _ in shown] == [2, 7, 12, 17]
+    for title, picture in shown:
+        assert is_frame(picture, number_in(title))
+
+
+def test_a_prediction_is_drawn(tmp_path):
+    plot_prediction(row_of(list(range(30)), list(range(8))), 0.4, tmp_path / "x.png", FOOTER)
+    assert (tmp_path / "x.png").stat().st_size > 5000
+    plot_prediction(row_of([3], [0]), 0.4, tmp_path / "x.png", FOOTER)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]

@@ -1,55 +1,201 @@
-import json
+"""What the pictures of figures show; that they can be drawn at all, once."""
+
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from conftest import make_split
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
-import feature_extraction as fe
-from features.plots import plot_scores
+from data.files import InputError
+from features.plots import plot_curves, plot_features, plot_roc, plot_scores, save_figure
 from features.splits import load_split
 
-RUN = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu"]
-
-
-def run(folder, *more):
-    path = folder / "features/train_features.npy"
-    ddm.main(["--train-features-file", str(path), "--output-dir", str(folder / "results"), *RUN, *more])
-    return json.loads((folder / "results/metrics.json").read_text())
+FOOTER = "videos/of_$me$_and_you, ResNet-18 weights: random; seed 0 of 0-4"
+T = 0.4
 
 
 @pytest.fixture
-def trained_on_random(videos, tmp_path):
-    fe.main(
-        ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "features"), "--weights", "random"]
-        + ["--frames-per-video", "3", "--device", "cpu"]
+def figures(monkeypatch):
+    """The figures that would be saved."""
+    kept = []
+    monkeypatch.setattr(
+        "features.plots.save_figure", lambda figure, path, footer: kept.append((figure, footer))
     )
-    run(tmp_path)
-    return tmp_path
+    return kept
 
 
-def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Three splits, scores of their frames, and what evaluate makes of them."""
+    splits, scores, results = {}, {}, {}
+    for seed, name in enumerate(("train", "val", "test")):
+        folder = tmp_path_factory.mktemp(name)
+        splits[name] = load_split(make_split(folder, name, n_groups=6, frames=2, seed=seed))
+        drawn = np.random.default_rng(seed).normal(0.4 + 0.2 * splits[name].labels, 0.2)
+        scores[name] = np.clip(drawn, 0, 1)
+        results[name] = ddm.evaluate(splits[name], scores[name], T, intervals=name != "train")
+    return splits, scores, results
+
+
+def history(n_epochs: int, shift: float = 0) -> list[dict]:
+    records = []
+    for epoch in range(1, n_epochs + 1):
+        record = {"epoch": epoch, "loss": 0.5}
+        for key in ("log_loss", "accuracy", "eer"):
+            record |= {f"train_{key}": epoch / 10 + shift, f"val_{key}": epoch / 20 + shift}
+        records.append(record)
+    return records
+
+
+def legend_of(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_all_are_drawn(drawn, tmp_path):
+    """The only test that draws t-SNE, which takes seconds."""
+    splits, scores, results = drawn
+    pictures = {
+        "training_curves.png": partial(plot_curves, [history(2)], results),
+        "roc.png": partial(plot_roc, splits, scores, results),
+        "scores.png": partial(plot_scores, splits, scores, results),
+        "features.png": partial(plot_features, splits, 0),
+    }
+    for name, plot in pictures.items():
+        plot(tmp_path / name, FOOTER)
+        assert (tmp_path / name).stat().st_size > 5000
+    assert {path.name for path in tmp_path.iterdir()} == set(pictures)
+
+
+def test_the_footer_is_on_the_picture_and_as_wide_as_it(tmp_path):
+    figure = Figure((6, 2))
+    save_figure(figure, tmp_path / "x.png", FOOTER + "/long" * 40)
+    lines = figure.get_supxlabel().splitlines()
+    assert "".join(lines).replace(" ", "") == (FOOTER + "/long" * 40).replace(" ", "")
+    assert max(map(len, lines)) <= 6 * 18
+    save_figure(figure, tmp_path / "x.png", FOOTER)  # again, in place of the first
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures, tmp_path):
+    plot_curves([history(3), history(3, shift=0.2)], drawn[2], tmp_path / "x.png", FOOTER)
+    ((figure, footer),) = figures
+    assert footer == FOOTER
+    loss, accuracy, eer = figure.axes
+    assert "mean and range of 2 seeds" in accuracy.get_title()
+    train, val = accuracy.lines
+    np.testing.assert_allclose(train.get_ydata(), [20, 30, 40])  # percent
+    np.testing.assert_allclose(val.get_ydata(), [15, 20, 25])
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), [0.2, 0.3, 0.4])  # nats
+    band = accuracy.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((10, 50))
+    assert all(tick == round(tick) for tick in accuracy.get_xticks())
+    assert legend_of(eer) == ["Training Set (n = 12)", "Validation Set (n = 12)"]
+
+
+def test_curves_leave_out_what_one_class_does_not_have(drawn, figures, tmp_path):
+    records = history(2)
+    for record in records:
+        record["val_eer"] = None
+    plot_curves([records], drawn[2], tmp_path / "x.png", FOOTER)
+    assert np.isnan(figures[0][0].axes[2].lines[1].get_ydata()).all()
+
+
+def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn, figures, tmp_path):
+    splits, scores, results = drawn
+    plot_roc(splits, scores, results, tmp_path / "x.png", FOOTER)
+    ((figure, footer),) = figures
+    assert footer == FOOTER
+    (axes,) = figure.axes  # one plot
+    lines = [tuple(map(tuple, line.get_xydata())) for line in axes.lines]
+    assert ((0, 0), (100, 100)) in lines and ((0, 100), (100, 0)) in lines
+    assert {text.get_text() for text in axes.texts} == {"chance", "FPR = FNR"}
+    for name, line in zip(splits, legend_of(axes), strict=True):
+        metrics = results[name]["videos"]
+        eer = 100 * metrics["eer"]
+        assert ((eer, 100 - eer),) in lines  # the dot
+        assert f"12 videos: AUC {100 * metrics['auc']:.1f} %" in line
+        assert ("[" in line) == ("intervals" in metrics) == (name != "train")
+        if name != "train":
+            low, high = np.multiply(100, metrics["intervals"]["eer"])
+            assert f"[{low:.1f}, {high:.1f}]" in line
+            thick = [line.get_xydata() for line in axes.lines if line.get_linewidth() == 5]
+            ends = thick[list(splits).index(name)]
+            np.testing.assert_allclose(ends, [(low, 100 - low), (high, 100 - high)])
+
+
+def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
+    splits, scores, _ = drawn
+    one_class = splits["test"].part(splits["test"].labels == 1)
+    parts = {"val": replace(splits["val"], has_videos=False), "test": one_class}
+    values = {"val": scores["val"], "test": scores["test"][splits["test"].labels == 1]}
+    parts["test"] = replace(one_class, has_videos=False)
+    results = {name: ddm.evaluate(part, values[name], T) for name, part in parts.items()}
+    plot_roc(parts, values, results, tmp_path / "x.png", FOOTER)
+    (line,) = legend_of(figures[0][0].axes[0])
+    assert line.startswith("Validation Set, 24 frames")
+
+
+def test_scores_show_every_video_both_thresholds_and_the_methods(drawn, figures, tmp_path):
+    splits, scores, results = drawn
+    plot_scores(splits, scores, results, tmp_path / "x.png", FOOTER)
+    figure, footer = figures[0]
+    assert footer == FOOTER and len(figure.axes) == 3  # one method: nothing to tell apart
+    for axes in figure.axes:
+        assert sum(bar.get_height() for bar in axes.patches) == 12
+        assert [line.get_xdata()[0] for line in axes.lines] == [0.5, T]
+        assert {"real (n = 6)", "fake (n = 6)", "0.5", "T = 0.400"} == set(legend_of(axes))
+
+
+def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, figures):
     split = load_split(make_split(tmp_path, n_groups=12, frames=2))
     for i, row in enumerate(split.videos):
         row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
     scores = np.random.default_rng(0).random(48)
     results = ddm.evaluate(split, scores, 0.4)
     assert results["videos"]["n"] == 24 and results["videos"]["n_fake"] == 12
-    assert {name: m["n_fake"] for name, m in results["methods"].items()} == {"": 4, "Deep$fakes": 4, "Two": 4}
-    table = ddm.results_table({"A": results, "B": {"frames": results["frames"]}})
-    assert "not named" in table and table.splitlines()[0].split() == ["Videos", "A"]
-    plot_scores({"train": split}, {"train": scores}, {"train": results}, tmp_path / "scores.png")
-    assert (tmp_path / "scores.png").stat().st_size > 5000
+    n_fake = {name: metrics["n_fake"] for name, metrics in results["methods"].items()}
+    assert n_fake == {"": 4, "Deep$fakes": 4, "Two": 4}
+    plot_scores({"val": split}, {"val": scores}, {"val": results}, tmp_path / "x.png", FOOTER)
+    _, methods = figures[0][0].axes
+    names = [label.get_text() for label in methods.get_yticklabels()]
+    assert names == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
+    bars = [bar.get_width() for bar in methods.patches]
+    np.testing.assert_allclose(bars, [100 * m["auc"] for m in results["methods"].values()])
+    for line, metrics in zip(methods.lines, results["methods"].values(), strict=False):
+        np.testing.assert_allclose(line.get_xdata(), 100 * np.array(metrics["intervals"]["auc"]))
+
+
+def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
+    drawn, figures, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
+    splits = drawn[0]
+    plot_features(splits, 0, tmp_path / "x.png", FOOTER, most=18)
+    left, right = figures[0][0].axes
+    assert left.get_title() == "PCA of 18 frames" and right.get_title() == "t-SNE of 18 frames"
+    counts = {}
+    for points in left.collections:
+        split, label, *_, n = points.get_label().strip(")").replace(",", "").split()
+        assert len(points.get_offsets()) == int(n)
+        counts[split] = counts.get(split, 0) + int(n)
+        # the fakes of make_split are shifted: the first component tells them apart
+        counts[label] = counts.get(label, []) + points.get_offsets()[:, 0].tolist()
+    assert [counts[name] for name in splits] == [6, 6, 6]
+    assert max(counts["real"]) < min(counts["fake"]) or max(counts["fake"]) < min(counts["real"])
 
 
 def test_equal_features_cost_a_picture_not_the_run(tmp_path, capsys):
-    path = make_split(tmp_path / "features")
+    path = make_split(tmp_path / "features", n_groups=4)
     np.save(path, np.ones_like(np.load(path)))
-    report = run(tmp_path)
-    assert report["splits"]["val"]["videos"]["auc"] == 0.5
+    split = load_split(path)
+    with pytest.raises(InputError, match="all features are equal"):
+        plot_features({"train": split}, 0, tmp_path / "features.png", FOOTER)
+    pictures = {"features.png": partial(plot_features, {"train": split}, 0)}
+    assert ddm.draw(tmp_path, pictures, FOOTER) == []
     assert "features.png is not drawn: all features are equal" in capsys.readouterr().out
-
-
-def test_the_pictures_are_drawn(trained_on_random):
-    names = {path.name for path in (trained_on_random / "results").glob("*.png")}
-    assert names == {"training_curves.png", "roc.png", "scores.png", "features.png", "sample_frames.png"}
+    results = ddm.evaluate(split, np.full(len(split.labels), 0.3), T)
+    assert results["videos"]["auc"] == 0.5

@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import write_video
 from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
 from data.files import DownloadError, InputError
-from data.frames import resize_frame
-from features.resnet18 import compute_features, load_backbone
+from data.frames import Extraction, resize_frame, sample_video
+from features.resnet18 import compute_features, extract_video, load_backbone
 
 
 def picture(height, width, seed=0):
@@ -45,7 +46,11 @@ def test_features_agree_with_the_reference_transform():
     model, _ = load_backbone("random")
     preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
     reference_transform = transforms.Compose(
-        [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize(preset.mean, preset.std)]
+        [
+            transforms.Resize((224, 224)),
+            transforms.ToTensor(),
+            transforms.Normalize(preset.mean, preset.std),
+        ]
     )
     frames = [picture(300, 400, seed) for seed in range(10)]
     features = compute_features(model, torch.stack([resize_frame(frame) for frame in frames]))
@@ -63,7 +68,9 @@ def test_weights_have_a_provenance(random_weights):
     first, provenance = load_backbone("random")
     second, again = load_backbone("random")
     assert provenance == again and provenance["name"] == "random"
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)
+    )
     assert not first.training
     assert load_backbone(str(random_weights))[1]["sha256"] != provenance["sha256"]
 
@@ -105,7 +112,10 @@ def test_wrong_weights_files(tmp_path, random_weights):
 
 def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, torch_home):
     _, provenance = load_backbone("imagenet")
-    assert provenance == {"name": "imagenet", "sha256": load_backbone(str(random_weights))[1]["sha256"]}
+    assert provenance == {
+        "name": "imagenet",
+        "sha256": load_backbone(str(random_weights))[1]["sha256"],
+    }
     cached = torch_home / "hub/checkpoints" / served_weights.name
     assert cached.is_file()
     served_weights.unlink()
@@ -117,6 +127,48 @@ def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, to
 
 def test_a_damaged_download_is_refused(served_weights, torch_home):
     served_weights.write_bytes(served_weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(DownloadError, match=r"invalid hash value.*--weights PATH.*--weights random"):
+    with pytest.raises(
+        DownloadError, match=r"invalid hash value.*--weights FILE.*--weights random"
+    ):
         load_backbone("imagenet")
     assert not list(torch_home.rglob("*.pth"))
+
+
+class Counting(torch.nn.Module):
+    """A network that keeps how many frames it was given at a time, and gives one value for all."""
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(value), requires_grad=False)
+        self.batches = []
+
+    def forward(self, pixels):
+        self.batches.append(len(pixels))
+        return self.value.expand(len(pixels), 1000)
+
+
+def test_the_features_of_a_video_are_those_of_its_frames(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", n=12)
+    model, _ = load_backbone("random")
+    extraction = Extraction(frames_per_video=3)
+    features, sampled = extract_video(path, model, extraction, keep_whole=True)
+    assert features.shape == (3, 1000) and features.dtype == np.float32
+    assert sampled.numbers.tolist() == [2, 6, 10] and sampled.facts["frames"] == 12
+    assert len(sampled.whole) == 3
+    frames = sample_video(path, extraction).frames
+    assert torch.equal(sampled.frames, frames)
+    assert features.tobytes() == compute_features(model, frames).tobytes()
+
+
+def test_frames_go_through_the_network_in_small_batches():
+    model = Counting()
+    features = compute_features(model, torch.zeros(19, 3, 224, 224, dtype=torch.uint8))
+    assert features.shape == (19, 1000)
+    assert model.batches == [8, 8, 3]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_refused(tmp_path, value):
+    path = write_video(tmp_path / "clip.mp4", n=3)
+    with pytest.raises(InputError, match="features are not finite"):
+        extract_video(path, Counting(value), Extraction(frames_per_video=3))

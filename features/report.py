@@ -1,0 +1,255 @@
+"""What a run prints: its header, its warnings, its tables."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from data.frames import Extraction
+from data.layouts import CLASSES
+from features.audit import count_shared, name_shortcuts
+from features.metrics import percent
+from features.pictures import Sample
+from features.plots import TITLES
+from features.splits import Split
+
+FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
+FIGURES = {"accuracy": "accuracy", "EER": "eer", "AUC": "auc"}  # title: key
+AT_THRESHOLD = {
+    "accuracy": "accuracy",
+    "FPR, real called fake": "fpr",
+    "FNR, fake called real": "fnr",
+}
+
+
+def format_table(rows: list[tuple]) -> str:
+    """Lines of cells in columns as wide as needed; only the first column is flush left."""
+    columns = zip(*rows, strict=True)
+    first, *others = ([str(cell) for cell in column] for column in columns)
+    first_width = max(map(len, first))
+    widths = [max(map(len, column)) for column in others]
+    lines = []
+    for i, title in enumerate(first):
+        cells = [title.ljust(first_width)]
+        for column, width in zip(others, widths, strict=True):
+            cells.append(column[i].rjust(width))
+        lines.append("  ".join(cells))
+    return "\n".join(lines)
+
+
+def headings(title: str, names: Iterable[str]) -> tuple:
+    """The first row of a table with a column for each split."""
+    return title, *(TITLES[name].rjust(21) for name in names)
+
+
+def format_figure(metrics: dict, key: str) -> str:
+    """A figure with its interval; where there is none and should be one, the reason."""
+    value = percent(metrics[key])
+    if "intervals" not in metrics or metrics[key] is None:
+        return value
+    n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
+    interval = metrics["intervals"].get(key)
+    if interval is None or (key != "accuracy" and n_rarer < FEW_VIDEOS):
+        return f"{value} (too few videos)"
+    return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def unit_table(results: dict[str, dict], unit: str) -> str:
+    """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
+    columns = {name: result[unit] for name, result in results.items() if unit in result}
+    if not columns:
+        return ""
+    rows = [headings(unit.capitalize(), columns)]
+    rows.append(("n", *(metrics["n"] for metrics in columns.values())))
+    for title, key in FIGURES.items():
+        rows.append((title, *(format_figure(metrics, key) for metrics in columns.values())))
+    return format_table(rows)
+
+
+def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> str:
+    """Accuracy, FPR and FNR at the threshold T, of the validation and the test split."""
+    columns = {}
+    for name, result in results.items():
+        if name != "train":
+            columns[name] = result.get("videos", result["frames"])["at_threshold"]
+    unit = "videos" if "videos" in result else "frames"
+    rows = [headings(f"At T, {unit}", columns)]
+    for title, key in AT_THRESHOLD.items():
+        rows.append((title, *(percent(rates[key]) for rates in columns.values())))
+    return f"T = {threshold:.4f}, {origin}\n{format_table(rows)}"
+
+
+def results_table(results: dict[str, dict]) -> str:
+    """The figures of videos and, below, of frames, {split: what evaluate gives}."""
+    tables = [unit_table(results, unit) for unit in ("videos", "frames")]
+    text = "\n\n".join(table for table in tables if table)
+    if "[" in text:
+        text += "\nIn brackets: 95 % intervals for other people of the same kind (see README)."
+    if "n/a" in text:
+        text += "\nn/a: one class alone has no such figure."
+    return text
+
+
+def seeds_table(runs: list[dict[str, dict]]) -> str:
+    """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
+    unit = next(iter(runs[0]["train"]))
+    title = f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds"
+    rows = [headings(title, runs[0])]
+    for figure, key in FIGURES.items():
+        cells = [mean_and_deviation([run[name][unit][key] for run in runs]) for name in runs[0]]
+        rows.append((figure, *cells))
+    methods = {method for run in runs for method in run["val"].get("methods", {})}
+    for method in sorted(methods) if len(methods) > 1 else ():
+        cells = []
+        for name in runs[0]:
+            of_method = [run[name]["methods"].get(method, {}) for run in runs]
+            cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
+        rows.append((f"AUC, {method or 'not named'}", *cells))
+    return format_table(rows)
+
+
+def mean_and_deviation(values: list[float | None]) -> str:
+    if None in values:
+        return "n/a"
+    return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
+
+
+def samples_table(samples: list[Sample]) -> str:
+    rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
+    for sample in samples:
+        called = CLASSES[int(sample.score >= 0.5)]
+        scores = percent(sample.score), percent(sample.video_score)
+        name = sample.video if len(sample.video) < 40 else "…" + sample.video[-38:]
+        rows.append((name, sample.number, CLASSES[sample.label], called, *scores))
+    return format_table(rows)
+
+
+def format_epoch(record: dict, num_epochs: int) -> str:
+    """One epoch as a line."""
+    accuracy, eer = percent(record["val_accuracy"]), percent(record["val_eer"])
+    figures = f"validation accuracy {accuracy:>7}   EER {eer:>7}"
+    return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
+
+
+def caution_of(extraction: Extraction | None) -> str:
+    """What a score of such a model does not mean; "" where there is nothing to say."""
+    if extraction and extraction.sample:
+        return "trained on drawn people: the score means nothing for your video"
+    if extraction and extraction.weights["name"] == "random":
+        return "trained on an untrained network: the score means nothing for your video"
+    return ""
+
+
+def describe_extraction(extraction: Extraction | None) -> str:
+    """Data set and weights in a few words, for headers and the footers of pictures."""
+    if extraction is None:
+        return "unknown videos, unknown weights"
+    videos = "the drawn sample set" if extraction.sample else extraction.videos_dir
+    faces = f", faces with margin {extraction.crop.margin:g}" if extraction.crop else ""
+    return f"{videos}{faces}, ResNet-18 weights: {extraction.weights['name']}"
+
+
+def describe_sharing(shared: dict[str, int]) -> str:
+    return ", ".join(f"{n} {what}" for what, n in shared.items())
+
+
+def print_checkpoint(path: Path, checkpoint: dict) -> None:
+    caution = caution_of(checkpoint["extraction"])
+    if caution:
+        print(f"WARNING: this model was {caution}")
+    thresholds = checkpoint["thresholds"]
+    print(f"Checkpoint {path}")
+    print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
+    print(f"Threshold  T = {thresholds['used']:.4f}, {thresholds['from']}")
+
+
+def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> None:
+    """Say whether the model has seen videos, people or footage of this set in its training."""
+    if split.extraction is None:
+        print(f"WARNING: other weights or another crop are possible: {name} has no extraction.json")
+    if not split.has_videos or not trained_on:
+        print(f"WARNING: the model may have seen {name}: nobody knows which videos these are")
+        return
+    shared = count_shared(split, trained_on)
+    print(f"Leak audit {name} shares with the training: {describe_sharing(shared)}")
+    if any(shared.values()):
+        print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the model was trained on some of these")
+
+
+def describe_leaks(leaks: dict[str, dict[str, int]], names: list[str]) -> list[str]:
+    """What each pair of splits shares; one line where none shares anything."""
+    if any(n for shared in leaks.values() for n in shared.values()):
+        return [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
+    shared = describe_sharing(dict.fromkeys(("videos", "groups", "clips"), 0))
+    return [f"{', '.join(names[:-1])} and {names[-1]} share {shared}"]
+
+
+def print_header(
+    splits: dict[str, Split], leaks: dict, split_by: str, settings: dict, device: str
+) -> None:
+    train = splits["train"]
+    print(f"Features   {describe_extraction(train.extraction)}")
+    if train.extraction and train.extraction.weights["name"] == "random":
+        print(
+            "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"
+        )
+    for name, split in splits.items():
+        unit, labels, _ = split.by_unit(split.labels)
+        counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {unit}"
+        frames = f", {len(split.labels)} frames" if split.has_videos else ""
+        print(f"{TITLES[name]:<14} {counts}{frames}")
+    print(f"Split      {split_by}")
+    if train.has_videos:
+        for line in describe_leaks(leaks, list(splits)):
+            print(f"Leak audit {line}")
+    else:
+        print("WARNING: validation is INFLATED: frames of one video may be in training too, since")
+        print("           <split>_frames.npy and <split>_videos.csv do not lie beside the features")
+    if any(n for shared in leaks.values() for n in shared.values()):
+        print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
+    training = [f"batch size {settings['batch_size']}", f"{settings['num_epochs']} epochs"]
+    training += [f"lr {settings['lr']:g}", f"class balance {settings['class_balance']}"]
+    print(f"Settings   {', '.join(training)}, on {device}")
+
+
+def format_run(results: dict[str, dict]) -> str:
+    """The result of one seed as a line."""
+    cells = []
+    for name in ("val", "test"):
+        if name in results:
+            unit = next(iter(results[name]))
+            metrics = results[name][unit]
+            figures = [f"{title} {percent(metrics[key])}" for title, key in FIGURES.items()]
+            cells.append(f"{TITLES[name]}, {unit}: {', '.join(figures)}")
+    return "   ".join(cells)
+
+
+def print_results(
+    results: list[dict[str, dict]], threshold: float, origin: str, select: str
+) -> None:
+    """The tables of the first seed and, of several, the mean of all."""
+    print(f"\n{results_table(results[0])}")
+    if select == "best":
+        print("The validation figures are too good: the epoch was chosen by them (--select best).")
+    print(f"\n{threshold_table(results[0], threshold, origin)}")
+    if len(results) > 1:
+        print(f"\n{seeds_table(results)}")
+
+
+def warn_of_shortcuts(shortcuts: dict[str, dict], auc: float | None) -> None:
+    """Say which columns of videos.csv alone tell real from fake about as well as the model."""
+    named = name_shortcuts(shortcuts, auc)
+    if named:
+        figures = ", ".join(f"{name} {percent(shortcuts[name]['auc'])}" for name in named)
+        print(f"WARNING: the result means little: the data give the label away by {figures}")
+        print("         (AUC of one column of videos.csv alone on validation: see README)")
+
+
+def print_next(output: Path, written: list[str]) -> None:
+    files = [name for name in written if not name.endswith(".png")]
+    pictures = len(written) - len(files)
+    print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))
+    script = Path(__file__).parents[1] / "deepfake_detection_model.py"
+    name = script.name if script.parent == Path.cwd() else script
+    print(f"Next       open {output / 'scores.png'}; score your videos with")
+    print(f"           python {name} --checkpoint {output / 'model.pt'} --predict VIDEO_OR_FOLDER")

@@ -1,0 +1,247 @@
+"""Groups of videos as far as their names tell. Sets that have ids are in test_layouts.py."""
+
+from pathlib import Path
+
+import pytest
+
+from data.layouts import find_videos
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def groups_of(videos):
+    """The groups as sets of identifiers."""
+    by_group = {}
+    for video in videos:
+        by_group.setdefault(video.group, set()).add(video.video)
+    return sorted(map(sorted, by_group.values()))
+
+
+# --- Any names ---
+
+
+def test_groups_join_a_swap_with_both_its_people(tmp_path):
+    touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005", "my_clip", "alone")))
+    touch(
+        tmp_path,
+        *(f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "my_clip_7", "1000")),
+    )
+    touch(tmp_path, "fake/other/003_005.mp4")
+    assert groups_of(find_videos(tmp_path)) == [
+        sorted(
+            [f"real/{name}.mp4" for name in ("000", "003", "005")]
+            + [f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "other/003_005")]
+        ),
+        ["fake/1000.mp4"],
+        ["fake/my_clip_7.mp4", "real/my_clip.mp4"],
+        ["real/alone.mp4"],
+    ]
+
+
+def test_same_names_in_different_splits_are_different_videos(tmp_path):
+    for split in ("train", "val"):
+        touch(tmp_path, f"{split}/real/1.mp4", f"{split}/real/2.mp4", f"{split}/fake/1_2.mp4")
+    videos = find_videos(tmp_path)
+    assert [video.split for video in videos] == ["train"] * 3 + ["val"] * 3
+    assert len(groups_of(videos)) == 2
+    touch(
+        tmp_path, "val/real/9.mp4", "train/fake/9_1.mp4"
+    )  # a fake whose original is on the other side
+    groups = groups_of(find_videos(tmp_path))
+    assert any({"val/real/9.mp4", "train/fake/9_1.mp4"} <= set(group) for group in groups)
+
+
+def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
+    (tmp_path / "list.csv").write_text(
+        "path,label,group\n000.mp4,0,\n003,0,g\n000_003.mp4,1,\nx.mp4,1,g\n"
+    )
+    videos = {video.video: video for video in find_videos(tmp_path / "list.csv")}
+    assert groups_of(videos.values()) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
+    assert {name: video.clip for name, video in videos.items()} == {
+        **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": "x.mp4"}
+    }
+
+
+def test_list_without_groups_goes_by_names(tmp_path):
+    (tmp_path / "list.csv").write_text("path,label\n000.mp4,0\n003.mp4,0\n000_003.mp4,1\nx.mp4,1\n")
+    groups = groups_of(find_videos(tmp_path / "list.csv"))
+    assert groups == [["000.mp4", "000_003.mp4", "003.mp4"], ["x.mp4"]]
+
+
+# --- Names of the public sets in class folders and lists ---
+
+CELEB_DF = {  # folder: names
+    "Celeb-real": [
+        "id9_0000",
+        "id9_0001",
+        "id26_0000",
+        "id3_0000",
+        "id40_0000",
+    ],
+    "YouTube-real": [
+        "00170",
+        "00171",
+    ],
+    "Celeb-synthesis": [
+        "id9_id26_0000",
+        "id9_id26_0001",
+        "id3_id4_0000",
+        "id5_id4_0000",
+    ],
+}
+DFD = {
+    "original_sequences/actors/c23/videos": [
+        "03__exit",
+        "03__hug_happy",
+        "07__exit",
+        "09__exit",
+    ],
+    "manipulated_sequences/DeepFakeDetection/c23/videos": [
+        "03_07__exit__ABCD1234",
+        "11_12__exit__ABCD1235",
+        "11_12__exit__ABCD1236",
+        "12_14__hug_happy__0BCD1237",
+    ],
+}
+FACEFORENSICS = {  # some reals are missing
+    "original_sequences/youtube/c23/videos": [
+        "000",
+        "003",
+        "001",
+        "870",
+    ],
+    "manipulated_sequences/Deepfakes/c23/videos": [
+        "000_003",
+        "001_870",
+        "004_982",
+        "982_004",
+    ],
+    "manipulated_sequences/FaceSwap/c23/videos": [
+        "003_000",
+        "870_001",
+        "004_982",
+        "013_883",
+    ],
+}
+
+
+def grouped_names(videos):
+    return sorted(sorted(Path(name).stem for name in group) for group in groups_of(videos))
+
+
+def clips(videos):
+    """The videos that show the same footage, as sets of identifiers."""
+    by_clip = {}
+    for video in videos:
+        by_clip.setdefault(video.clip, set()).add(video.path.stem)
+    return sorted(map(sorted, by_clip.values()))
+
+
+def write_list(file, videos):
+    lines = [f"{video.path},{video.label}" for video in videos]
+    file.write_text("\n".join(["path,label", *lines]))
+
+
+@pytest.mark.parametrize(("names", "n_groups"), [(CELEB_DF, 5), (DFD, 3), (FACEFORENSICS, 4)])
+def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_groups, capsys):
+    for folder, stems in names.items():
+        touch(tmp_path / "set", *(f"{folder}/{stem}.mp4" for stem in stems))
+    own = find_videos(tmp_path / "set")
+    for video in own:
+        folder = "fake" if video.label else "real"
+        touch(tmp_path / "sorted", f"{folder}/{video.method}/{video.path.name}")
+    write_list(tmp_path / "list.csv", own)
+    in_folders = find_videos(tmp_path / "sorted")
+    in_list = find_videos(tmp_path / "list.csv")
+    assert len(groups_of(own)) == len({video.group for video in in_folders}) == n_groups
+    assert grouped_names(in_folders) == grouped_names(in_list) == grouped_names(own)
+    if names is not FACEFORENSICS:
+        assert clips(in_folders) == clips(in_list) == clips(own)
+    assert not any(video.people for video in in_folders + in_list)  # anybody may name videos so
+    assert {video.clip for video in in_folders} <= {video.video for video in in_folders}
+    assert "on both sides" not in capsys.readouterr().out
+
+
+def test_celeb_df_in_class_folders(tmp_path, capsys):
+    """The people of the reproduction: id9 swapped with id26, and others."""
+    for a, b in ((9, 26), (1, 2), (16, 17)):
+        touch(tmp_path, *(f"real/id{i}_{clip:04d}.mp4" for i in (a, b) for clip in (0, 1)))
+        touch(tmp_path, f"fake/id{a}_id{b}_0000.mp4", f"fake/id{b}_id{a}_0001.mp4")
+    videos = {video.path.stem: video for video in find_videos(tmp_path)}
+    assert len(groups_of(videos.values())) == 3
+    assert videos["id9_id26_0000"].group == videos["id9_0001"].group == videos["id26_0000"].group
+    assert videos["id9_id26_0000"].clip == "real/id9_0000.mp4"
+    assert "in all 3 groups, 3 of them of people or videos that belong together" in (
+        capsys.readouterr().out
+    )
+
+
+def test_public_names_join_people_across_splits(tmp_path):
+    for split in ("train", "test"):
+        touch(tmp_path, f"{split}/real/other_{split}.mp4", f"{split}/fake/own.mp4")
+    touch(tmp_path, "train/real/id1_0000.mp4", "test/fake/id1_id2_0001.mp4")
+    videos = {video.video: video for video in find_videos(tmp_path)}
+    assert videos["train/real/id1_0000.mp4"].group == videos["test/fake/id1_id2_0001.mp4"].group
+    assert len(groups_of(videos.values())) == 5
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "groups"),
+    [
+        # own clips of person and take, each with a fake of the same name
+        (["id1_0001", "id1_0002"], ["id1_0001", "id1_0002"], [["id1_0001"] * 2, ["id1_0002"] * 2]),
+        (["001_002", "002_003"], ["001_002", "002_003"], [["001_002"] * 2, ["002_003"] * 2]),
+        (["001", "002"], ["001_100", "002_100"], [["001", "001_100"], ["002", "002_100"]]),
+        (["01__x", "01__y"], ["01__x_1", "01__y_2"], [["01__x", "01__x_1"], ["01__y", "01__y_2"]]),
+    ],
+)
+def test_names_that_only_look_public(tmp_path, real, fake, groups):
+    touch(tmp_path, *(f"real/{name}.mp4" for name in real), *(f"fake/{name}.mp4" for name in fake))
+    assert grouped_names(find_videos(tmp_path)) == groups
+
+
+def test_groups_given_in_a_list_win_over_public_names(tmp_path):
+    lines = ["id1_0000.mp4,0,a", "id1_0001.mp4,0,b", "id1_id2_0000.mp4,1,a", "id1_id2_0001.mp4,1,b"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    assert grouped_names(find_videos(tmp_path / "list.csv")) == [
+        ["id1_0000", "id1_id2_0000"],
+        ["id1_0001", "id1_id2_0001"],
+    ]
+
+
+# --- What is said of the groups ---
+
+WARNING = "People may be on both sides of a split"
+
+
+def test_groups_of_one_belong_to_nobody(tmp_path, capsys):
+    touch(tmp_path, "real/a.mp4", "real/b.mp4", "fake/x_1.mp4", "fake/y_2.mp4")
+    find_videos(tmp_path)
+    out = capsys.readouterr().out
+    assert "in all 4 groups, 0 of them of people or videos that belong together" in out
+    (line,) = [line for line in out.splitlines() if WARNING in line]
+    assert "--videos-csv" in line and "column group" in line and len(line) <= 100
+    touch(tmp_path, "fake/a_2.mp4")  # one fake that is named after a real video
+    find_videos(tmp_path)
+    out = capsys.readouterr().out
+    assert "in all 4 groups, 1 of them" in out and WARNING not in out
+
+
+def test_fakes_that_only_go_with_fakes_tell_nothing_of_people(tmp_path, capsys):
+    touch(tmp_path, "real/a.mp4", "fake/1_2.mp4", "fake/2_1.mp4")
+    find_videos(tmp_path)
+    out = capsys.readouterr().out
+    assert "in all 2 groups, 1 of them" in out and WARNING in out
+
+
+def test_groups_that_the_user_gave_are_not_warned_of(tmp_path, capsys):
+    (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,b\n")
+    find_videos(tmp_path / "list.csv")
+    assert WARNING not in capsys.readouterr().out
+    (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,\n")
+    find_videos(tmp_path / "list.csv")
+    assert WARNING in capsys.readouterr().out
