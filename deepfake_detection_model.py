@@ -50,6 +50,7 @@ from data.files import (
 )
 from data.frames import Extraction
 from data.layouts import SPLITS, list_video_files
+from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
 from features.machine import (
     available_memory,
@@ -63,21 +64,6 @@ from features.machine import (
 from features.metrics import compute_eer, compute_intervals, compute_metrics, percent  # noqa: F401
 from features.pictures import Sample, pick_samples, plot_prediction, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
-from features.report import (
-    caution_of,
-    describe_extraction,
-    format_epoch,
-    format_run,
-    print_checkpoint,
-    print_header,
-    print_next,
-    print_results,
-    results_table,
-    samples_table,
-    threshold_table,
-    warn_of_shortcuts,
-    warn_of_what_is_known,
-)
 from features.resnet18 import N_FEATURES, extract_video, load_backbone
 from features.results import (
     announce_replacement,
@@ -212,11 +198,13 @@ def train_epoch(model: DeepfakeMLP, optimizer, gather, labels, weights, batch_si
     return total.item() / len(labels)
 
 
-def class_weights(labels: torch.Tensor, class_balance: str) -> torch.Tensor:
-    """(2,) weights in the loss, of a real and of a fake frame."""
-    if class_balance == "none":
-        return torch.ones(2)
-    return len(labels) / 2 / labels.bincount(minlength=2)
+def make_targets(labels: np.ndarray, class_balance: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) float32 labels, and the weight of each frame in the loss."""
+    labels = torch.from_numpy(labels)
+    of_class = torch.ones(2)
+    if class_balance == "weight":
+        of_class = len(labels) / 2 / labels.bincount(minlength=2)
+    return labels.float(), of_class[labels]
 
 
 def measure_epoch(model: DeepfakeMLP, splits: dict[str, Split], epoch: int, loss: float) -> dict:
@@ -244,9 +232,8 @@ def train(
 ) -> tuple[DeepfakeMLP, int, list[dict]]:
     """The model, the epoch that its weights are of, and the figures of each epoch.
 
-    With `class_balance` weight, both classes have the same weight in the loss; with none, all
-    frames have. With `select` best, the weights are a copy of those of the epoch with the lowest
-    validation EER; with last, those after the last epoch.
+    With `class_balance` weight, both classes count the same in the loss; with none, all frames do.
+    With `select` best, the weights are a copy of those with the lowest validation EER.
     """
     n = len(splits["train"].rows)
     if batch_size > n:
@@ -259,9 +246,7 @@ def train(
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     split = splits["train"]
-    labels = torch.from_numpy(split.labels)
-    weights = class_weights(labels, class_balance)[labels].to(device)
-    labels = labels.float().to(device)
+    labels, weights = (each.to(device) for each in make_targets(split.labels, class_balance))
     features = load_rows(split, device)
 
     def gather(index: torch.Tensor) -> torch.Tensor:
@@ -276,7 +261,7 @@ def train(
                 loss = train_epoch(model, optimizer, gather, labels, weights, batch_size)
             record = measure_epoch(model, splits, epoch, loss)
             history.append(record)
-            epochs.write(format_epoch(record, num_epochs), file=sys.stdout)
+            epochs.write(screen.format_epoch(record, num_epochs), file=sys.stdout)
             if select == "best" and record["val_eer"] is None:
                 raise InputError("--select best needs both classes in the validation split")
             if select == "best" and (best is None or record["val_eer"] < best["val_eer"]):
@@ -368,28 +353,28 @@ def evaluate_files(
     """--evaluate: figures, a table and pictures of other extracted data, without training."""
     model, checkpoint = load_checkpoint(checkpoint_file)
     model.to(pick_device(device))
-    print_checkpoint(checkpoint_file, checkpoint)
+    screen.print_checkpoint(checkpoint_file, checkpoint)
     splits = {str(file): load_split(file) for file in files}
     extractions = {name: split.extraction for name, split in splits.items()}
     check_same_extraction({"the checkpoint": checkpoint["extraction"]} | extractions)
     threshold = checkpoint["thresholds"]["used"]
     written = {}
     for name, split in splits.items():
-        warn_of_what_is_known(name, split, checkpoint["trained_on"])
+        screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
         scores = {"test": score_frames(model, split)}
         results = {"test": evaluate(split, scores["test"], threshold)}
         set_name = name_of_set(Path(name), written)
         written[set_name] = folder = output / "evaluated" / set_name
         make_folder(folder)
-        print(f"\n{name}\n{results_table(results)}\n")
-        print(threshold_table(results, threshold, checkpoint["thresholds"]["from"]))
+        print(f"\n{name}\n{screen.results_table(results)}\n")
+        print(screen.threshold_table(results, threshold, checkpoint["thresholds"]["from"]))
         report = {"checkpoint": str(checkpoint_file), "features": name}
         report |= {"thresholds": checkpoint["thresholds"], "splits": results}
         report["extraction"] = split.extraction and split.extraction.to_dict()
         write_json(folder / "metrics.json", report)
         write_predictions(folder / "predictions.csv", {"test": split}, scores, threshold)
         if pictures:
-            footer = f"{describe_extraction(split.extraction)}; model: {checkpoint_file}"
+            footer = f"{screen.describe_extraction(split.extraction)}; model: {checkpoint_file}"
             shown = result_pictures({"test": split}, scores, results)
             samples = pick_samples(split, scores["test"], seed=0)
             shown["sample_frames.png"] = partial(plot_samples, samples, split.extraction)
@@ -495,8 +480,9 @@ def predict_and_print(
     results = predict_videos(files, checkpoint_file, device, num_workers, plot)
     interrupts.message = f"interrupted: {output / 'predict.csv'} holds what was scored"
     make_folder(output)
-    print_checkpoint(checkpoint_file, checkpoint)
-    caution = caution_of(checkpoint["extraction"])
+    screen.print_checkpoint(checkpoint_file, checkpoint)
+    caution = screen.caution_of(checkpoint["extraction"])
+    footer = f"{screen.describe_extraction(checkpoint['extraction'])}; model: {checkpoint_file}"
     threshold = checkpoint["thresholds"]["used"]
     print("\nScore: the probability of fake. It proves nothing about a single video.")
     print("  Score  At 0.5       At T         Frames   Spread  Video")
@@ -513,9 +499,6 @@ def predict_and_print(
             n_scored += row["score"] is not None
             if plot and row["score"] is not None:
                 name = f"predict_{n_scored:04d}_{Path(row['video']).stem[:40]}.png"
-                footer = (
-                    f"{describe_extraction(checkpoint['extraction'])}; model: {checkpoint_file}"
-                )
                 plot_prediction(row, threshold, output / name, footer, caution)
             bar.update()
     print(f"\n{n_scored} scored, {len(files) - n_scored} failed")
@@ -624,12 +607,14 @@ def draw_run(output: Path, runs: list[Run], samples: list[Sample]) -> list[str]:
         "features.png": partial(plot_features, first.splits, first.seed),
         "sample_frames.png": partial(plot_samples, samples, extraction),
     }
-    return draw(output, pictures, f"{describe_extraction(extraction)}; {seeds}")
+    return draw(output, pictures, f"{screen.describe_extraction(extraction)}; {seeds}")
 
 
-def to_json(value):
-    """A setting as JSON can hold it."""
-    return str(value) if isinstance(value, Path) else value
+def to_plain(settings: dict) -> dict:
+    """The parameters of a training as JSON can hold them."""
+    of_a_model = ("predict", "plot", "evaluate", "checkpoint")
+    plain = {name: value for name, value in settings.items() if name not in of_a_model}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -721,36 +706,35 @@ def main(argv=None):
     files = load_splits(files, args.train_labels_file, args.split_unit)
     output = args.output_dir or Path("results", args.train_features_file.absolute().parent.name)
     make_folder(output)  # before the training: it may not be possible
-    settings = {name: to_json(value) for name, value in vars(args).items()}
-    defaults = vars(parser.parse_args([]))
+    settings, defaults = to_plain(vars(args)), to_plain(vars(parser.parse_args([])))
     runs = []
     for seed in range(args.seed, args.seed + args.seeds):
         splits, split_by = divide(files, args.val_fraction, seed, args.split_unit)
         leaks = audit_leaks(splits, args.split_unit)
         if not runs:
-            print_header(splits, leaks, split_by, settings, device)
+            screen.print_header(splits, leaks, split_by, settings, device)
             announce_replacement(output, settings)
             split_report = {"by": split_by, "shared": leaks}
         print(f"\nSeed {seed}", flush=True)
         trained = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
                         args.class_balance, args.select)  # fmt: skip
         runs.append(finish_run(seed, splits, *trained))
-        print(format_run(runs[-1].results))
+        print(screen.format_run(runs[-1].results))
 
     run = runs[0]
     val = run.splits["val"]
     samples = pick_samples(val, run.scores["val"], args.seed)
     split_report["shortcuts"] = audit_shortcuts(val)
     results = [each.results for each in runs]
-    print_results(results, run.threshold, run.threshold_from, args.select)
-    print(f"\n{samples_table(samples)}\n")
-    warn_of_shortcuts(split_report["shortcuts"], run.results["val"].get("videos", {}).get("auc"))
+    screen.print_results(results, run.threshold, run.threshold_from, args.select)
+    print(f"\n{screen.samples_table(samples)}\n")
+    screen.warn_of_shortcuts(split_report["shortcuts"], run.results["val"])
     written = write_run(output, runs, make_report(run, settings, device), split_report)
-    changed = {name: settings[name] for name in settings if getattr(args, name) != defaults[name]}
+    changed = dict(sorted(settings.items() - defaults.items()))
     append_run(output.parent / "runs.csv", args.train_features_file, changed, run.seed, run.results)
     if not args.no_pictures:
         written += draw_run(output, runs, samples)
-    print_next(output, written)
+    screen.print_next(output, written)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def print_header(extraction: Extraction, device, num_workers: int, world_size: i
 def extract_all(
     videos: list[Video], process: Callable, num_workers: int, rank: int, world_size: int
 ) -> list[Outcome] | None:
-    """process(video) of each video, divided among the processes; the first one gets all outcomes."""
+    """process(video) of each video, divided among the processes; the first gets all outcomes."""
     mine = videos[rank::world_size]
     outcomes, n_frames, start = [], 0, time.perf_counter()
     with (

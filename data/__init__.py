@@ -1,1 +1,1 @@
-"""Videos, up to the pixels that the network sees."""
+"""Videos up to the pixels the network sees."""

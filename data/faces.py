@@ -160,10 +160,10 @@ def locate(boxes: np.ndarray) -> np.ndarray:
 def go_on(
     places: np.ndarray, is_box: np.ndarray, totals: np.ndarray, place: np.ndarray
 ) -> np.ndarray:
-    """The sums of the ways to earlier boxes, up to m in each of t frames, less the way on from them.
+    """The sums of the ways to boxes so far, up to m in each of t frames, less the step from there.
 
-    (t, m, k), for k boxes further on. 0 where the two boxes cannot follow each other: then it is as
-    good to begin.
+    (t, m, k), for the step to each of k boxes. 0 where two boxes cannot follow each other: then it
+    is as good to begin.
     """
     moved = np.linalg.norm(places[:, :, None] - place, axis=3)
     moved[~is_box] = np.inf

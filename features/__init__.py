@@ -1,1 +1,1 @@
-"""From pixels to features, and features on disk."""
+"""From pixels to features and results."""

@@ -1,5 +1,6 @@
-"""What the splits share (leaks), and what gives the label away without a face (shortcuts)."""
+"""Whether a figure means what it seems to: what splits share, and what gives the label away."""
 
+from collections import defaultdict
 from itertools import combinations
 
 import numpy as np
@@ -7,56 +8,56 @@ from sklearn.metrics import roc_auc_score
 
 from data.files import InputError
 from features.metrics import compute_intervals
-from features.splits import Split
+from features.splits import AGAIN, Split
+
+# --- Leaks: videos, groups and clips on both sides ------------------------------------------------
 
 # In these sets the ids of people and clips mean the same wherever the set lies.
 PUBLIC_LAYOUTS = ("FaceForensics++", "Celeb-DF", "DFDC")
 KINDS = ("videos", "groups", "clips")
-SHORTCUT_AUC = 0.75
-COLUMNS = ("width", "height", "fps", "frames", "duration", "size", "face_share")
-
-
-# --- Leaks ----------------------------------------------------------------------------------------
 
 
 def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
-    """{"videos" | "groups" | "clips": {name: keys}}: two are the same if they have a key in common.
+    """{kind: {name: keys}} of a split: what has a key in common is the same, in two splits too.
 
-    A video is known by its fingerprint, wherever it lies. A group or a clip is known by the videos
-    that carry it and, in the public sets, by the ids of its people or its footage. Names below one
-    videos folder are keys too.
+    A video is known by its fingerprint, wherever it lies, or else by its path. A group and a clip
+    are known by the videos that carry them and by their names below one videos folder. In the
+    public sets groups are known by people and footage, and clips by their names alone.
     """
     extraction = split.extraction
     root = extraction.videos_dir if extraction else ""
     is_public = extraction is not None and extraction.layout in PUBLIC_LAYOUTS
-    found = {kind: {} for kind in KINDS}
-    for index in np.unique(split.video_index) if split.videos else ():
+    keys = {kind: defaultdict(set) for kind in KINDS}
+    for index in np.unique(split.video_index):
         row = split.videos[index]
+        video, group = row["video"], row["group"]
+        clip = row.get("clip") or video
+        people = row.get("people") or ""
         fingerprint = row.get("fingerprint")
-        same_file = {f"file {fingerprint}"} if fingerprint else set()
-        found["videos"][row["video"]] = same_file | {f"{root}/{row['video']}"}
-        group = found["groups"].setdefault(row["group"], {f"{root}/{row['group']}"})
-        group |= same_file
+        file = f"file {fingerprint}" if fingerprint else f"{root}/{video}"
+        keys["videos"][video].add(file)
+        keys["groups"][group] |= {file, f"{root}/{group}"}
+        if people:
+            keys["groups"][group] |= set(people.split(";"))
         if is_public:
-            group |= set(filter(None, row.get("people", "").split(";")))
-        if row.get("clip"):
-            clip = found["clips"].setdefault(row["clip"], {f"{root}/{row['clip']}"})
-            clip |= same_file | ({row["clip"]} if is_public else set())
-    return found
+            keys["groups"][group].add(clip)
+        keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
+    return keys
 
 
 def describe_training(splits: list[Split]) -> dict[str, list[str]]:
-    """All keys of the videos, groups and clips of these splits, for the checkpoint."""
+    """{kind: all keys} of the splits of a training, for count_shared; {} without videos."""
+    if not all(split.has_videos for split in splits):
+        return {}
     trained_on = {kind: set() for kind in KINDS}
     for split in splits:
         for kind, keys_of in find_keys(split).items():
-            for keys in keys_of.values():
-                trained_on[kind] |= keys
+            trained_on[kind].update(*keys_of.values())
     return {kind: sorted(keys) for kind, keys in trained_on.items()}
 
 
 def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The names of this split's videos, groups and clips that are among others' keys."""
+    """{kind: sorted names} of the videos, groups and clips of a split that the training had."""
     shared = {}
     for kind, keys_of in find_keys(split).items():
         known = set(trained_on[kind])
@@ -65,84 +66,110 @@ def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, lis
 
 
 def count_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, int]:
-    """How many videos, groups and clips of this split the training had."""
+    """{kind: number} of the videos, groups and clips of a split that the training had."""
     return {kind: len(names) for kind, names in find_shared(split, trained_on).items()}
 
 
-def may_share(first: str, second: str, splits: dict[str, Split], split_unit: str) -> tuple:
-    """What two splits may share: a split unit was asked for, or the official list is so."""
-    if splits[first].features is splits[second].features:  # held out of one file
-        return {"group": (), "video": ("groups", "clips"), "frame": KINDS}[split_unit]
-    extraction = splits[first].extraction
-    if second == "test" and extraction and extraction.layout == "Celeb-DF":
-        return ("groups", "clips")  # its test list is disjoint by video alone
-    return ()
+def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str, ...]]:
+    """What pairs of splits may share, {"train-val": kinds}.
 
-
-def audit_leaks(splits: dict[str, Split], split_unit: str = "group") -> dict[str, dict[str, int]]:
-    """Number of videos, groups and clips that each pair of splits shares.
-
-    Raises InputError for what they may not share. Empty where videos are not known.
+    `unit` is that by which the validation part was held out. Celeb-DF's official test list shares
+    people and footage with the rest.
     """
-    audit = {}
+    held_out_by = {
+        "group": (),
+        "video": ("groups", "clips"),
+        "frame": KINDS,
+    }
+    allowed = {"train-val": held_out_by[unit]}
+    extraction = splits["train"].extraction
+    if extraction and extraction.layout == "Celeb-DF":
+        allowed |= dict.fromkeys(("train-test", "val-test"), ("groups", "clips"))
+    return allowed
+
+
+def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict[str, int]]:
+    """{"train-val": {kind: number}}: how much of the second split the first has too.
+
+    {} where videos are not known. Raises InputError for what `unit` and the data set do not allow.
+    """
     if not all(split.has_videos for split in splits.values()):
-        return audit
-    keys = {name: describe_training([split]) for name, split in splits.items()}
+        return {}
+    audit = {}
+    allowed = allowed_sharing(splits, unit)
     for first, second in combinations(splits, 2):
-        shared = find_shared(splits[second], keys[first])
-        allowed = may_share(first, second, splits, split_unit)
+        pair = f"{first}-{second}"
+        known = describe_training([splits[first]])
+        shared = find_shared(splits[second], known)
         for kind, names in shared.items():
-            if names and kind not in allowed:
-                example = f"share {len(names)} {kind}, {names[0]} for one"
-                remedy = "put what belongs together into one split"
-                raise InputError(f"{first} and {second} {example}: {remedy}")
-        audit[f"{first}-{second}"] = {kind: len(names) for kind, names in shared.items()}
+            if names and kind not in allowed.get(pair, ()):
+                found = f"{first} and {second} share {len(names)} {kind}, {names[0]} for one"
+                if kind == "videos":
+                    found += ", perhaps under another name"
+                raise InputError(f"{found}: put what belongs together into one split")
+        audit[pair] = {kind: len(names) for kind, names in shared.items()}
     return audit
 
 
-# --- Shortcuts ------------------------------------------------------------------------------------
+# --- Shortcuts: columns that tell real from fake without a look at the face -----------------------
+
+COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
+HIGH_AUC = 0.75
 
 
 def read_columns(split: Split, index: np.ndarray) -> dict[str, np.ndarray]:
-    """The trivial columns of <split>_videos.csv, (n,) each; empty where some are missing."""
-    names = [name for name in COLUMNS if name in split.videos[0]]
-    if not set(COLUMNS) - {"face_share"} <= set(names):
+    """(k,) values of the trivial columns for the videos of this index; {} where one is missing.
+
+    A cell that is empty counts as -1.
+    """
+    names = list(COLUMNS)
+    if not set(names) <= set(split.videos[0]):
         return {}
+    if "face_share" in split.videos[0]:  # with face crops
+        names.append("face_share")
     columns = {}
+    place = "<split>_videos.csv, column"
     for name in names:
+        values = [split.videos[i][name] or -1 for i in index]
         try:
-            columns[name] = np.array([float(split.videos[i][name] or -1) for i in index])
+            columns[name] = np.array(values, dtype=np.float64)
         except ValueError as error:
-            problem = f"column {name} of <split>_videos.csv: {error}"
-            raise InputError(f"{problem}: run feature_extraction.py again") from error
+            raise InputError(f"{place} {name}: {error}: {AGAIN}") from error
+        if not np.isfinite(columns[name]).all():
+            raise InputError(f"{place} {name} holds NaN or infinity: {AGAIN}")
     pixels = columns["width"] * columns["height"] * columns["frames"]
-    columns["bits per pixel"] = 8 * columns["size"] / pixels
+    bits = 8 * columns["size"]
+    columns["bits per pixel"] = np.divide(bits, pixels, out=-np.ones_like(bits), where=pixels != 0)
     return columns
 
 
 def audit_shortcuts(split: Split) -> dict[str, dict]:
-    """The AUC, with its interval, that each trivial column reaches alone, in either direction."""
-    if not split.has_videos:
-        return {}
+    """{column: {"auc", "interval"}} of each trivial column of <split>_videos.csv alone.
+
+    Taken in the better direction. {} where there are no such columns or one class alone.
+    """
     index, labels, _ = split.video_scores(split.labels)
-    if labels.min() == labels.max():
+    if not split.videos or labels.min() == labels.max():
         return {}
     groups = [split.group(i) for i in index]
     shortcuts = {}
     for name, values in read_columns(split, index).items():
-        if roc_auc_score(labels, values) < 0.5:
-            values = -values
+        auc = roc_auc_score(labels, values)
+        if auc < 0.5:
+            auc, values = 1 - auc, -values
         interval = compute_intervals(labels, values, groups)["auc"]
-        shortcuts[name] = {"auc": float(roc_auc_score(labels, values)), "interval": interval}
+        shortcuts[name] = {"auc": float(auc), "interval": interval}
     return shortcuts
 
 
 def name_shortcuts(shortcuts: dict[str, dict], auc: float | None) -> list[str]:
-    """The columns that tell real from fake about as well as the model, beyond chance."""
-    limit = SHORTCUT_AUC if auc is None else min(SHORTCUT_AUC, auc)
+    """The columns that tell real from fake well, or better than a model of this AUC.
+
+    Only those whose interval excludes chance: the best of several columns is never at 50 %.
+    """
     named = []
     for name, found in shortcuts.items():
-        interval = found["interval"]
-        if found["auc"] > limit and interval and interval[0] > 0.5:
+        is_high = found["auc"] > HIGH_AUC or (auc is not None and found["auc"] > auc)
+        if is_high and found["interval"] and found["interval"][0] > 0.5:
             named.append(name)
     return named

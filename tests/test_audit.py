@@ -1,30 +1,25 @@
 import csv
-import json
+import io
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import make_split
-from sklearn.decomposition import PCA
+import torch
+from conftest import extract, make_split, read_table, train, write_video
 
-import deepfake_detection_model as ddm
-import feature_extraction as fe
-from data.files import InputError, write_csv
+from data.files import InputError, fingerprint, write_csv
+from features.audit import (
+    audit_leaks,
+    audit_shortcuts,
+    count_shared,
+    describe_training,
+    name_shortcuts,
+)
+from features.splits import divide, load_split
 
-
-@pytest.fixture(autouse=True)
-def quick_pictures(monkeypatch):
-    """No t-SNE here, which takes seconds: test_evaluation.py draws it."""
-    monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-
-
-def run(folder, *more, features="features", results="results"):
-    ddm.main(
-        ["--train-features-file", str(folder / features / "train_features.npy"), "--output-dir", str(folder / results)]
-        + ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", *more]
-    )
-    return json.loads((folder / results / "metrics.json").read_text())
+NOTHING = {"videos": 0, "groups": 0, "clips": 0}
 
 
 def edit_videos(folder, split, change):
@@ -34,49 +29,89 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
-def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path, capsys):
+# --- Leaks ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_splits(tmp_path):
+    """A folder with train, val and test of five groups each, and a function that loads them."""
     folder = tmp_path / "features"
     for seed, split in enumerate(("train", "val", "test")):
         make_split(folder, split, n_groups=5, seed=seed)
+
+    def load(layout=""):
+        splits = {}
+        for name in ("train", "val", "test"):
+            split = load_split(folder / f"{name}_features.npy")
+            splits[name] = replace(split, extraction=replace(split.extraction, layout=layout))
+        return splits
+
+    return folder, load
+
+
+def test_extracted_splits_that_share_nothing_pass(three_splits):
+    _, load = three_splits
+    pairs = ("train-val", "train-test", "val-test")
+    assert audit_leaks(load(), "group") == dict.fromkeys(pairs, NOTHING)
+
+
+def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(three_splits):
+    folder, load = three_splits
     edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
-    with pytest.raises(InputError, match=r"train and test share 10 clips, gone/train/fake/000\.mp4 for one"):
-        run(tmp_path)
+    with pytest.raises(InputError, match=r"train and test share 10 clips, train/fake/000\.mp4 for"):
+        audit_leaks(load())
     edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(InputError, match=r"train and test share 1 groups"):
-        run(tmp_path)
-    extraction = json.loads((folder / "extraction.json").read_text())
-    (folder / "extraction.json").write_text(json.dumps({**extraction, "layout": "Celeb-DF"}))
-    report = run(tmp_path)
-    assert report["split"]["shared"]["train-test"] == {"videos": 0, "groups": 1, "clips": 10}
-    edit_videos(folder, "test", lambda row: row.update(video=row["video"].replace("test/", "train/")))
-    with pytest.raises(InputError, match=r"train and test share 10 videos"):  # not even there
-        run(tmp_path)
-    edit_videos(folder, "test", lambda row: row.update(video=row["video"].replace("train/", "test/")))
+    with pytest.raises(InputError, match=r"train and test share 1 groups, train001\.mp4 for one"):
+        audit_leaks(load())
+    audit = audit_leaks(load("Celeb-DF"))  # its official list is so
+    assert audit["train-test"] == {"videos": 0, "groups": 1, "clips": 10}
+    assert audit["train-val"] == NOTHING
+
+    def copy(row):
+        row.update(fingerprint=row["fingerprint"].replace("2 test/", "0 train/"))
+
+    edit_videos(folder, "test", copy)
+    for layout in ("Celeb-DF", ""):  # not even there
+        with pytest.raises(InputError, match=r"train and test share 10 videos, test/fake/000\.mp4"):
+            audit_leaks(load(layout))
+    edit_videos(folder, "test", lambda row: row.update(fingerprint=row["video"]))
     edit_videos(folder, "val", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(InputError, match=r"train and val share 1 groups"):  # the list knows train and test alone
-        run(tmp_path)
+    with pytest.raises(InputError, match=r"train and val share 1 groups"):
+        audit_leaks(load("Celeb-DF"))  # the list knows train and test alone
     edit_videos(folder, "val", lambda row: row.update(group="val"))
-    report = run(tmp_path)
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    assert audit_leaks(load("Celeb-DF"))["train-val"] == NOTHING
+
+
+def test_what_the_official_split_shares_is_said(three_splits, tmp_path, capsys):
+    folder, _ = three_splits
+    edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
+    text = (folder / "extraction.json").read_text()
+    (folder / "extraction.json").write_text(text.replace('"layout": ""', '"layout": "Celeb-DF"'))
+    report = train(tmp_path)
+    assert report["split"]["shared"]["train-test"] == {"videos": 0, "groups": 1, "clips": 0}
     out = capsys.readouterr().out
-    assert "Leak audit train-test share 0 videos, 1 groups, 10 clips" in out
-    assert "WARNING: the splits share what they should not" in out
+    assert "Leak audit train-test share 0 videos, 1 groups, 0 clips" in out
+    assert "WARNING: NOT THE FIGURES OF UNSEEN PEOPLE" in out
 
 
 @pytest.mark.parametrize(("unit", "leaks"), [("group", False), ("video", True), ("frame", True)])
 def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
-    """Features that tell the videos of a group apart from all others, and nothing of the label beyond the group."""
+    """Features that tell the videos of a group from all others, and nothing of the label beyond."""
     path = make_split(tmp_path / "features", n_groups=120, frames=3, shift=0)
     rng = np.random.default_rng(1)
     labels = np.repeat(np.arange(240) % 2, 3)  # both videos of a group have its label
-    edit_videos(tmp_path / "features", "train", lambda row: row.update(label=int(row["group"][5:8]) % 2))
+
+    def set_label(row):
+        row.update(label=int(row["group"][5:8]) % 2)
+
+    edit_videos(tmp_path / "features", "train", set_label)
     people = np.repeat(np.tile(rng.normal(size=(120, 1000)), (2, 1)), 3, 0)
     np.save(path, (people + 0.3 * rng.normal(size=people.shape)).astype(np.float32))
     np.save(tmp_path / "features/train_labels.npy", labels)
-    report = run(tmp_path, "--split-unit", unit, "--num-epochs", "6")
+    report = train(tmp_path, "--split-unit", unit, "--num-epochs", "6")
     shared = report["split"]["shared"]["train-val"]
     assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
-    assert ("NOT THOSE OF UNSEEN PEOPLE" in capsys.readouterr().out) == leaks
+    assert ("NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out) == leaks
     accuracy = report["splits"]["val"]["frames"]["accuracy"]
     assert accuracy > 0.75 if leaks else accuracy < 0.75
 
@@ -86,31 +121,211 @@ def test_split_unit_does_not_excuse_other_files(tmp_path):
     make_split(folder)
     for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
         shutil.copy(folder / f"train_{name}", folder / f"test_{name}")
-    with pytest.raises(InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
-        run(tmp_path, "--split-unit", "video")
+    splits = {name: load_split(folder / f"{name}_features.npy") for name in ("train", "test")}
+    for unit in ("video", "frame"):
+        divided, _ = divide(splits, 0.2, 0, unit)
+        with pytest.raises(InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
+            audit_leaks(divided, unit)
     make_split(folder, "val")
-    with pytest.raises(InputError, match=r"--split-unit frame: there is a file of validation features"):
-        run(tmp_path, "--split-unit", "frame")
+    with pytest.raises(InputError, match=r"--split-unit frame: there is a file of validation feat"):
+        train(tmp_path, "--split-unit", "frame")
 
 
-def test_one_set_extracted_twice_is_recognised(videos, tmp_path, monkeypatch):
+def test_frames_of_unknown_videos_are_not_audited(tmp_path):
+    split = load_split(make_split(tmp_path))
+    assert describe_training([split])["videos"]
+    unknown = replace(split, has_videos=False)
+    assert describe_training([split, unknown]) == {}
+    assert audit_leaks({"train": split, "val": unknown}) == {}
+
+
+def test_a_checkpoint_keeps_plain_lists_of_what_it_was_trained_on(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    splits = {"train": split.part(split.video_index < 4), "val": split.part(split.video_index > 6)}
+    known, seen = describe_training(list(splits.values())), (0, 1, 2, 3, 7, 8, 9)
+    assert known["videos"] == sorted(f"file {split.videos[i]['fingerprint']}" for i in seen)
+    buffer = io.BytesIO()
+    torch.save(known, buffer)
+    buffer.seek(0)
+    loaded = torch.load(buffer, weights_only=True)
+    assert loaded == known
+    assert count_shared(split, loaded) == {"videos": 7, "groups": 5, "clips": 7}
+    assert count_shared(split.part(split.video_index == 5), loaded) == {
+        **NOTHING,
+        "groups": 1,  # its fake is among the first four
+    }
+    assert known["groups"] != known["videos"] != known["clips"]
+
+
+def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
+    path = make_split(tmp_path)
+    edit_videos(tmp_path, "train", lambda row: row.update(fingerprint="", people="", clip=""))
+    split = load_split(path)
+    known = describe_training([split])
+    assert known["videos"][0] == "gone/train/fake/000.mp4"
+    assert count_shared(split, known) == {"videos": 20, "groups": 10, "clips": 20}
+    elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
+    assert count_shared(elsewhere, known) == NOTHING
+    for row in split.videos:  # as earlier versions left it
+        del row["fingerprint"], row["people"], row["clip"]
+    assert count_shared(split, known) == {"videos": 20, "groups": 10, "clips": 20}
+
+
+def write_set(root, lengths):
+    """A set of class folders whose videos {name: frames} are all of other lengths."""
+    for name, n in lengths.items():
+        write_video(root / name, n=n, colour=(10 * n % 250, n, 200))
+    return root
+
+
+def extracted(videos, features):
+    extract(videos, features, "--frames-per-video", "2")
+    return load_split(features / "train_features.npy")
+
+
+@pytest.mark.usefixtures("quick_backbone")
+def test_a_set_that_was_moved_is_recognised(tmp_path, monkeypatch):
+    lengths = {"real/000.mp4": 4, "real/001.mp4": 5, "fake/000_001.mp4": 6, "fake/x.mp4": 7}
+    first = write_set(tmp_path / "first", lengths)
+    trained = extracted(first, tmp_path / "f1")
+    known = describe_training([trained])
+    assert known["videos"] == sorted(f"file {fingerprint(first / name)}" for name in lengths)
     monkeypatch.chdir(tmp_path)
-    for root, folder in ((str(videos), "features"), (os.path.relpath(videos), "again")):
-        fe.main(["--videos-dir", root, "--features-dir", folder, "--weights", "random", "--frames-per-video", "1"])
-    with pytest.raises(InputError, match=r"train and test share \d+ videos"):
-        run(tmp_path, "--test-features-file", "again/train_features.npy")
+    again = extracted(os.path.relpath(first), tmp_path / "f2")
+    assert count_shared(again, known) == {"videos": 4, "groups": 2, "clips": 3}
+    with pytest.raises(InputError, match=r"train and test share 4 videos, fake/000_001\.mp4 for"):
+        audit_leaks({"train": trained, "test": again})
+
+    # one by another name and one by its own, in another folder, and two others
+    moved = write_set(tmp_path / "moved", {"real/a.mp4": 8, "fake/b.mp4": 9})
+    shutil.copy(first / "real/000.mp4", moved / "real/anna.mp4")
+    shutil.copy(first / "fake/x.mp4", moved / "fake/x.mp4")
+    copies = extracted(moved, tmp_path / "f3")
+    assert count_shared(copies, known) == {"videos": 2, "groups": 2, "clips": 2}
+    with pytest.raises(InputError, match=r"share 2 videos, fake/x\.mp4 for one, perhaps under an"):
+        audit_leaks({"train": trained, "test": copies})
+
+    # other people in files of the same names
+    lengths = {name: n + 10 for name, n in lengths.items()}
+    others = extracted(write_set(tmp_path / "others", lengths), tmp_path / "f4")
+    assert count_shared(others, known) == NOTHING
+    assert audit_leaks({"train": trained, "test": others}) == {"train-test": NOTHING}
+
+
+@pytest.mark.usefixtures("quick_backbone")
+def test_a_public_set_is_recognised_at_another_compression(tmp_path):
+    def write_tree(root, compression, people, longer):
+        for i, (a, b) in enumerate(people):
+            reals = root / "original_sequences/youtube" / compression / "videos"
+            fakes = root / "manipulated_sequences/Deepfakes" / compression / "videos"
+            for k, path in enumerate(
+                (reals / f"{a}.mp4", reals / f"{b}.mp4", fakes / f"{a}_{b}.mp4")
+            ):
+                write_video(path, n=3 + 3 * i + k + longer)
+
+    write_tree(tmp_path / "c23", "c23", [("000", "003"), ("001", "002")], 0)
+    write_tree(tmp_path / "c40", "c40", [("003", "000"), ("004", "005")], 20)
+    trained = extracted(tmp_path / "c23", tmp_path / "f1")
+    other = extracted(tmp_path / "c40", tmp_path / "f2")
+    # the reals 000 and 003, and the fake 003_000, whose clip is that of 003
+    expected = {"videos": 0, "groups": 1, "clips": 2}
+    assert count_shared(other, describe_training([trained])) == expected
+    with pytest.raises(InputError, match="train and test share 1 groups"):
+        audit_leaks({"train": trained, "test": other})
+    assert (
+        read_table(tmp_path / "f2/train_videos.csv")[0]["people"].count("FaceForensics++ 00") == 2
+    )
+    # the same ids in class folders are anybody's
+    own = extracted(
+        write_set(tmp_path / "own", {"real/000.mp4": 31, "fake/000_003.mp4": 32}), tmp_path / "f3"
+    )
+    assert count_shared(own, describe_training([trained])) == NOTHING
+
+
+def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=3))
+    for i, row in enumerate(split.videos):
+        row["clip"] = f"Celeb-DF {i:05d}"  # as of YouTube-real
+    extraction = replace(split.extraction, layout="Celeb-DF")
+    known = describe_training([replace(split, extraction=extraction)])
+    for row in split.videos:
+        row["fingerprint"] += " encoded again"
+    moved = replace(split, extraction=replace(extraction, videos_dir="/moved"))
+    assert count_shared(moved, known) == {"videos": 0, "groups": 3, "clips": 6}
+    listed = replace(moved, extraction=replace(moved.extraction, layout="list"))
+    assert count_shared(listed, known) == NOTHING
+
+
+# --- Shortcuts ------------------------------------------------------------------------------------
+
+
+def columns(row):
+    """Trivial columns, of which the size alone tells fakes, which are smaller."""
+    known = {"width": 640, "height": 480, "fps": "", "frames": 100, "duration": ""}
+    return row | known | {"size": 1000 + 500 * (row["label"] == "0") + int(row["video"][-6:-4])}
 
 
 def test_shortcuts_are_named(tmp_path, capsys):
-    make_split(tmp_path / "features", n_groups=20)
-
-    def add_columns(row):
-        known = {"width": 640, "height": 480, "fps": "", "frames": 100, "duration": ""}
-        return row | known | {"size": 1000 + 500 * (row["label"] == "0") + int(row["video"][-6:-4])}
-
-    edit_videos(tmp_path / "features", "train", add_columns)
-    shortcuts = run(tmp_path)["split"]["shortcuts"]
-    assert shortcuts["size"] == shortcuts["bits per pixel"] == 1.0  # smaller files are fakes
-    assert {shortcuts[name] for name in ("width", "height", "fps", "frames", "duration")} == {0.5}
+    path = make_split(tmp_path / "features", n_groups=20)
+    edit_videos(tmp_path / "features", "train", columns)
+    shortcuts = audit_shortcuts(load_split(path))
+    assert list(shortcuts) == [
+        *("width", "height", "fps", "frames", "duration", "size"),
+        "bits per pixel",
+    ]
+    for name in ("size", "bits per pixel"):
+        assert shortcuts[name]["auc"] == 1
+        assert 0.7 < shortcuts[name]["interval"][0] < shortcuts[name]["interval"][1] == 1
+    for name in ("width", "height", "fps", "frames", "duration"):
+        assert shortcuts[name]["auc"] == 0.5
+    assert (
+        name_shortcuts(shortcuts, 1)
+        == name_shortcuts(shortcuts, None)
+        == ["size", "bits per pixel"]
+    )
+    assert train(tmp_path)["split"]["shortcuts"]["size"]["auc"] == 1
     out = capsys.readouterr().out
-    assert "WARNING: size, bits per pixel alone: an AUC above 75 % or above the model's own, 100.0 %" in out
+    assert "give the label away by size 100.0 %, bits per pixel 100.0 %" in out
+
+
+def test_chance_is_not_called_a_shortcut(tmp_path):
+    """51 validation videos and a model at 41.9 %, below which no column can be."""
+    split = load_split(make_split(tmp_path, n_groups=26))
+    split = split.part(split.video_index < 51)
+    names, n_above, n_named = ("width", "height", "fps", "frames", "duration", "size"), 0, 0
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        for row in split.videos:
+            row |= {name: int(rng.integers(100, 1000)) for name in names}
+        shortcuts = audit_shortcuts(split)
+        n_above += sum(found["auc"] > 0.55 for found in shortcuts.values())
+        n_named += len(name_shortcuts(shortcuts, 0.419))
+    assert n_above > 20 and n_named <= 7  # of 70; 5 % are to be expected of 95 % intervals
+
+
+def test_a_column_is_named_above_the_model_or_75_percent_and_beyond_chance():
+    def named(auc, interval, model):
+        return name_shortcuts({"size": {"auc": auc, "interval": interval}}, model) == ["size"]
+
+    assert named(0.8, [0.6, 0.9], 0.99) and named(0.8, [0.6, 0.9], None)
+    assert not named(0.75, [0.6, 0.9], 0.99) and not named(0.75, [0.6, 0.9], None)
+    assert named(0.7, [0.6, 0.9], 0.65) and not named(0.7, [0.6, 0.9], 0.7)
+    assert not named(0.7, [0.5, 0.9], 0.6) and not named(0.9, [0.45, 1.0], 0.6)
+    assert not named(1.0, None, 0.6)  # too few groups to tell
+
+
+def test_columns_that_cannot_be_audited(tmp_path):
+    path = make_split(tmp_path)
+    split = load_split(path)
+    assert audit_shortcuts(split) == {}  # no such columns
+    edit_videos(tmp_path, "train", columns)
+    split = load_split(path)
+    assert audit_shortcuts(split.part(split.labels == 1)) == {}
+    assert audit_shortcuts(replace(split, videos=[], has_videos=False)) == {}
+    for row in split.videos:
+        row["width"] = "0"
+    assert audit_shortcuts(split)["bits per pixel"]["auc"] == 0.5
+    for value, message in (("wide", "column width: could not convert"), ("nan", "width holds NaN")):
+        split.videos[3]["width"] = value
+        with pytest.raises(InputError, match=message):
+            audit_shortcuts(split)

@@ -1,4 +1,5 @@
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +81,7 @@ def created(monkeypatch) -> list:
 
     class StandIn:
         def create(kind, model, config, size, score_threshold):
+            time.sleep(0.001)  # so that others come in between, if they can
             made.append((model.tobytes(), cv2.utils.logging.getLogLevel()))
             if model.tobytes() == b"":
                 raise cv2.error("no network in it")
@@ -231,6 +233,12 @@ def test_a_larger_person_who_leaves_is_not_continued_by_another():
 def test_one_huge_box_is_not_worth_a_person():
     assert follow([(900, 500, 400)], *[[(100, 50, 50)]] * 4)[0][1:] == [0] * 4
     assert follow(*[[(100, 50, 30)]] * 16, [(0, 0, 1000)], *[[(100, 50, 30)]] * 15)[0][16] == -1
+
+
+def test_a_frame_with_fewer_boxes_than_others_has_nobody_at_its_corner():
+    """The first two boxes are far apart, but nearest to each other: nothing lies between them."""
+    frames = [(60, 0, 10)], [(10, 0, 10)], [(900, 900, 1), (950, 950, 1)]
+    assert follow(*frames)[0][:2] == [0, 0]
 
 
 def test_nobody():

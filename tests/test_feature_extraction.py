@@ -319,7 +319,8 @@ REAL_FILES = {
     "text.mp4": "not a video",
     "tiny_16x16.mp4": 30,
     "truncated_faststart.mp4": 153,
-    "truncated_moov_missing.mp4": "truncated: the index (moov) of this MP4 file is missing or cut off",
+    "truncated_moov_missing.mp4": "truncated: the index (moov) of this MP4 file is "
+    "missing or cut off",
     "twoframes.mp4": 2,
     "vfr.mp4": 54,
     "vp9.webm": 90,

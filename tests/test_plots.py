@@ -85,7 +85,8 @@ def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures,
     ((figure, footer),) = figures
     assert footer == FOOTER
     loss, accuracy, eer = figure.axes
-    assert "mean and range of 2 seeds" in accuracy.get_title()
+    assert figure.get_suptitle() == "mean and range of 2 seeds"
+    assert accuracy.get_title() == "accuracy at 0.5 of videos"
     train, val = accuracy.lines
     np.testing.assert_allclose(train.get_ydata(), [20, 30, 40])  # percent
     np.testing.assert_allclose(val.get_ydata(), [15, 20, 25])

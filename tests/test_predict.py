@@ -86,10 +86,10 @@ def test_the_drawn_set_is_named_first(trained):
     checkpoint["extraction"]["sample"] = {"drawn_by": "data/make_sample.py"}
     torch.save(checkpoint, trained / "results/model.pt")
     extraction = ddm.load_checkpoint(trained / "results/model.pt")[1]["extraction"]
-    assert ddm.caution_of(extraction).startswith("trained on drawn people")
+    assert ddm.screen.caution_of(extraction).startswith("trained on drawn people")
     extraction.sample = None
     extraction.weights["name"] = "imagenet"
-    assert ddm.caution_of(extraction) == ""
+    assert ddm.screen.caution_of(extraction) == ""
 
 
 def test_a_process_that_knows_only_the_checkpoint_scores_a_video(trained, videos, tmp_path):

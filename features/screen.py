@@ -14,7 +14,11 @@ from features.plots import TITLES
 from features.splits import Split
 
 FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
-FIGURES = {"accuracy": "accuracy", "EER": "eer", "AUC": "auc"}  # title: key
+FIGURES = {  # title: key
+    "accuracy": "accuracy",
+    "EER": "eer",
+    "AUC": "auc",
+}
 AT_THRESHOLD = {
     "accuracy": "accuracy",
     "FPR, real called fake": "fpr",
@@ -62,7 +66,8 @@ def unit_table(results: dict[str, dict], unit: str) -> str:
     rows = [headings(unit.capitalize(), columns)]
     rows.append(("n", *(metrics["n"] for metrics in columns.values())))
     for title, key in FIGURES.items():
-        rows.append((title, *(format_figure(metrics, key) for metrics in columns.values())))
+        cells = [format_figure(metrics, key) for metrics in columns.values()]
+        rows.append((title, *cells))
     return format_table(rows)
 
 
@@ -75,7 +80,8 @@ def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> 
     unit = "videos" if "videos" in result else "frames"
     rows = [headings(f"At T, {unit}", columns)]
     for title, key in AT_THRESHOLD.items():
-        rows.append((title, *(percent(rates[key]) for rates in columns.values())))
+        cells = [percent(rates[key]) for rates in columns.values()]
+        rows.append((title, *cells))
     return f"T = {threshold:.4f}, {origin}\n{format_table(rows)}"
 
 
@@ -96,7 +102,9 @@ def seeds_table(runs: list[dict[str, dict]]) -> str:
     title = f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds"
     rows = [headings(title, runs[0])]
     for figure, key in FIGURES.items():
-        cells = [mean_and_deviation([run[name][unit][key] for run in runs]) for name in runs[0]]
+        cells = []
+        for name in runs[0]:
+            cells.append(mean_and_deviation([run[name][unit][key] for run in runs]))
         rows.append((figure, *cells))
     methods = {method for run in runs for method in run["val"].get("methods", {})}
     for method in sorted(methods) if len(methods) > 1 else ():
@@ -117,10 +125,18 @@ def mean_and_deviation(values: list[float | None]) -> str:
 def samples_table(samples: list[Sample]) -> str:
     rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
     for sample in samples:
-        called = CLASSES[int(sample.score >= 0.5)]
-        scores = percent(sample.score), percent(sample.video_score)
-        name = sample.video if len(sample.video) < 40 else "…" + sample.video[-38:]
-        rows.append((name, sample.number, CLASSES[sample.label], called, *scores))
+        name = sample.video
+        if len(name) >= 40:
+            name = "…" + name[-38:]
+        row = (
+            name,
+            sample.number,
+            CLASSES[sample.label],
+            CLASSES[int(sample.score >= 0.5)],
+            percent(sample.score),
+            percent(sample.video_score),
+        )
+        rows.append(row)
     return format_table(rows)
 
 
@@ -207,9 +223,14 @@ def print_header(
         print("           <split>_frames.npy and <split>_videos.csv do not lie beside the features")
     if any(n for shared in leaks.values() for n in shared.values()):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
-    training = [f"batch size {settings['batch_size']}", f"{settings['num_epochs']} epochs"]
-    training += [f"lr {settings['lr']:g}", f"class balance {settings['class_balance']}"]
-    print(f"Settings   {', '.join(training)}, on {device}")
+    training = [
+        f"batch size {settings['batch_size']}",
+        f"{settings['num_epochs']} epochs",
+        f"lr {settings['lr']:g}",
+        f"class balance {settings['class_balance']}",
+        f"on {device}",
+    ]
+    print("Settings  ", ", ".join(training))
 
 
 def format_run(results: dict[str, dict]) -> str:
@@ -218,8 +239,9 @@ def format_run(results: dict[str, dict]) -> str:
     for name in ("val", "test"):
         if name in results:
             unit = next(iter(results[name]))
-            metrics = results[name][unit]
-            figures = [f"{title} {percent(metrics[key])}" for title, key in FIGURES.items()]
+            figures = []
+            for title, key in FIGURES.items():
+                figures.append(f"{title} {percent(results[name][unit][key])}")
             cells.append(f"{TITLES[name]}, {unit}: {', '.join(figures)}")
     return "   ".join(cells)
 
@@ -236,11 +258,12 @@ def print_results(
         print(f"\n{seeds_table(results)}")
 
 
-def warn_of_shortcuts(shortcuts: dict[str, dict], auc: float | None) -> None:
+def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
     """Say which columns of videos.csv alone tell real from fake about as well as the model."""
-    named = name_shortcuts(shortcuts, auc)
+    named = name_shortcuts(shortcuts, result.get("videos", {}).get("auc"))
     if named:
-        figures = ", ".join(f"{name} {percent(shortcuts[name]['auc'])}" for name in named)
+        aucs = [f"{name} {percent(shortcuts[name]['auc'])}" for name in named]
+        figures = ", ".join(aucs)
         print(f"WARNING: the result means little: the data give the label away by {figures}")
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 

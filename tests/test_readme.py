@@ -1,0 +1,111 @@
+"""What the three README files show: their commands run, their flags exist, their code works."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import deepfake_detection_model
+import feature_extraction
+
+ROOT = Path(feature_extraction.__file__).parent
+PAGES = ["README.md", "data/README.md", "features/README.md"]
+SCRIPTS = {
+    "feature_extraction.py": feature_extraction.main,
+    "deepfake_detection_model.py": deepfake_detection_model.main,
+}
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of each command with one of the two scripts, in code blocks and in the text."""
+    found = []
+    for line in re.findall(r"python (\w+\.py[^`\n&]*)", (ROOT / page).read_text()):
+        words = shlex.split(line)
+        if words[0] in SCRIPTS:
+            found.append(words)
+    return found
+
+
+def code_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch, drawn_videos, both_scripts_run) -> Path:
+    """A folder with what the pages assume: my_videos, the sample set, other features."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(drawn_videos, tmp_path / "my_videos")
+    shutil.copytree(drawn_videos, tmp_path / "data/sample")
+    shutil.copytree(drawn_videos / "fake", tmp_path / "more_clips")
+    shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "clip.mp4")
+    for names in ("012", "012_015"):
+        label = "fake" if "_" in names else "real"
+        shutil.copy(drawn_videos / "real/000.mp4", tmp_path / f"data/sample/{label}/{names}.mp4")
+    for folder in ("features", "results"):
+        shutil.copytree(both_scripts_run / folder, tmp_path / folder / "sample")
+    shutil.copytree(both_scripts_run / "features", tmp_path / "features/other")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_exists(page, capsys):
+    helps = {}
+    for script, main in SCRIPTS.items():
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        helps[script] = capsys.readouterr().out
+    found = commands(page)
+    assert found
+    for script, *arguments in found:
+        for flag in (word for word in arguments if word.startswith("--")):
+            assert f" {flag}" in helps[script], f"{page}: {script} has no {flag}"
+
+
+def test_the_commands_for_your_own_videos_run(somewhere):
+    """As they stand, but with an untrained network and few epochs."""
+    text = (ROOT / "README.md").read_text()
+    block = text.split("## Your own videos")[1].split("```")[1]
+    lines = [shlex.split(line)[1:] for line in block.strip().splitlines()]
+    assert len(lines) == 4
+    for script, *arguments in lines:
+        more = ["--device", "cpu"]
+        if script == "feature_extraction.py":
+            more += ["--weights", "random", "--frames-per-video", "4"]
+        elif "--train-features-file" in arguments:
+            more += ["--num-epochs", "1", "--no-pictures"]
+        elif "--evaluate" in arguments:
+            more += ["--no-pictures"]
+        SCRIPTS[script]([*arguments, *more])
+    results = somewhere / "results/my_videos"
+    written = {path.name for path in results.iterdir()}
+    assert {"model.pt", "metrics.json", "predictions.csv", "predict.csv", "evaluated"} <= written
+    assert len(list(results.glob("predict_*.png"))) == 6
+    assert (somewhere / "results/runs.csv").is_file()
+    assert (results / "evaluated/other_train/metrics.json").is_file()
+
+
+def test_the_notebook_example_runs(somewhere):
+    (code,) = code_blocks("README.md")
+    found = {}
+    exec(code.replace('"imagenet"', '"random"'), found)
+    assert found["features"].shape[1] == 1000
+    assert [row["video"] for row in found["rows"]] == found["paths"]
+    assert 0 <= found["eer"] <= 1
+
+
+def test_the_arrays_are_read_as_the_example_reads_them(somewhere):
+    (code,) = code_blocks("features/README.md")
+    exec(code, {})
+
+
+def test_commands_that_ci_runs_stand_once_each():
+    """`.ci/run` looks for these two lines."""
+    text = (ROOT / "README.md").read_text()
+    for file in ("requirements.txt", "tests/requirements.txt"):
+        assert len(re.findall(rf"^pip install -r {file} ", text, re.MULTILINE)) == 1
+
+
+def test_the_first_page_can_be_read_in_three_minutes():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
