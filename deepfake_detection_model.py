@@ -424,7 +424,8 @@ def predict_videos(
         if f"file {sampled.facts['fingerprint']}" in seen:
             row["note"] = "the model was trained on this video"
         if pictures:
-            row["pictures"] = [(i, sampled.frames[i]) for i in sample_frame_numbers(n, 8)]
+            shown = sample_frame_numbers(n, 8)
+            row["pictures"] = [(i, sampled.frames[i].clone()) for i in shown]  # not all frames
         return row
 
     return map_threads(predict, paths, num_workers)

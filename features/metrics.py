@@ -13,11 +13,12 @@ def percent(fraction: float | None) -> str:
 
 
 def check_scores(labels, scores) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and scores as arrays (n,). Raises ValueError for other shapes and wrong values."""
-    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    """Labels and scores as arrays (n,). Raises ValueError for wrong shapes and values."""
+    labels = np.asarray(labels)
+    scores = np.asarray(scores, np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
-        shapes = f"labels of shape {labels.shape} and scores of shape {scores.shape}"
-        raise ValueError(f"{shapes}: expected two of (n,)")
+        found = f"labels of shape {labels.shape} and scores of shape {scores.shape}"
+        raise ValueError(f"{found}: expected two of (n,)")
     values = np.unique(labels).tolist()
     if not values or not set(values) <= {0, 1}:
         raise ValueError(f"labels have the values {values}: expected 0 and 1")
@@ -31,9 +32,9 @@ def compute_eer(labels, scores) -> tuple[float, float]:
 
     labels (n,) of 0 and 1 = fake, scores (n,) higher = more fake. The EER is the rate at which
     the false positive rate (real called fake) equals the false negative rate (fake called real).
-    Both are taken on the points of the ROC, on which tied scores move together and both end points
-    lie, with a straight line between neighbours. The threshold is that of the neighbour where the
-    two rates differ less. Raises ValueError for one class alone.
+    Both are taken on the points of the ROC, with a straight line between neighbours; tied scores
+    move together, and both end points are points too. The threshold is that of the neighbour
+    where the two rates differ less. Raises ValueError for one class alone.
     """
     labels, scores = check_scores(labels, scores)
     if labels.min() == labels.max():
@@ -54,23 +55,38 @@ def compute_rates(labels: np.ndarray, scores: np.ndarray, threshold: float) -> d
     None where a class that the figure needs is missing.
     """
     wrong = (scores >= threshold) != labels
-    rates = {"accuracy": float(1 - wrong.mean()), "balanced_accuracy": None}
+    rates = {
+        "accuracy": float(1 - wrong.mean()),
+        "balanced_accuracy": None,
+        "fpr": None,
+        "fnr": None,
+    }
     for name, label in (("fpr", 0), ("fnr", 1)):
         of_class = wrong[labels == label]
-        rates[name] = float(of_class.mean()) if len(of_class) else None
+        if len(of_class):
+            rates[name] = float(of_class.mean())
     if None not in (rates["fpr"], rates["fnr"]):
         rates["balanced_accuracy"] = 1 - (rates["fpr"] + rates["fnr"]) / 2
     return rates
 
 
-def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | None = None) -> dict:
+def compute_metrics(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    threshold: float | None = None,
+) -> dict:
     """The figures of (n,) labels and scores, as fractions; None where a class is missing.
 
     Accuracy, FPR and FNR are those at 0.5, and below `at_threshold` those at a given threshold.
     `majority` is the accuracy of always naming the more frequent class.
     """
-    n, n_fake = len(labels), int(labels.sum())
-    metrics = {"n": n, "n_fake": n_fake, "majority": max(n_fake, n - n_fake) / n}
+    n = len(labels)
+    n_fake = int(labels.sum())
+    metrics = {
+        "n": n,
+        "n_fake": n_fake,
+        "majority": max(n_fake, n - n_fake) / n,
+    }
     metrics |= compute_rates(labels, scores, 0.5)
     metrics |= dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision"))
     metrics["log_loss"] = float(log_loss(labels, scores, labels=(0, 1)))
@@ -79,8 +95,8 @@ def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | N
         metrics["auc"] = float(roc_auc_score(labels, scores))
         metrics["average_precision"] = float(average_precision_score(labels, scores))
     if threshold is not None:
-        at_threshold = compute_rates(labels, scores, threshold)
-        metrics["at_threshold"] = {"threshold": threshold, **at_threshold}
+        rates = compute_rates(labels, scores, threshold)
+        metrics["at_threshold"] = {"threshold": threshold, **rates}
     return metrics
 
 
@@ -102,6 +118,40 @@ def student_quantile(df: int) -> float:
     return z + sum(term / df**power for power, term in enumerate(terms, start=1))
 
 
+def find_interval(
+    share: float,
+    influence: np.ndarray,
+    group: np.ndarray,
+    n: float,
+    n_groups: int,
+) -> list[float] | None:
+    """[low, high] of a share of n videos, on which each has this influence.
+
+    Videos of a group err together: influences are summed by group, and the squares of the sums
+    give the variance (Obuchowski 1997). As many independent videos as would have that variance, at
+    most the real number, and less where groups are few (Korn and Graubard 1998), go into Wilson's
+    interval.
+    """
+    if n_groups < 2:
+        return None
+    sums = np.bincount(group, influence)
+    variance = n_groups / (n_groups - 1) * (sums @ sums)
+    spread = share * (1 - share)
+    if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a group is
+        effective = n_groups
+    else:
+        effective = min(n, spread / max(variance, 1e-30))
+        effective *= (Z / student_quantile(n_groups - 1)) ** 2
+    # Wilson 1927
+    shrink = 1 + Z**2 / effective
+    centre = (share + Z**2 / (2 * effective)) / shrink
+    half = Z * np.sqrt(spread / effective + (Z / (2 * effective)) ** 2) / shrink
+    # rounding must not leave the share itself outside
+    low = max(0, min(share, centre - half))
+    high = min(1, max(share, centre + half))
+    return [float(low), float(high)]
+
+
 def place(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The share of the `others` that lies below each score; of those equal to it, half."""
     others = np.sort(others)
@@ -110,38 +160,21 @@ def place(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (below + not_above) / (2 * len(others))
 
 
-def find_interval(share: float, influence: np.ndarray, group: np.ndarray, n: float, n_groups: int):
-    """[low, high] of a share, given what each video adds to its error: see compute_intervals."""
-    if n_groups < 2:
-        return None
-    sums = np.bincount(group, influence)
-    variance = n_groups / (n_groups - 1) * (sums @ sums)
-    spread = share * (1 - share)
-    if spread < 1e-12:  # nothing is wrong, or everything: each group may be of one piece
-        effective = n_groups
-    else:
-        effective = min(n, spread / max(variance, 1e-30))
-        effective *= (Z / student_quantile(n_groups - 1)) ** 2
-    # Wilson 1927
-    centre = share + Z**2 / (2 * effective)
-    half = Z * np.sqrt(spread / effective + (Z / (2 * effective)) ** 2)
-    shrink = 1 + Z**2 / effective
-    low, high = (centre - half) / shrink, (centre + half) / shrink
-    # rounding must not leave the share itself outside
-    return [float(max(0, min(low, share))), float(min(1, max(high, share)))]
+def count(group: np.ndarray) -> int:
+    """The number of different groups."""
+    return len(np.unique(group))
 
 
 def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
     """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
 
     labels, scores, groups (n,); the accuracy is that at the threshold. Each figure is a share, and
-    each video has an influence on it: for the accuracy it is right or wrong, for the EER right or
+    each video has an influence on it. For the accuracy it is right or wrong, for the EER right or
     wrong at the EER's threshold, and for the AUC it lies above some share of the other class
-    (DeLong 1988). Videos of a group err together: influences are summed by group, and the squares
-    of the sums give the variance (Obuchowski 1997). As many independent videos as would have that
-    variance, at most the real number, and less where groups are few (Korn and Graubard 1998), go
-    into Wilson's interval. None where there is one group, and for EER and AUC where a class has
-    one group or none. Raises ValueError for other shapes and for scores that are not finite.
+    (DeLong 1988).
+
+    None where there is one group, and for EER and AUC where a class has one group or none.
+    Raises ValueError for other shapes and for scores that are not finite.
     """
     labels, scores = check_scores(labels, scores)
     groups = np.asarray(groups, dtype=str)
@@ -149,26 +182,27 @@ def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
         raise ValueError(f"groups of shape {groups.shape}: expected {labels.shape} as of labels")
     group = np.unique(groups, return_inverse=True)[1]
     right = (scores >= threshold) == labels
-    accuracy, n = right.mean(), len(labels)
+    n = len(labels)
+    accuracy = right.mean()
     influence = (right - accuracy) / n
-    found = find_interval(accuracy, influence, group, n, len(np.unique(group)))
-    intervals = {"accuracy": found, "eer": None, "auc": None}
+    interval = find_interval(accuracy, influence, group, n, count(group))
+    intervals = {"accuracy": interval, "eer": None, "auc": None}
     if labels.min() == labels.max():
         return intervals
 
     eer, eer_threshold = compute_eer(labels, scores)
     wrong = (scores >= eer_threshold) != labels
-    auc = place(scores[labels == 1], scores[labels == 0]).mean()
+    reals, fakes = scores[labels == 0], scores[labels == 1]
+    auc = place(fakes, reals).mean()
     eer_influence, auc_influence = np.empty(n), np.empty(n)
-    for label in (0, 1):
+    for label, placed in ((0, 1 - place(reals, fakes)), (1, place(fakes, reals))):
         mine = labels == label
-        placed = place(scores[mine], scores[~mine])
-        placed = placed if label == 1 else 1 - placed
-        eer_influence[mine] = (wrong[mine] - wrong[mine].mean()) / (2 * mine.sum())
-        auc_influence[mine] = (placed - auc) / mine.sum()
-    # as many videos, half of each class, would know as much
-    n_balanced = 4 / (1 / labels.sum() + 1 / (1 - labels).sum())
-    n_groups = min(len(np.unique(group[labels == label])) for label in (0, 1))
+        wrong_rate = wrong[mine].mean()
+        eer_influence[mine] = (wrong[mine] - wrong_rate) / (2 * len(placed))
+        auc_influence[mine] = (placed - auc) / len(placed)
+    # of classes of different size: as many videos, half of each class, would tell as much
+    n_balanced = 4 / (1 / len(reals) + 1 / len(fakes))
+    n_groups = min(count(group[labels == 0]), count(group[labels == 1]))
     intervals["eer"] = find_interval(eer, eer_influence, group, n_balanced, n_groups)
     intervals["auc"] = find_interval(auc, auc_influence, group, n_balanced, n_groups)
     return intervals

@@ -80,45 +80,50 @@ def plot_curves(
     unit = next(iter(results["train"]))
     figure = Figure((12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    draw_curve(left, histories, "log_loss")
+    titles = {}
+    for name in ("train", "val"):
+        titles[name] = f"{TITLES[name]} (n = {results[name][unit]['n']})"
+    draw_curve(left, histories, "log_loss", titles)
     left.set_title(f"log loss of {unit}")
     left.set_ylabel("nats")
-    draw_curve(middle, histories, "accuracy")
+    draw_curve(middle, histories, "accuracy", titles)
     middle.set_title(f"accuracy at 0.5 of {unit}")
-    draw_curve(right, histories, "eer")
+    draw_curve(right, histories, "eer", titles)
     right.set_title(f"EER of {unit}")
     for axes in (middle, right):
         axes.set_ylabel("%")
         axes.set_ylim(-2, 102)
-    titles = []
-    for name in ("train", "val"):
-        titles.append(f"{TITLES[name]} (n = {results[name][unit]['n']})")
     for axes in (left, middle, right):
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(titles, fontsize=8)
+        axes.legend(fontsize=8)
     if len(histories) > 1:
         figure.suptitle(f"mean and range of {len(histories)} seeds", fontsize=10)
     save_figure(figure, path, footer)
 
 
-def draw_curve(axes: Axes, histories: list[list[dict]], key: str) -> None:
-    """A figure by epoch, of the training and of the validation split."""
+def draw_curve(axes: Axes, histories: list[list[dict]], key: str, titles: dict[str, str]) -> None:
+    """A figure by epoch, of each split that has a title."""
     epochs = [record["epoch"] for record in histories[0]]
     scale = 1 if key == "log_loss" else 100
-    for split, marker in (("train", "."), ("val", "s")):
+    for split, title in titles.items():
         of_seeds = []
         for history in histories:
             of_seeds.append([record[f"{split}_{key}"] for record in history])
         values = scale * np.array(of_seeds, float)  # None becomes NaN, which is not drawn
-        colour = COLOURS[split]
-        axes.plot(epochs, values.mean(0), color=colour, marker=marker, markersize=4)
+        axes.plot(
+            epochs,
+            values.mean(0),
+            color=COLOURS[split],
+            marker=MARKERS[split],
+            markersize=4,
+            label=title,
+        )
         axes.fill_between(
             epochs,
             values.min(0),
             values.max(0),
-            label="_",  # not in the legend
-            color=colour,
+            color=COLOURS[split],
             alpha=0.2,
             linewidth=0,
         )

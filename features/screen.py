@@ -76,7 +76,8 @@ def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> 
     columns = {}
     for name, result in results.items():
         if name != "train":
-            columns[name] = result.get("videos", result["frames"])["at_threshold"]
+            metrics = result.get("videos") or result["frames"]
+            columns[name] = metrics["at_threshold"]
     unit = "videos" if "videos" in result else "frames"
     rows = [headings(f"At T, {unit}", columns)]
     for title, key in AT_THRESHOLD.items():

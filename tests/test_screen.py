@@ -1,0 +1,149 @@
+"""What a run prints: its tables, its warnings, and no line too many."""
+
+import re
+
+import numpy as np
+import pytest
+from conftest import QUICK, make_split
+
+import deepfake_detection_model as ddm
+from data.files import InputError
+from features import screen
+from features.audit import audit_leaks
+from features.pictures import Sample
+from features.splits import divide, load_split
+
+
+def metrics(**changes) -> dict:
+    found = {"n": 40, "n_fake": 20, "accuracy": 0.75, "eer": 0.2, "auc": 0.9}
+    at_threshold = {"threshold": 0.4, "accuracy": 0.8, "fpr": 0.1, "fnr": 0.3}
+    return found | {"at_threshold": at_threshold} | changes
+
+
+INTERVALS = {"accuracy": [0.5, 0.9], "eer": [0.1, 0.4], "auc": [0.7, 1.0]}
+
+
+def test_the_first_table_is_the_one_people_came_for():
+    results = {
+        "train": {"videos": metrics(), "frames": metrics(n=160)},
+        "val": {"videos": metrics(intervals=INTERVALS), "frames": metrics(n=160)},
+    }
+    lines = screen.results_table(results).splitlines()
+    assert lines[0].split("  ")[0] == "Videos"
+    assert re.split(r"  +", lines[0])[1:] == ["Training Set", "Validation Set"]
+    assert [line.split()[0] for line in lines[1:5]] == ["n", "accuracy", "EER", "AUC"]
+    assert re.split(r"  +", lines[2]) == ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"]
+    assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
+    assert lines[-1].startswith("In brackets: 95 % intervals")
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_table_of_three_splits_fits_the_screen():
+    results = {name: {"videos": metrics(intervals=INTERVALS)} for name in ("train", "val", "test")}
+    assert max(map(len, screen.results_table(results).splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "text"),
+    [
+        ({}, "auc", "90.0 %"),  # training: none is wanted
+        ({"intervals": INTERVALS}, "auc", "90.0 % [70.0, 100.0]"),
+        ({"intervals": INTERVALS, "n": 22}, "auc", "90.0 % (too few videos)"),  # two reals
+        ({"intervals": INTERVALS, "n": 22}, "accuracy", "75.0 % [50.0, 90.0]"),
+        ({"intervals": INTERVALS | {"accuracy": None}}, "accuracy", "75.0 % (too few videos)"),
+        ({"intervals": INTERVALS | {"eer": None}, "eer": None}, "eer", "n/a"),
+    ],
+)
+def test_a_figure_that_means_nothing_says_so(changes, key, text):
+    assert screen.format_figure(metrics(**changes), key) == text
+
+
+def test_what_happens_at_the_threshold_is_below():
+    results = {name: {"videos": metrics()} for name in ("train", "val", "test")}
+    lines = screen.threshold_table(results, 0.4, "from here").splitlines()
+    assert lines[0] == "T = 0.4000, from here"
+    assert re.split(r"  +", lines[1]) == ["At T, videos", "Validation Set", "Test Set"]
+    assert re.split(r"  +", lines[3]) == ["FPR, real called fake", "10.0 %", "10.0 %"]
+    assert re.split(r"  +", lines[4]) == ["FNR, fake called real", "30.0 %", "30.0 %"]
+
+
+def test_a_sample_of_exactly_a_half_is_called_fake_and_one_below_real():
+    samples = [Sample("a.mp4", 3, 0, 0.5, 0.6), Sample("b.mp4", 4, 1, 0.4999, 0.3)]
+    first, second = screen.samples_table(samples).splitlines()[1:]
+    assert re.split(r"  +", first) == ["a.mp4", "3", "real", "fake", "50.0 %", "60.0 %"]
+    assert re.split(r"  +", second) == ["b.mp4", "4", "fake", "real", "50.0 %", "30.0 %"]
+
+
+def test_seeds_give_means_also_by_method():
+    runs = []
+    for auc in (0.8, 0.9):
+        methods = {"Deepfakes": metrics(auc=auc), "": metrics(auc=auc - 0.2)}
+        runs.append({"train": {"videos": metrics(auc=auc), "methods": {}}})
+        runs[-1]["val"] = {"videos": metrics(auc=auc), "methods": methods}
+    table = screen.seeds_table(runs)
+    assert "mean (sd) of 2 seeds" in table
+    rows = {line.split("  ")[0]: re.split(r"  +", line) for line in table.splitlines()}
+    assert rows["AUC"][1:] == ["85.0 % (7.1)", "85.0 % (7.1)"]
+    assert rows["AUC, Deepfakes"][1:] == ["n/a", "85.0 % (7.1)"]
+    assert rows["AUC, not named"][2] == "65.0 % (7.1)"
+
+
+def test_the_header_has_at_most_ten_lines(tmp_path, capsys):
+    for seed, split in enumerate(("train", "val", "test")):
+        make_split(tmp_path, split, seed=seed)
+    splits = {
+        name: load_split(tmp_path / f"{name}_features.npy") for name in ("train", "val", "test")
+    }
+    splits, how = divide(splits, 0.2, 0, "group")
+    settings = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5, "class_balance": "weight"}
+    screen.print_header(splits, audit_leaks(splits), how, settings, "cpu")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 10 and max(map(len, lines)) <= 100
+    assert "Leak audit train, val and test share 0 videos, 0 groups, 0 clips" in lines
+
+
+def test_a_shortcut_is_named_with_its_auc(capsys):
+    shortcuts = {
+        "size": {"auc": 0.97, "interval": [0.8, 1.0]},
+        "width": {"auc": 0.6, "interval": [0.4, 0.8]},
+    }
+    screen.warn_of_shortcuts(shortcuts, {"videos": metrics(auc=0.55)})
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "WARNING: the result means little: the data give the label away by size 97.0 %"
+    )
+    assert "width" not in out
+    screen.warn_of_shortcuts({}, {"frames": metrics()})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_line_and_goes(tmp_path, capsys):
+    def fail(path, footer):
+        raise InputError("all features are equal")
+
+    drawn = ddm.draw(tmp_path, {"a.png": fail, "b.png": lambda path, footer: None}, "footer")
+    assert drawn == ["b.png"]
+    assert "a.png is not drawn: all features are equal" in capsys.readouterr().out
+
+
+def test_a_training_draws_five_pictures_and_the_run_goes_on_without_its_videos(
+    trained, tmp_path, capsys
+):
+    """The videos are those of another folder, and are there; then they are gone."""
+    flags = [flag for flag in QUICK if flag != "--no-pictures"]
+    flags += ["--train-features-file", str(tmp_path / "features/train_features.npy")]
+    flags += ["--output-dir", str(tmp_path / "results")]
+    ddm.main(flags)
+    found = {path.name for path in (tmp_path / "results").glob("*.png")}
+    pictures = {"training_curves.png", "roc.png", "scores.png", "features.png"}
+    assert found == pictures | {"sample_frames.png"}
+    assert "predictions.csv, 5 pictures" in capsys.readouterr().out
+    extraction = tmp_path / "features/extraction.json"
+    extraction.write_text(
+        re.sub(r'"videos_dir": ".*"', '"videos_dir": "gone"', extraction.read_text())
+    )
+    ddm.main(flags)
+    found = {path.name for path in (tmp_path / "results").glob("*.png")}
+    assert found == pictures  # that of the earlier run is not left
+    assert "sample_frames.png is not drawn" in capsys.readouterr().out
+    assert np.load(tmp_path / "features/train_labels.npy").size == 40
