@@ -151,9 +151,9 @@ def format_epoch(record: dict, num_epochs: int) -> str:
 def caution_of(extraction: Extraction | None) -> str:
     """What a score of such a model does not mean; "" where there is nothing to say."""
     if extraction and extraction.sample:
-        return "trained on drawn people: the score means nothing for your video"
+        return "trained on drawn people: its scores mean nothing for your video"
     if extraction and extraction.weights["name"] == "random":
-        return "trained on an untrained network: the score means nothing for your video"
+        return "trained on features of an untrained network: its scores mean nothing for your video"
     return ""
 
 

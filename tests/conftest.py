@@ -36,6 +36,21 @@ def write_video(
     return path
 
 
+def touch(root: Path, *names: str) -> None:
+    """Empty files of these names below a folder."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def groups_of(videos) -> list[list[str]]:
+    """The groups of videos, as lists of identifiers."""
+    by_group = {}
+    for video in videos:
+        by_group.setdefault(video.group, set()).add(video.video)
+    return sorted(map(sorted, by_group.values()))
+
+
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
     """A grey video with a red square at each frame's place (x, y), or with none."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
+from conftest import RedSquareDetector, write_video
 
 import data.faces
 import feature_extraction as fe
@@ -98,21 +98,6 @@ def warnings_on():
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
     yield
     cv2.utils.logging.setLogLevel(level)
-
-
-class RedSquareDetector:
-    """Finds what is red, as cv2.FaceDetectorYN finds faces."""
-
-    def setInputSize(self, size):
-        self.size = tuple(size)
-
-    def detect(self, frame):
-        assert frame.shape[1::-1] == self.size and max(self.size) <= 640
-        red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
-        *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        squares = [square for square in stats[1:] if square[4] > 50]  # stats[0]: what is not red
-        boxes = [[*square[:4], *[0] * 11] for square in squares]
-        return 1, np.array(boxes, np.float32) if boxes else None
 
 
 class FailingDetector:

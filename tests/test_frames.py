@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import write_squares
 from PIL import Image
 
 import data.frames
@@ -34,39 +35,6 @@ EXTRACTION = Extraction(
     sample={"seed": 0},
     counts={"found": 3, "used": 2, "failed": 1, "frames": {"train": 8}},
 )
-
-
-class RedSquareDetector:
-    """Finds what is red, as cv2.FaceDetectorYN finds faces."""
-
-    def setInputSize(self, size):
-        self.size = tuple(size)
-
-    def detect(self, frame):
-        assert frame.shape[1::-1] == self.size and max(self.size) <= 640
-        red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
-        *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        squares = [square for square in stats[1:] if square[4] > 50]  # stats[0]: what is not red
-        boxes = [[*square[:4], *[0] * 11] for square in squares]
-        return 1, np.array(boxes, np.float32) if boxes else None
-
-
-@pytest.fixture
-def detector(monkeypatch):
-    monkeypatch.setattr("data.frames.load_face_detector", RedSquareDetector)
-
-
-def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A grey video with a red square at each frame's place (x, y), or with none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
-    for place in places:
-        frame = np.full((size[1], size[0], 3), 128, np.uint8)
-        if place is not None:
-            cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
-        writer.write(frame)
-    writer.release()
-    return path
 
 
 def crop_faces(n=8, margin=1.5, no_face="fail") -> Extraction:

@@ -3,23 +3,9 @@
 from pathlib import Path
 
 import pytest
+from conftest import groups_of, touch
 
 from data.layouts import find_videos
-
-
-def touch(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
-
-
-def groups_of(videos):
-    """The groups as sets of identifiers."""
-    by_group = {}
-    for video in videos:
-        by_group.setdefault(video.group, set()).add(video.video)
-    return sorted(map(sorted, by_group.values()))
-
 
 # --- Any names ---
 

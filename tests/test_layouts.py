@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import groups_of, touch
 
 from data.files import InputError, ReadError
 from data.layouts import (
@@ -20,20 +21,6 @@ from data.layouts import (
 )
 
 # --- Class folders ---
-
-
-def touch(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
-
-
-def groups_of(videos):
-    """The groups as sets of identifiers."""
-    by_group = {}
-    for video in videos:
-        by_group.setdefault(video.group, set()).add(video.video)
-    return sorted(map(sorted, by_group.values()))
 
 
 def test_label_comes_from_the_class_folder_alone(tmp_path):

@@ -28,28 +28,6 @@ from features.splits import load_split
 
 FOOTER = "videos, ResNet-18 weights: random; seed 0"
 CROP = Crop(margin=2, no_face="fail", detector_sha256="")
-DETECTOR_USERS = ("data.frames", "feature_extraction")
-
-
-class RedSquareDetector:
-    """Finds what is red, as cv2.FaceDetectorYN finds faces."""
-
-    def setInputSize(self, size):
-        self.size = tuple(size)
-
-    def detect(self, frame):
-        assert frame.shape[1::-1] == self.size and max(self.size) <= 640
-        red = (frame[..., 2] > 150) & (frame[..., 1] < 100)
-        *_, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        # the first is what is not red
-        boxes = [[*square[:4], *[0] * 11] for square in stats[1:] if square[4] > 50]
-        return 1, np.array(boxes, np.float32) if boxes else None
-
-
-@pytest.fixture
-def detector(monkeypatch):
-    for room in DETECTOR_USERS:
-        monkeypatch.setattr(f"{room}.load_face_detector", lambda copy=None: RedSquareDetector())
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:

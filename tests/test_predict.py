@@ -78,7 +78,7 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     rows = predict(trained, tmp_path / "renamed.mp4", tmp_path / "000.mp4")
     assert [row["note"] for row in rows] == ["the model was trained on this video", ""]
     out = capsys.readouterr().out
-    assert out.startswith("WARNING: this model was trained on an untrained network")
+    assert out.startswith("WARNING: this model was trained on features of an untrained network")
 
 
 def test_the_drawn_set_is_named_first(trained):
