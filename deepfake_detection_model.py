@@ -1,4 +1,4 @@
-"""Train an MLP that tells fake videos from real ones by ResNet-18 features, and score videos.
+"""Train an MLP that tells fake videos from real ones by ResNet-18 features; choose T; score videos.
 
 Reads what feature_extraction.py wrote: <split>_features.npy (N, 1000) float32, <split>_labels.npy
 (N,) int64 with 1 = fake and 0 = real, and beside them <split>_frames.npy, <split>_videos.csv and

@@ -1,4 +1,4 @@
-"""Evenly spaced frames of any video file, by their number in it."""
+"""Evenly spaced frames of any video file: which are read, jumped over or left out."""
 
 import bisect
 import mmap

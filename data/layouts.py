@@ -1,4 +1,4 @@
-"""Which videos a data set has, each with its label, method, group and split."""
+"""How each data set is recognised, and which videos it has: label, method, group, split."""
 
 import csv
 import os

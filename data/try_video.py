@@ -1,4 +1,4 @@
-"""Try to read one video, in a process of its own, since a decoder can crash on it or never end.
+"""Read one video in a process of its own, for features/cache.py: a decoder can crash or hang.
 
     python -m data.try_video VIDEO EXTRACTION SECONDS
 

@@ -1,4 +1,4 @@
-"""Whether a figure means what it seems to: what splits share, and what gives the label away."""
+"""Leaks: what splits, or a training and another set, share. Shortcuts: what gives labels away."""
 
 from collections import defaultdict
 from itertools import combinations

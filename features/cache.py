@@ -1,4 +1,4 @@
-"""A file for each finished video: a run goes on after a stop, and survives a crashing decoder."""
+"""A file for each finished video: a stopped run goes on, without a file that crashed it."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Accuracy, EER and AUC of scores, and their intervals."""
+"""Accuracy, EER and AUC of scores, at 0.5 and at T, and their 95 % intervals."""
 
 from statistics import NormalDist
 

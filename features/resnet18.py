@@ -45,7 +45,7 @@ def load_imagenet_weights() -> nn.Module:
     preset = ResNet18_Weights.IMAGENET1K_V1
     # torch names a weights file after the start of its sha256
     sha256 = Path(preset.url).stem.rpartition("-")[2]
-    otherwise = "name a copy with --weights FILE, or use an untrained network with --weights random"
+    otherwise = "extract with --weights FILE (your copy) or --weights random (untrained)"
     fetch(preset.url, sha256, otherwise)
     return resnet18(weights=preset)
 

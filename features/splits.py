@@ -1,4 +1,4 @@
-"""The files between the two scripts: written, loaded, divided into training and validation."""
+"""The files between the two scripts: written, loaded, divided so that groups stay together."""
 
 import errno
 import os
