@@ -422,7 +422,7 @@ def predict_videos(
         row |= prediction_words(score, threshold)
         row |= {"numbers": sampled.numbers, "scores": scores}
         if f"file {sampled.facts['fingerprint']}" in seen:
-            row["note"] = "the model was trained on this video"
+            row["note"] = "the model was trained or tuned on this video"
         if pictures:
             shown = sample_frame_numbers(n, 8)
             row["pictures"] = [(i, sampled.frames[i].clone()) for i in shown]  # not all frames

@@ -74,8 +74,10 @@ def preview_video(video: Video, extraction: Extraction) -> Preview:
     except InputError as error:
         return Preview(f"{shorten(video.video, 80)} cannot be used: {error}")
     facts, n = sampled.facts, len(sampled.frames)
-    found = f"face in {100 * facts['face_share']:.1f} % of" if extraction.crop else "whole"
-    preview = Preview(f"{shorten(video.video, 120)}: {found} {n} frames")
+    found = f"{n} whole frames"
+    if extraction.crop:
+        found = f"face in {percent(facts['face_share'])} of {n} frames"
+    preview = Preview(f"{shorten(video.video, 120)}: {found}")
     for i in sample_frame_numbers(n, 3):
         picture = sampled.whole[i]
         if sampled.boxes is not None:

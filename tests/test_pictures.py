@@ -155,7 +155,7 @@ def test_the_preview_says_what_is_found(detector, faces, figures):
     assert titles[1] == "nobody.mp4 cannot be used: no face found in 4 frames"
     assert titles[2].endswith("xxx.mp4 cannot be used: no such file") and len(titles[2]) < 180
     write_preview(videos[1:2], extraction_of(faces, 4), 1, None, FOOTER)
-    assert figures[1].subfigs[0].get_suptitle() == "nobody.mp4: whole 4 frames"
+    assert figures[1].subfigs[0].get_suptitle() == "nobody.mp4: 4 whole frames"
 
 
 def test_the_preview_extracts_nothing(detector, faces, tmp_path, capsys):

@@ -61,7 +61,7 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
             assert row["at_0.5"] == ("fake" if known[name] >= 0.5 else "real")
             assert row["at_T"] == ("fake" if known[name] >= threshold else "real")
             assert row["frames"] == "4"
-            assert row["note"] == "the model was trained on this video"
+            assert row["note"] == "the model was trained or tuned on this video"
     assert "11 scored, 1 failed" in out
     assert (trained / "results/predictions.csv").read_bytes() == before
 
@@ -76,7 +76,7 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     shutil.copy(videos / "real/000.mp4", tmp_path / "renamed.mp4")
     write_video(tmp_path / "000.mp4", n=10, colour=(10, 200, 30))
     rows = predict(trained, tmp_path / "renamed.mp4", tmp_path / "000.mp4")
-    assert [row["note"] for row in rows] == ["the model was trained on this video", ""]
+    assert [row["note"] for row in rows] == ["the model was trained or tuned on this video", ""]
     out = capsys.readouterr().out
     assert out.startswith("WARNING: this model was trained on features of an untrained network")
 
