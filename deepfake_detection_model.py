@@ -22,6 +22,7 @@ if __name__ == "__main__":
 import argparse
 import copy
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -52,6 +53,7 @@ from data.frames import Extraction
 from data.layouts import SPLITS, list_video_files
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
+from features.compare import check_same_extraction
 from features.machine import (
     available_memory,
     choose_threads,
@@ -59,22 +61,23 @@ from features.machine import (
     map_threads,
     package_versions,
     pick_device,
-    run,
+    run_script,
 )
-from features.metrics import compute_eer, compute_intervals, compute_metrics, percent  # noqa: F401
+from features.metrics import compute_eer, compute_intervals, compute_metrics  # noqa: F401
 from features.pictures import Sample, pick_samples, plot_prediction, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.resnet18 import N_FEATURES, extract_video, load_backbone
 from features.results import (
-    announce_replacement,
+    announce_new_model,
     append_run,
     find_checkpoint,
-    name_of_set,
+    folder_of_set,
     prediction_words,
+    remove_predictions,
     remove_results_of_the_earlier_model,
     write_predictions,
 )
-from features.splits import Split, check_same_extraction, divide, load_split
+from features.splits import Split, divide, load_split
 
 CHECKPOINT_FORMAT = 1
 CHUNK = 8192  # rows at a time where no gradient is needed
@@ -306,7 +309,7 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
 
     names = np.unique(methods[labels == 1]).tolist()
     by_method = {}
-    if names != [""]:
+    if any(names):
         by_method = {name: measure((labels == 0) | (methods == name)) for name in names}
     everything = np.ones(len(labels), bool)
     return {"videos": measure(everything), "frames": frames, "methods": by_method}
@@ -339,8 +342,9 @@ def load_checkpoint(path: str | Path) -> tuple[DeepfakeMLP, dict]:
         model.load_state_dict(checkpoint["model"])
         if checkpoint["extraction"] is not None:
             checkpoint["extraction"] = Extraction.from_dict(checkpoint["extraction"])
-    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path} is damaged, expected {wanted}: train again") from error
+    except (LookupError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+        problem = f"{path} is damaged ({error!r:.99}), expected {wanted}"
+        raise InputError(f"{problem}: train again") from error
     return model.eval(), checkpoint
 
 
@@ -358,29 +362,30 @@ def evaluate_files(
     extractions = {name: split.extraction for name, split in splits.items()}
     check_same_extraction({"the checkpoint": checkpoint["extraction"]} | extractions)
     threshold = checkpoint["thresholds"]["used"]
-    written = {}
     for name, split in splits.items():
         screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
         scores = {"test": score_frames(model, split)}
         results = {"test": evaluate(split, scores["test"], threshold)}
-        set_name = name_of_set(Path(name), written)
-        written[set_name] = folder = output / "evaluated" / set_name
-        make_folder(folder)
         print(f"\n{name}\n{screen.results_table(results)}\n")
         print(screen.threshold_table(results, threshold, checkpoint["thresholds"]["from"]))
-        report = {"checkpoint": str(checkpoint_file), "features": name}
+        folder = folder_of_set(Path(name), output / "evaluated")
+        make_folder(folder)
+        report = {"checkpoint": str(checkpoint_file), "features": os.path.abspath(name)}
         report |= {"thresholds": checkpoint["thresholds"], "splits": results}
         report["extraction"] = split.extraction and split.extraction.to_dict()
-        write_json(folder / "metrics.json", report)
         write_predictions(folder / "predictions.csv", {"test": split}, scores, threshold)
+        write_json(folder / "metrics.json", report)
+        interrupts.message = "interrupted: the sets above are written"
+        written = ["metrics.json", "predictions.csv"]
+        shown = result_pictures({"test": split}, scores, results)
+        samples = pick_samples(split, scores["test"], seed=0)
+        shown["sample_frames.png"] = partial(plot_samples, samples, split.extraction)
+        for picture in shown:  # of an earlier call
+            (folder / picture).unlink(missing_ok=True)
         if pictures:
             footer = f"{screen.describe_extraction(split.extraction)}; model: {checkpoint_file}"
-            shown = result_pictures({"test": split}, scores, results)
-            samples = pick_samples(split, scores["test"], seed=0)
-            shown["sample_frames.png"] = partial(plot_samples, samples, split.extraction)
-            draw(folder, shown, footer)
-    for folder in written.values():
-        print(f"Written    {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+            written += draw(folder, shown, footer)
+        print(f"\nWritten    {folder}: {', '.join(written)}")
 
 
 def predict_videos(
@@ -405,7 +410,7 @@ def predict_videos(
     model, saved = load_checkpoint(checkpoint)
     extraction, threshold = saved["extraction"], saved["thresholds"]["used"]
     backbone = load_backbone_of(checkpoint, extraction, device)
-    seen = set(saved["trained_on"].get("videos", ()))
+    trained_on = set(saved["trained_on"].get("videos", ()))
     threads = max(1, count_cores() // num_workers)  # of a decoder: a single video gets all cores
 
     def predict(path: str | Path) -> dict:
@@ -421,14 +426,14 @@ def predict_videos(
         row |= {"score": score, "frames": n, "spread": float(scores.std())}
         row |= prediction_words(score, threshold)
         row |= {"numbers": sampled.numbers, "scores": scores}
-        if f"file {sampled.facts['fingerprint']}" in seen:
+        if f"file {sampled.facts['fingerprint']}" in trained_on:
             row["note"] = "the model was trained or tuned on this video"
         if pictures:
             shown = sample_frame_numbers(n, 8)
             row["pictures"] = [(i, sampled.frames[i].clone()) for i in shown]  # not all frames
         return row
 
-    return map_threads(predict, paths, num_workers)
+    return map_threads(predict, paths, num_workers, ahead=2 if pictures else 64)
 
 
 def load_backbone_of(checkpoint: str | Path, extraction: Extraction | None, device: str):
@@ -436,12 +441,16 @@ def load_backbone_of(checkpoint: str | Path, extraction: Extraction | None, devi
     if extraction is None:
         raise InputError(
             f"{checkpoint} was trained on features without extraction.json: how to make them from "
-            "videos is unknown"
+            "videos is unknown; extract again with feature_extraction.py, and train again"
         )
     expected, crop = extraction.weights, extraction.crop
-    backbone, weights = load_backbone(expected["name"], pick_device(device))
+    try:
+        backbone, weights = load_backbone(expected["name"], pick_device(device))
+    except InputError as error:
+        raise InputError(f"{checkpoint} needs the weights it was trained with: {error}") from error
     if weights["sha256"] != expected["sha256"]:
-        raise InputError(f"{checkpoint} was trained with other weights than {expected['name']} now")
+        changed = f"was trained with other weights than {expected['name']} holds now"
+        raise InputError(f"{checkpoint} {changed}: put the old file back, or train again")
     if crop:
         load_face_detector()  # if it cannot be had, one error says so, and not each video
         if crop.detector_sha256 != FACE_MODEL_SHA256:
@@ -464,13 +473,6 @@ def list_videos(paths: list[str]) -> list[Path]:
     return files
 
 
-def format_prediction(row: dict) -> str:
-    score, spread = percent(row["score"]), percent(row["spread"])
-    figures = f"{score:>7}  {row['at_0.5']:<11}  {row['at_T']:<11}  {row['frames']:>6}  {spread:>7}"
-    remark = row["reason"] or row["note"]
-    return f"{figures}  {row['video']}{remark and f': {remark}'}"
-
-
 def predict_and_print(
     paths: list[str], checkpoint_file: Path, device: str, output: Path, plot: bool
 ) -> None:
@@ -485,6 +487,9 @@ def predict_and_print(
     caution = screen.caution_of(checkpoint["extraction"])
     footer = f"{screen.describe_extraction(checkpoint['extraction'])}; model: {checkpoint_file}"
     threshold = checkpoint["thresholds"]["used"]
+    if (output / "predict.csv").is_file():
+        print(f"Replaces   {output / 'predict.csv'} and the pictures of that prediction")
+        remove_predictions(output)
     print("\nScore: the probability of fake. It proves nothing about a single video.")
     print("  Score  At 0.5       At T         Frames   Spread  Video")
     columns = ("video", "score", "at_0.5", "at_T", "frames", "spread", "note", "reason")
@@ -495,7 +500,7 @@ def predict_and_print(
         tqdm(total=len(files), unit="video", desc="predicting", disable=None) as bar,
     ):
         for row in results:
-            bar.write(format_prediction(row), file=sys.stdout)
+            bar.write(screen.format_prediction(row), file=sys.stdout)
             write_row(row)  # at once: an interrupted run keeps what it has
             n_scored += row["score"] is not None
             if plot and row["score"] is not None:
@@ -705,7 +710,9 @@ def main(argv=None):
     device = pick_device(args.device)
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     files = load_splits(files, args.train_labels_file, args.split_unit)
-    output = args.output_dir or Path("results", args.train_features_file.absolute().parent.name)
+    output = args.output_dir or Path(
+        "results", Path(os.path.abspath(args.train_features_file)).parent.name
+    )
     make_folder(output)  # before the training: it may not be possible
     settings, defaults = to_plain(vars(args)), to_plain(vars(parser.parse_args([])))
     runs = []
@@ -713,8 +720,8 @@ def main(argv=None):
         splits, split_by = divide(files, args.val_fraction, seed, args.split_unit)
         leaks = audit_leaks(splits, args.split_unit)
         if not runs:
-            screen.print_header(splits, leaks, split_by, settings, device)
-            announce_replacement(output, settings)
+            screen.print_header(splits, leaks, split_by, settings, str(device))
+            announce_new_model(output, settings, splits["train"].extraction)
             split_report = {"by": split_by, "shared": leaks}
         print(f"\nSeed {seed}", flush=True)
         trained = train(splits, args.batch_size, args.num_epochs, args.lr, device, seed,
@@ -723,20 +730,20 @@ def main(argv=None):
         print(screen.format_run(runs[-1].results))
 
     run = runs[0]
-    val = run.splits["val"]
-    samples = pick_samples(val, run.scores["val"], args.seed)
-    split_report["shortcuts"] = audit_shortcuts(val)
+    samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
+    split_report["shortcuts"] = audit_shortcuts(run.splits["val"])
     results = [each.results for each in runs]
     screen.print_results(results, run.threshold, run.threshold_from, args.select)
-    print(f"\n{screen.samples_table(samples)}\n")
+    screen.print_samples(samples)
     screen.warn_of_shortcuts(split_report["shortcuts"], run.results["val"])
     written = write_run(output, runs, make_report(run, settings, device), split_report)
+    interrupts.message = f"interrupted: {', '.join(written)} are saved, not all pictures"
     changed = dict(sorted(settings.items() - defaults.items()))
     append_run(output.parent / "runs.csv", args.train_features_file, changed, run.seed, run.results)
     if not args.no_pictures:
         written += draw_run(output, runs, samples)
-    screen.print_next(output, written)
+    screen.print_next(output, written, run.splits["val"].extraction)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

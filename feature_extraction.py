@@ -23,6 +23,7 @@ if __name__ == "__main__":
     interrupts.set_handler(interrupts.end_at_once)  # the imports take seconds
 
 import argparse
+import hashlib
 import os
 import sys
 import time
@@ -39,7 +40,7 @@ from tqdm import tqdm
 
 from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import DownloadError, InputError, make_folder
+from data.files import DownloadError, InputError, command, make_folder
 from data.frames import Crop, Extraction
 from data.layouts import (
     COMPRESSIONS,
@@ -51,10 +52,10 @@ from data.layouts import (
     recognise_layout,
 )
 from features.cache import Outcome, hold_folder, process_video
-from features.machine import count_cores, map_threads, package_versions, pick_device, run
+from features.machine import count_cores, map_threads, package_versions, pick_device, run_script
 from features.pictures import write_preview
 from features.resnet18 import load_backbone
-from features.splits import write_features
+from features.splits import announce_new_features, load_extraction, write_features
 
 # --- The processes that torchrun starts; without it there is one ----------------------------------
 
@@ -71,19 +72,27 @@ def join_processes() -> tuple[int, int]:
     return rank, world_size
 
 
+def describe_work(extraction: Extraction, videos: list[Video]) -> dict[str, str]:
+    """What must be the same for all processes."""
+    recipe = extraction.recipe()
+    identifiers = "\n".join(video.video for video in videos)
+    digest = hashlib.sha256(identifiers.encode()).hexdigest()[:8]
+    weights = f"{extraction.weights.get('name')} (sha256 {recipe['weights'][:8]})"
+    versions = recipe.pop("versions")
+    return recipe | versions | {"weights": weights, "videos": f"{len(videos)} (sha256 {digest})"}
+
+
 def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:
     """Raise InputError if another process would make other features, or sees other videos."""
     if world_size == 1:
         return
-    recipe = extraction.recipe()
-    ours = recipe | recipe.pop("versions") | {"number of videos": len(videos)}
-    recipes = [None] * world_size
-    distributed.all_gather_object(recipes, ours)
-    for rank, theirs in enumerate(recipes):
+    works = [None] * world_size
+    distributed.all_gather_object(works, describe_work(extraction, videos))
+    for rank, theirs in enumerate(works):
         for name, value in theirs.items():
-            if value != recipes[0][name]:
+            if value != works[0][name]:
                 raise InputError(
-                    f"process {rank} has {name} {value}, process 0 has {recipes[0][name]}: "
+                    f"process {rank} has {name} {value}, process 0 has {works[0][name]}: "
                     "make the machines alike, then run again"
                 )
 
@@ -125,6 +134,18 @@ def name_of(source: Path) -> str:
     return source.stem if source.is_file() else source.name
 
 
+def pick_folder(features_dir: Path | None, source: Path, videos_dir: str) -> Path:
+    """The folder to write to. Raises InputError if the default one is that of another data set."""
+    if features_dir:
+        return features_dir
+    folder = Path("features", name_of(source))
+    earlier = load_extraction(folder)
+    if earlier and earlier.videos_dir != videos_dir:
+        found = f"{folder} holds features of {earlier.videos_dir}"
+        raise InputError(f"{found}: name another folder, or this one, with --features-dir")
+    return folder
+
+
 def prepare_crop(crop_faces: bool, margin: float, no_face: str, face_model: Path | None):
     """How to crop faces, or None for whole frames. Downloads a missing face detector."""
     if not crop_faces:
@@ -137,10 +158,11 @@ def load_weights(weights: str, device: torch.device, drawn: bool) -> tuple[torch
     """The backbone and where its weights come from; for the drawn set an untrained one will do."""
     try:
         return load_backbone(weights, device)
-    except DownloadError as error:
+    except DownloadError:
         if not drawn:
             raise
-        print(f"WARNING: UNTRAINED network, since {error}", file=sys.stderr)
+        remedy = "for real weights go online, or give --weights FILE"
+        print(f"WARNING: UNTRAINED network: {remedy}", file=sys.stderr)
     backbone, provenance = load_backbone("random", device)
     return backbone, provenance | {"instead_of": weights}
 
@@ -206,10 +228,10 @@ def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool
 def print_next(folder: Path, n_frames: dict[str, int]) -> None:
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: {n} frames")
-    script = Path(__file__).with_name("deepfake_detection_model.py")
-    name = script.name if script.parent == Path.cwd() else script
-    flag = f" --train-features-file {folder / 'train_features.npy'}"
-    print(f"Next       python {name}{'' if folder == Path('features/sample') else flag}")
+    arguments = []
+    if folder != Path("features/sample"):
+        arguments = ["--train-features-file", folder / "train_features.npy"]
+    print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -282,7 +304,7 @@ def main(argv=None):
         check_list(args.videos_csv)
     source = args.videos_csv or args.videos_dir
     root = source.parent if args.videos_csv else source
-    folder = args.features_dir or Path("features", name_of(source))
+    folder = pick_folder(args.features_dir, source, os.path.realpath(root))
     videos = find_videos(source, args.compression)
     extraction = Extraction(
         frames_per_video=args.frames_per_video,
@@ -314,6 +336,8 @@ def main(argv=None):
     )
     interrupts.message = "interrupted: the same command goes on from here"
     with hold_for_all(folder, rank, world_size):
+        if rank == 0:
+            announce_new_features(folder, extraction, {video.split for video in videos})
         outcomes = extract_all(videos, process, args.num_workers, rank, world_size)
         if outcomes is None:  # the first process does the rest
             return
@@ -323,4 +347,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -71,6 +71,8 @@ def explain_os_error(error: Exception, path: str | os.PathLike) -> str:
         return f"no permission for {path}: change its permissions, or run as a user who has them"
     if is_no_memory(error):
         return f"no memory left for {path}: end other programs, or take a machine with more memory"
+    if getattr(error, "errno", None) == errno.EROFS:
+        return f"{path} is on a disk that cannot be written: name another folder"
     if getattr(error, "errno", None) == errno.ENOSPC:
         return f"no space left on the disk of {path}: make room, then run again"
     return f"{path}: {getattr(error, 'strerror', None) or error}"
@@ -117,6 +119,13 @@ def fingerprint(path: str | os.PathLike) -> str:
         file.seek(max(0, size - FINGERPRINT_BYTES))
         digest.update(file.read(FINGERPRINT_BYTES))
     return f"{size}-{digest.hexdigest()[:16]}"
+
+
+def command(script: str, *arguments: str | os.PathLike) -> str:
+    """A command with one of the two scripts, to paste into a terminal."""
+    path = Path(__file__).parents[1] / script
+    words = [script if path.parent == Path.cwd() else str(path), *map(str, arguments)]
+    return " ".join(["python", *(f'"{word}"' if " " in word else word for word in words)])
 
 
 # --- Reading and writing ---
@@ -168,6 +177,15 @@ def looks_computed(value) -> bool:
     return isinstance(value, str) and value.lstrip("'").startswith(FORMULA)
 
 
+def protect(row: dict) -> dict:
+    """The row with an apostrophe before text that a spreadsheet would compute."""
+    safe = dict(row)
+    for column, value in row.items():
+        if looks_computed(value):
+            safe[column] = f"'{value}"
+    return safe
+
+
 @contextmanager
 def csv_writer(path: Path, columns: Iterable[str]) -> Iterator[Callable[[dict], None]]:
     """A function that writes a row with these columns of a dict, at once, to a new CSV.
@@ -178,14 +196,7 @@ def csv_writer(path: Path, columns: Iterable[str]) -> Iterator[Callable[[dict], 
         writer = csv.DictWriter(file, list(columns), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
 
-        def write_row(row: dict) -> None:
-            safe = dict(row)
-            for column, value in row.items():
-                if looks_computed(value):
-                    safe[column] = f"'{value}"
-            writer.writerow(safe)
-
-        yield write_row
+        yield lambda row: writer.writerow(protect(row))
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:

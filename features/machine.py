@@ -16,7 +16,7 @@ import torch
 import torchvision
 
 from data import interrupts
-from data.files import InputError
+from data.files import InputError, ReadError, explain_os_error
 from data.interrupts import leave
 
 PROC = Path("/proc")  # of Linux
@@ -102,7 +102,7 @@ def control_groups(controller: str) -> list[Path]:
     group as the root of the tree, whatever path it is told: folders may be missing.
     """
     groups = []
-    for line in read_words(PROC / "self/cgroup"):  # number:controllers:path
+    for line in read_lines(PROC / "self/cgroup"):  # number:controllers:path
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
@@ -115,12 +115,16 @@ def control_groups(controller: str) -> list[Path]:
     return groups
 
 
-def read_words(path: Path) -> list[str]:
-    """The words in a file of the kernel; none where there is no such file."""
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file of the kernel; none where there is no such file."""
     try:
-        return path.read_text().split()
+        return path.read_text().splitlines()
     except OSError:
         return []
+
+
+def read_words(path: Path) -> list[str]:
+    return " ".join(read_lines(path)).split()
 
 
 def read_number(path: Path) -> int | None:
@@ -138,8 +142,10 @@ def read_entry(path: Path, name: str) -> int | None:
 # --- Threads --------------------------------------------------------------------------------------
 
 
-def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterator:
+def map_threads(function: Callable, items: Iterable, num_workers: int, ahead: int = 64) -> Iterator:
     """function(item) of each item, in order, from threads with single-threaded torch and OpenCV.
+
+    Each thread may be `ahead` items before the one that is waited for.
 
     Both release the GIL: a thread that takes a video from decoding to features keeps a core busy.
     """
@@ -150,7 +156,7 @@ def map_threads(function: Callable, items: Iterable, num_workers: int) -> Iterat
         for item in items:
             waiting.append(pool.submit(function, item))
             # so memory stays bounded, and one long video holds nobody up
-            if len(waiting) > 64 * num_workers:
+            if len(waiting) > ahead * num_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -184,14 +190,16 @@ def make_console_safe() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def run(main: Callable[[], None]) -> None:
+def run_script(main: Callable[[], None]) -> None:
     """Run the main of a script: what its user can mend, and an interruption, end in one line."""
     make_console_safe()
     try:
         interrupts.set_handler(interrupts.raise_once)
         main()
-    except (InputError, OSError) as error:
+    except (InputError, ReadError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {explain_os_error(error, '')}")
     except KeyboardInterrupt:
         leave(interrupts.message)
     finally:

@@ -1,6 +1,7 @@
 """The backbone: its weights, and the features of frames and of a video."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,9 @@ def load_backbone(
     elif weights == "random":
         model = make_untrained()
     else:
+        weights = os.path.abspath(weights)  # it is looked for again by --predict, from any folder
         model = load_own_weights(weights)
-    provenance = {"name": str(weights), "sha256": hash_weights(model)}
+    provenance = {"name": weights, "sha256": hash_weights(model)}
     model.eval().requires_grad_(False)
     fold_batch_norm(model)
     torch.backends.cudnn.allow_tf32 = False  # features on CUDA must agree with the CPU's

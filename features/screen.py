@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.files import command
 from data.frames import Extraction
 from data.layouts import CLASSES
 from features.audit import count_shared, name_shortcuts
@@ -53,8 +54,10 @@ def format_figure(metrics: dict, key: str) -> str:
         return value
     n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
     interval = metrics["intervals"].get(key)
-    if interval is None or (key != "accuracy" and n_rarer < FEW_VIDEOS):
+    if key != "accuracy" and n_rarer < FEW_VIDEOS:
         return f"{value} (too few videos)"
+    if interval is None:
+        return f"{value} (one group)"
     return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
@@ -141,6 +144,19 @@ def samples_table(samples: list[Sample]) -> str:
     return format_table(rows)
 
 
+def print_samples(samples: list[Sample]) -> None:
+    if samples:
+        print(f"\n{samples_table(samples)}")
+    print()
+
+
+def format_prediction(row: dict) -> str:
+    score, spread = percent(row["score"]), percent(row["spread"])
+    figures = f"{score:>7}  {row['at_0.5']:<11}  {row['at_T']:<11}  {row['frames']:>6}  {spread:>7}"
+    remark = row["reason"] or row["note"]
+    return f"{figures}  {row['video']}{remark and f': {remark}'}"
+
+
 def format_epoch(record: dict, num_epochs: int) -> str:
     """One epoch as a line."""
     accuracy, eer = percent(record["val_accuracy"]), percent(record["val_eer"])
@@ -173,7 +189,7 @@ def describe_sharing(shared: dict[str, int]) -> str:
 def print_checkpoint(path: Path, checkpoint: dict) -> None:
     caution = caution_of(checkpoint["extraction"])
     if caution:
-        print(f"WARNING: this model was {caution}")
+        print(f"WARNING: model {caution}")
     thresholds = checkpoint["thresholds"]
     print(f"Checkpoint {path}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
@@ -190,7 +206,7 @@ def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> None:
     shared = count_shared(split, trained_on)
     print(f"Leak audit {name} shares with the training: {describe_sharing(shared)}")
     if any(shared.values()):
-        print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the model was trained on some of these")
+        print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the training has seen some of these")
 
 
 def describe_leaks(leaks: dict[str, dict[str, int]], names: list[str]) -> list[str]:
@@ -269,11 +285,11 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
-def print_next(output: Path, written: list[str]) -> None:
+def print_next(output: Path, written: list[str], extraction: Extraction | None) -> None:
     files = [name for name in written if not name.endswith(".png")]
     pictures = len(written) - len(files)
     print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))
-    script = Path(__file__).parents[1] / "deepfake_detection_model.py"
-    name = script.name if script.parent == Path.cwd() else script
-    print(f"Next       open {output / 'scores.png'}; score your videos with")
-    print(f"           python {name} --checkpoint {output / 'model.pt'} --predict VIDEO_OR_FOLDER")
+    if extraction:  # else nobody knows how to make the features of a video
+        print(f"Next       open {output / 'scores.png'}; score your videos with")
+        arguments = "--checkpoint", output / "model.pt", "--predict", "VIDEO_OR_FOLDER"
+        print(f"           {command('deepfake_detection_model.py', *arguments)}")

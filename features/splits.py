@@ -24,7 +24,7 @@ from data.files import (
 from data.frames import Extraction
 from data.layouts import SPLITS, Video
 from features.cache import Outcome, load_cached
-from features.compare import check_same_extraction, describe_change  # noqa: F401
+from features.compare import describe_change
 from features.metrics import percent
 from features.resnet18 import N_FEATURES
 
@@ -43,8 +43,7 @@ def write_features(
 ) -> dict[str, int]:
     """Write the files of all splits, from the cache; the number of frames of each split.
 
-    `outcomes` are those of the `videos`, in the same order. Fills in extraction.counts. Raises
-    InputError where no video of a split can be used.
+    `outcomes` are those of the `videos`, in order. Fills in extraction.counts. Raises InputError.
     """
     splits, failed = sort_outcomes(videos, outcomes)
     n_frames = {}
@@ -52,10 +51,8 @@ def write_features(
         n_frames[split] = sum(outcome.frames for _, outcome in members)
     counts = {"found": len(videos), "used": len(videos) - len(failed), "failed": len(failed)}
     extraction.counts = counts | {"frames": n_frames}
-    announce_replacement(folder, extraction)
 
-    # All files are written in full before the first takes its place. The first that is named here
-    # takes its place last: extraction.json tells of no files that are not there yet.
+    # All are written in full before the first takes its place; the first named here is the last.
     with ExitStack() as stack:
 
         def new_file(name: str) -> Path:
@@ -88,10 +85,7 @@ def sort_outcomes(videos: list[Video], outcomes: list[Outcome]) -> tuple[dict, l
 
 
 def write_split(split: str, members: list, folder: Path, extraction: Extraction, new_file) -> None:
-    """Gather a split's videos from the cache into its files.
-
-    `members` are pairs of a video and its outcome, `new_file(name)` is the path to write to.
-    """
+    """Gather a split's videos, pairs with their outcomes, from the cache into its new files."""
     n = sum(outcome.frames for _, outcome in members)
     labels, frames = np.empty(n, np.int64), np.empty((n, 2), np.int32)
     rows, end = [], 0
@@ -110,20 +104,25 @@ def write_split(split: str, members: list, folder: Path, extraction: Extraction,
             frames[start:end, 0] = index
             frames[start:end, 1] = cached.numbers
             row = {column: getattr(video, column) for column in VIDEO_COLUMNS}
-            rows.append(row | {"people": ";".join(video.people)} | cached.facts)
+            people = {"people": ";".join(video.people)}
+            rows.append(row | people | cached.facts)
     np.save(new_file(f"{split}_labels.npy"), labels)
     np.save(new_file(f"{split}_frames.npy"), frames)
     write_csv(new_file(f"{split}_videos.csv"), rows[0], rows)
 
 
-def announce_replacement(folder: Path, extraction: Extraction) -> None:
-    """Print a line if finished features that were made otherwise are about to be replaced."""
+def announce_new_features(folder: Path, extraction: Extraction, splits: set[str]) -> None:
+    """Print a line if finished features that were made otherwise will be replaced, or will go."""
     try:
         change = describe_change(load_extraction(folder), extraction)
     except (InputError, OSError):  # damaged, or of another version
         change = "features of unknown settings"
     if change:
         print(f"Replaces   {folder}: {change}")
+    others = set(SPLITS) - splits
+    gone = sorted(name for name in others if (folder / f"{name}_features.npy").is_file())
+    if gone:
+        print(f"Removes    {folder}: the {' and the '.join(gone)} split, which the videos lack now")
 
 
 # --- Loading --------------------------------------------------------------------------------------
@@ -331,7 +330,7 @@ def divide(
         train, val = hold_out(whole, val_fraction, seed, unit)
         how = f"{percent(len(val.rows) / len(whole.rows))} of the frames held out, by {unit}"
         if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
-            how += "; val_features.npy of the extraction is gone"
+            how = f"WARNING: val_features.npy of the extraction is gone; {how}"
         splits = splits | {"train": train, "val": val}
     return {name: splits[name] for name in SPLITS if name in splits}, how
 
@@ -391,7 +390,7 @@ def join_copies(videos: list[dict], unit: str) -> np.ndarray:
             name = joined[name]
         return name
 
-    first = {}
+    first = {}  # file: name
     for row, name in zip(videos, names, strict=True):
         file = row.get("fingerprint") or row["video"]
         ours, theirs = find(name), find(first.setdefault(file, name))

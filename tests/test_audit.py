@@ -329,3 +329,23 @@ def test_columns_that_cannot_be_audited(tmp_path):
         split.videos[3]["width"] = value
         with pytest.raises(InputError, match=message):
             audit_shortcuts(split)
+
+
+def test_bits_per_pixel_are_those_of_all_frames(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=20))
+    for row in split.videos:
+        times = 1 + int(row["label"])  # fakes have twice the frames and eight times the bytes
+        row |= {"width": 64 * times, "height": 48 * times, "frames": 10 * times}
+        row |= {"fps": 25, "duration": 1, "size": 1000 * times**3}
+    shortcuts = audit_shortcuts(split)
+    assert shortcuts["size"]["auc"] == shortcuts["frames"]["auc"] == 1
+    assert shortcuts["bits per pixel"]["auc"] == 0.5
+
+
+def test_a_video_on_both_sides_is_an_error_unless_frames_were_divided(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    splits = {"train": split, "val": split}
+    for unit in ("group", "video"):
+        with pytest.raises(InputError, match="train and val share 10 videos"):
+            audit_leaks(splits, unit)
+    assert audit_leaks(splits, "frame")["train-val"]["videos"] == 10

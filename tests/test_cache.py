@@ -461,3 +461,11 @@ def test_cache_files_are_named_after_the_identifier(one_video, folder):
     assert file.stem == hashlib.sha256(b"real/000.mp4").hexdigest()[:32]
     other = replace(one_video, video="fake/000.mp4")
     assert cache_file(other, folder) != file
+
+
+def test_a_file_of_another_size_is_another_file_even_if_its_time_was_kept(one_video):
+    key, stat = cache_key(one_video, EXTRACTION), one_video.path.stat()
+    with open(one_video.path, "ab") as file:
+        file.write(b"more")
+    os.utime(one_video.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert cache_key(one_video, EXTRACTION) != key

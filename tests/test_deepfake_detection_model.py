@@ -376,10 +376,43 @@ def test_results_of_other_settings_are_replaced_with_a_word_and_wholly(tmp_path,
     }
 
 
+def test_a_new_model_removes_nothing_that_is_not_its_own(tmp_path):
+    make_split(tmp_path / "features")
+    mine = ["holiday.png", "predictions_of_mine.csv", "predict_notes.png", "evaluated/notes.txt"]
+    for name in mine:
+        (tmp_path / "results" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "results" / name).write_text("precious")
+    train(tmp_path)
+    assert all((tmp_path / "results" / name).read_text() == "precious" for name in mine)
+
+
+def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
+    make_split(tmp_path / "features")
+    (tmp_path / "runs.csv").write_text("number,who\n1,me\n")
+    train(tmp_path)
+    assert (tmp_path / "runs.csv").read_text() == "number,who\n1,me\n"
+    assert "runs.csv gets no line: it has other columns" in capsys.readouterr().out
+    assert (tmp_path / "results/model.pt").is_file()
+
+
+def test_features_made_otherwise_are_announced(tmp_path, capsys):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    make_split(tmp_path / "features", frames=5)
+    capsys.readouterr()
+    train(tmp_path)
+    assert "trained otherwise: 4 frames a video -> 5 frames a video" in capsys.readouterr().out
+    (tmp_path / "results/metrics.json").write_text('{"settings": [1]}')
+    train(tmp_path)
+    assert "trained otherwise: with unknown settings" in capsys.readouterr().out
+
+
 def test_results_lie_in_a_folder_named_after_the_features(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_split(tmp_path / "features/mine")
-    ddm.main(["--train-features-file", "features/mine/train_features.npy", *QUICK])
+    (tmp_path / "features/mine/notebooks").mkdir()
+    file = "features/mine/notebooks/../train_features.npy"
+    ddm.main(["--train-features-file", file, *QUICK])
     assert (tmp_path / "results/mine/model.pt").is_file()
     assert (tmp_path / "results/runs.csv").is_file()
 
@@ -463,3 +496,68 @@ def test_real_trees_run_end_to_end(real_videos, tmp_path):
     flags = ["--split-unit", "frame", "--batch-size", "4"]
     report = train(tmp_path, *flags, features="dfdc")
     assert report["split"]["shared"]["train-val"]["videos"] > 0
+
+
+def test_intervals_are_of_groups_not_of_videos(tmp_path):
+    split = load_split(make_split(tmp_path))
+    scores = np.random.default_rng(0).random(80)
+    index, labels, values = split.video_scores(scores)
+    found = ddm.evaluate(split, scores, 0.5)["videos"]["intervals"]
+    assert found == ddm.compute_intervals(labels, values, [split.group(i) for i in index])
+    assert found != ddm.compute_intervals(labels, values, index)
+
+
+def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
+    features = make_split(tmp_path)
+    make_split(tmp_path, "val", n_groups=6)
+    own = (tmp_path / "train_labels.npy").rename(tmp_path / "own.npy")
+    splits = ddm.load_splits({"train": features, "val": None, "test": None}, own, "group")
+    n_frames = {name: len(split.labels) for name, split in splits.items()}
+    assert n_frames == {"train": 80, "val": 48}
+
+
+def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
+    videos, frames = ({"n": n, "accuracy": n / 100, "eer": 0.5, "auc": 0.5} for n in (12, 48))
+    for results in ({"videos": videos, "frames": frames}, {"frames": frames}):
+        ddm.append_run(tmp_path / "runs.csv", tmp_path, {}, 0, {"val": results})
+    rows = read_table(tmp_path / "runs.csv")
+    assert [row["val_n"] for row in rows] == ["12", "48"]
+    assert [row["val_accuracy"] for row in rows] == ["0.12", "0.48"]
+
+
+def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=2, frames=1))
+    scores = {"val": np.array([0.1, 0.3, 0.5, 0.9])}
+    ddm.write_predictions(tmp_path / "predictions.csv", {"val": split}, scores, 0.3)
+    rows = read_table(tmp_path / "predictions.csv")
+    assert [row["label"] for row in rows] == ["fake", "fake", "real", "real"]
+    assert [row["at_0.5"] for row in rows] == ["real", "real", "fake", "fake"]
+    assert [row["at_T"] for row in rows] == ["real", "fake", "fake", "fake"]
+
+
+def test_the_interval_of_a_method_is_that_of_its_videos(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=12, frames=1))
+    for i, row in enumerate(split.videos):
+        row["method"] = ("Deepfakes", "FaceSwap")[i % 2] if row["label"] == "1" else ""
+    scores = np.random.default_rng(0).random(24)
+    groups = np.array([split.group(i) for i in split.video_index])
+    methods = ddm.evaluate(split, scores, 0.5)["methods"]
+    for parity, name in enumerate(("Deepfakes", "FaceSwap")):
+        part = (split.labels == 0) | (split.video_index % 2 == parity)
+        expected = ddm.compute_intervals(split.labels[part], scores[part], groups[part])
+        assert methods[name]["intervals"] == expected
+
+
+def test_another_seed_is_another_run_and_the_files_are_of_the_first(tmp_path):
+    make_split(tmp_path / "features", shift=0.05)
+    runs = train(tmp_path, "--seeds", "2", results="both")["seeds"]
+    for seed in (0, 1):
+        alone = train(tmp_path, "--seed", str(seed), results=f"seed_{seed}")
+        assert alone["splits"] == runs[seed]["splits"]
+        assert alone["history"] == runs[seed]["history"]
+    files = [tmp_path / name / "predictions.csv" for name in ("both", "seed_0", "seed_1")]
+    both, first, second = (file.read_text() for file in files)
+    assert both == first != second
+    models = [ddm.load_checkpoint(file.with_name("model.pt"))[0].state_dict() for file in files]
+    both, first, second = (model["layers.6.weight"] for model in models)
+    assert torch.equal(both, first) and not torch.equal(both, second)

@@ -12,7 +12,8 @@ import feature_extraction
 from data.faces import FACE_MODEL_SHA256
 from data.files import DownloadError, InputError
 from features.audit import audit_shortcuts
-from features.splits import check_same_extraction, load_split
+from features.compare import check_same_extraction
+from features.splits import load_split
 
 pytestmark = pytest.mark.usefixtures("quick_backbone", "detector")
 QUICK = ["--num-epochs", "1", "--batch-size", "4", "--val-fraction", "0.5"]
@@ -119,3 +120,11 @@ def test_without_a_detector_the_run_says_where_to_get_it(videos, tmp_path, monke
     with pytest.raises(DownloadError, match=r"yunet\.onnx cannot be had"):
         extract(videos, tmp_path / "features", "--crop-faces")
     assert not (tmp_path / "features").exists()
+
+
+def test_the_flags_of_crops_are_written_as_they_are_given(faces, tmp_path):
+    flags = ["--crop-faces", "--face-margin", "1.75", "--no-face", "whole"]
+    extract(faces, tmp_path / "features", *flags)
+    extraction = load_split(tmp_path / "features/train_features.npy").extraction
+    assert (extraction.crop.margin, extraction.crop.no_face) == (1.75, "whole")
+    assert extraction.counts["failed"] == 0

@@ -400,3 +400,15 @@ def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as caught:
         fe.main(flags)
     assert caught.value.code == 2 and f"error: {flags[0]} " in capsys.readouterr().err
+
+
+def test_boxes_are_scaled_back_along_each_side():
+    class WholeFrame:
+        def setInputSize(self, size):
+            self.size = size
+
+        def detect(self, frame):
+            return 1, np.array([[0, 0, *self.size, *[0] * 11]], np.float32)
+
+    frame = np.zeros((30, 4000, 3), np.uint8)  # 640 x 5 for the detector: rounded, from 4.8
+    np.testing.assert_allclose(detect_faces(WholeFrame(), frame), [[0, 0, 4000, 30]])

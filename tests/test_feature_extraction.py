@@ -122,6 +122,26 @@ def test_two_data_sets_have_folders_of_their_own(videos, tmp_path, monkeypatch, 
     assert found == {"videos", "other set", "mine"}
 
 
+def test_a_data_set_of_the_same_name_does_not_overwrite_another(
+    videos, tmp_path, monkeypatch, quick_backbone, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--weights", "random", "--frames-per-video", "1", "--device", "cpu"]
+    feature_extraction.main(["--videos-dir", "videos", *flags])
+    before = contents(tmp_path / "features/videos")
+    shutil.copytree(videos, tmp_path / "elsewhere/videos")
+    other = ["--videos-dir", "elsewhere/videos", *flags]
+    with pytest.raises(InputError, match=r"features/videos holds features of .*--features-dir"):
+        feature_extraction.main(other)
+    assert contents(tmp_path / "features/videos") == before
+    capsys.readouterr()
+    feature_extraction.main([*other, "--features-dir", "features/videos"])  # as it was asked for
+    lines = capsys.readouterr().out.splitlines()
+    replaces = [i for i, line in enumerate(lines) if line.startswith("Replaces   features/videos")]
+    results = [i for i, line in enumerate(lines) if line.startswith("Result")]
+    assert replaces[0] < results[0]  # before the work
+
+
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
     videos, tmp_path, capsys, quick_backbone
 ):
@@ -182,20 +202,24 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
 def test_processes_that_would_make_other_features_stop_before_the_work(monkeypatch):
     ours = Extraction(4, versions={"python": "3.11.1", "torch": "2.5"})
 
-    def gather(theirs, versions, videos):
+    def named(n):
+        return [Video(Path(), 0, video=f"{i}.mp4") for i in range(n)]
+
+    def gather(versions, n):
         def all_gather(results, mine):
-            other = Extraction(4, versions=versions).recipe()
-            other |= other.pop("versions") | {"number of videos": videos}
-            results[:] = [mine, other]
+            other = Extraction(4, versions=versions)
+            results[:] = [mine, feature_extraction.describe_work(other, named(n))]
 
         monkeypatch.setattr(feature_extraction.distributed, "all_gather_object", all_gather)
-        feature_extraction.check_processes_agree(ours, [None] * 10, world_size=2)
+        feature_extraction.check_processes_agree(ours, named(10), world_size=2)
 
-    gather(ours, {"python": "3.11.2", "torch": "2.5"}, 10)  # another Python makes no difference
+    gather({"python": "3.11.2", "torch": "2.5"}, 10)  # another Python makes no difference
     with pytest.raises(InputError, match=r"process 1 has torch 2\.4, process 0 has 2\.5"):
-        gather(ours, {"python": "3.11.1", "torch": "2.4"}, 10)
-    with pytest.raises(InputError, match="process 1 has number of videos 9, process 0 has 10"):
-        gather(ours, {"python": "3.11.1", "torch": "2.5"}, 9)
+        gather({"python": "3.11.1", "torch": "2.4"}, 10)
+    with pytest.raises(
+        InputError, match=r"process 1 has videos 9 \(sha256 \w+\), process 0 has 10 \("
+    ):
+        gather({"python": "3.11.1", "torch": "2.5"}, 9)
 
 
 # --- Flags and wrong inputs -----------------------------------------------------------------------
@@ -362,3 +386,50 @@ def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path):
     failures = [line for line in errors if not line.startswith("extracting")]
     assert len(failures) == 5
     assert all(line.startswith("failed: fake/awkward/") for line in failures)
+
+
+def test_the_videos_of_a_list_are_found_again_beside_it(videos, tmp_path, quick_backbone):
+    (videos / "list.csv").write_text("path,label\nreal/000.mp4,real\nfake/fifty.mp4,fake")
+    flags = ["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "f")]
+    feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
+    split = load_split(tmp_path / "f/train_features.npy")
+    root = Path(split.extraction.videos_dir)
+    assert all((root / row["video"]).is_file() for row in split.videos)
+    assert split.extraction.layout == "list"
+
+
+def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
+    states = (("cached", ""), ("redone", "no video"), ("new", ""))
+    outcomes = [feature_extraction.Outcome(4, reason, state) for state, reason in states]
+    videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
+    feature_extraction.print_outcomes(videos, outcomes, overwrite=False)
+    result, cache = capsys.readouterr().out.splitlines()
+    assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
+    assert "1 taken from an earlier run, 0 done again" in cache
+
+
+def test_overwrite_extracts_again_what_is_finished(videos, tmp_path, quick_backbone):
+    for more, n_again in (([], 0), (["--overwrite"], 10)):
+        extract(videos, tmp_path / "features")
+        files = list((tmp_path / "features/cache").glob("*.npz"))
+        for file in files:
+            os.utime(file, (1, 1))
+        extract(videos, tmp_path / "features", *more)
+        assert len(files) == 10 and sum(file.stat().st_mtime > 1 for file in files) == n_again
+
+
+def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
+    for name in ("original_sequences/youtube/{}/000", "manipulated_sequences/Deepfakes/{}/000_003"):
+        for compression in ("c23", "c40"):
+            file = name.format(f"{compression}/videos") + ".mp4"
+            write_video(tmp_path / "set" / file, n=4)
+    for flags, written, n in (([], "all", 4), (["--compression", "c23"], "c23", 2)):
+        extract(tmp_path / "set", tmp_path / "features", *flags)
+        extraction = read_json(tmp_path / "features/extraction.json")
+        assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)
+
+
+def test_the_device_is_written(videos, tmp_path, quick_backbone, monkeypatch):
+    monkeypatch.setattr(feature_extraction, "pick_device", lambda name: torch.device("cuda", 1))
+    extract(videos, tmp_path / "features")  # quick_backbone stays on the CPU
+    assert read_json(tmp_path / "features/extraction.json")["device"] == "cuda"

@@ -129,14 +129,14 @@ def test_a_script_that_is_interrupted_says_what_was_saved():
     done = run(
         """
         from data import interrupts
-        from features.machine import run
+        from features.machine import run_script
         def main():
             interrupts.message = "interrupted: the same command goes on from here"
             try:
                 send(15)
             finally:
                 print("tidied up")
-        run(main)
+        run_script(main)
         """
     )
     assert (done.returncode, done.stdout) == (1, "tidied up\n")

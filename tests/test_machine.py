@@ -293,12 +293,30 @@ def test_errors_of_a_script_are_one_line(handlers):
 
     for main, status in (
         (wrong, "error: no such folder"),
-        (full, "error: [Errno 28] No space left on device: 'features.npy'"),
+        (full, "error: no space left on the disk of features.npy: make room, then run again"),
         (lambda: sys.exit(2), 2),
     ):
         with pytest.raises(SystemExit) as caught:
-            machine.run(main)
+            machine.run_script(main)
         assert caught.value.code == status
     with pytest.raises(AssertionError):
-        machine.run(ours)
-    assert machine.run(lambda: None) is None
+        machine.run_script(ours)
+    assert machine.run_script(lambda: None) is None
+
+
+def test_after_an_error_no_other_item_is_begun():
+    workers, begun, release = set(), [], threading.Event()
+
+    def work(item):
+        workers.add(threading.current_thread())
+        if item == 0:
+            raise InputError("this one")
+        begun.append(item)
+        release.wait(60)
+
+    with pytest.raises(InputError, match="this one"):
+        list(map_threads(work, range(1000), 1))
+    release.set()
+    for worker in workers:
+        worker.join(60)
+    assert len(begun) <= 1  # the one that had begun already

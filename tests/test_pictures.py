@@ -314,3 +314,11 @@ def test_a_prediction_is_drawn(tmp_path):
     assert (tmp_path / "x.png").stat().st_size > 5000
     plot_prediction(row_of([3], [0]), 0.4, tmp_path / "x.png", FOOTER)
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_the_title_of_a_sample_that_is_called_wrongly_is_not_black(videos, figures):
+    names = ("real/000.mp4", "fake/fifty.mp4")
+    for score, black in ((0.4, [True, False]), (0.6, [False, True])):
+        samples = [Sample(name, 2, label, score, 0.5) for label, name in enumerate(names)]
+        plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
+        assert [axes.title.get_color() == "black" for axes in figures[-1].axes] == black

@@ -200,3 +200,41 @@ def test_equal_features_cost_a_picture_not_the_run(tmp_path, capsys):
     assert "features.png is not drawn: all features are equal" in capsys.readouterr().out
     results = ddm.evaluate(split, np.full(len(split.labels), 0.3), T)
     assert results["videos"]["auc"] == 0.5
+
+
+def test_the_bars_of_a_class_are_named_after_it(drawn, figures, tmp_path):
+    split = drawn[0]["val"]
+    split = split.part(split.labels * split.video_index < 3)  # three fakes, which come first
+    scores = np.where(split.labels == 1, 0.9, 0.1)
+    results = {"val": ddm.evaluate(split, scores, T)}
+    plot_scores({"val": split}, {"val": scores}, results, tmp_path / "x.png", FOOTER)
+    (axes,) = figures[0][0].axes
+    for bars, name, place in zip(
+        axes.containers, ("real (n = 6)", "fake (n = 3)"), (0.1, 0.9), strict=True
+    ):
+        (bar,) = (bar for bar in bars if bar.get_height())
+        assert bars[0].get_label() == name
+        assert abs(bar.get_x() - place) < 0.06
+
+
+def test_the_range_of_seeds_is_that_of_each_epoch(drawn, figures, tmp_path):
+    plot_curves([history(3), history(3, shift=0.2)], drawn[2], tmp_path / "x.png", FOOTER)
+    band = figures[0][0].axes[1].collections[0].get_paths()[0].vertices
+    for epoch, ends in ((1, (10, 30)), (2, (20, 40)), (3, (30, 50))):
+        at_epoch = band[band[:, 0] == epoch, 1]
+        assert (at_epoch.min(), at_epoch.max()) == pytest.approx(ends)
+
+
+def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path, monkeypatch):
+    splits, scores, results = drawn
+    runs = []
+    for seed in (3, 4):
+        run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
+        runs.append(run)
+    monkeypatch.setattr(ddm, "draw", lambda output, pictures, footer: (pictures, footer))
+    pictures, footer = ddm.draw_run(tmp_path, runs, [])
+    for name in ("roc.png", "scores.png", "features.png"):
+        assert pictures[name].args[0] is runs[0].splits
+    assert pictures["features.png"].args[1] == 3
+    assert pictures["training_curves.png"].args[0] == [run.history for run in runs]
+    assert footer.endswith("; seed 3, the first of 2")

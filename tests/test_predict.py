@@ -78,7 +78,7 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     rows = predict(trained, tmp_path / "renamed.mp4", tmp_path / "000.mp4")
     assert [row["note"] for row in rows] == ["the model was trained or tuned on this video", ""]
     out = capsys.readouterr().out
-    assert out.startswith("WARNING: this model was trained on features of an untrained network")
+    assert out.startswith("WARNING: model trained on features of an untrained network")
 
 
 def test_the_drawn_set_is_named_first(trained):
@@ -208,7 +208,9 @@ def test_wrong_checkpoints(tmp_path):
         checkpoint_content(extraction={"frames_per_video": "many"}),
     ):
         torch.save(content, path)
-        with pytest.raises(InputError, match=r"model\.pt .*checkpoint of deepfake.*: train again"):
+        with pytest.raises(
+            InputError, match=r"(?s)model\.pt .*checkpoint of deepfake.*: train again"
+        ):
             ddm.load_checkpoint(path)
     path.write_text("model")
     with pytest.raises(InputError, match=r"model\.pt .*checkpoint of deepfake_detection_model"):
@@ -291,6 +293,29 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     assert contents(tmp_path / "results") == before
 
 
+def test_each_evaluated_set_has_a_folder_of_its_own(tmp_path):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    files = [make_split(tmp_path / name / "set", "test", seed=3) for name in ("a", "b")]
+    evaluate(tmp_path, *files)
+    folder = tmp_path / "results/evaluated"
+    assert {path.name for path in folder.iterdir()} == {"set_test", "set_test_2"}
+    before = (folder / "set_test/metrics.json").read_bytes()
+    (folder / "set_test_2/roc.png").write_text("of an earlier call")
+    evaluate(tmp_path, files[1])
+    assert (folder / "set_test/metrics.json").read_bytes() == before
+    assert contents(folder / "set_test_2").keys() == {"metrics.json", "predictions.csv"}
+
+
+def test_a_second_prediction_replaces_the_first_wholly(trained, videos, capsys):
+    predict(trained, videos / "real/000.mp4", videos / "real/001.mp4", "--plot")
+    (trained / "results/predict_notes.png").write_text("precious")
+    predict(trained, videos / "real/003.mp4", "--plot")
+    assert "Replaces" in capsys.readouterr().out
+    pictures = {path.name for path in (trained / "results").glob("*.png")}
+    assert pictures == {"predict_0001_003.png", "predict_notes.png"}
+
+
 def test_evaluate_refuses_features_of_other_weights(tmp_path):
     make_split(tmp_path / "features")
     train(tmp_path)
@@ -314,3 +339,10 @@ def test_a_moved_copy_of_the_training_videos_raises_the_warning(
     capsys.readouterr()
     evaluate(tmp_path, tmp_path / "features/train_features.npy")
     assert "shares with the training: 10 videos" in capsys.readouterr().out
+
+
+def test_score_and_spread_are_mean_and_deviation_of_the_frames(trained, videos):
+    [row] = ddm.predict_videos([videos / "real/000.mp4"], trained / "results/model.pt", "cpu")
+    assert len(row["scores"]) == row["frames"] == 4
+    assert row["score"] == pytest.approx(np.mean(row["scores"]))
+    assert row["spread"] == pytest.approx(np.std(row["scores"])) and row["spread"] > 0

@@ -172,3 +172,11 @@ def test_features_that_are_not_finite_are_refused(tmp_path, value):
     path = write_video(tmp_path / "clip.mp4", n=3)
     with pytest.raises(InputError, match="features are not finite"):
         extract_video(path, Counting(value), Extraction(frames_per_video=3))
+
+
+def test_the_hash_is_that_of_the_weights_as_they_were_given(random_weights):
+    """Not of the folded ones: these are rounded, perhaps otherwise on another machine."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(torch.load(random_weights, weights_only=True).items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    assert load_backbone(str(random_weights))[1]["sha256"] == digest.hexdigest()

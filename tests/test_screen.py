@@ -50,7 +50,7 @@ def test_a_table_of_three_splits_fits_the_screen():
         ({"intervals": INTERVALS}, "auc", "90.0 % [70.0, 100.0]"),
         ({"intervals": INTERVALS, "n": 22}, "auc", "90.0 % (too few videos)"),  # two reals
         ({"intervals": INTERVALS, "n": 22}, "accuracy", "75.0 % [50.0, 90.0]"),
-        ({"intervals": INTERVALS | {"accuracy": None}}, "accuracy", "75.0 % (too few videos)"),
+        ({"intervals": INTERVALS | {"accuracy": None}}, "accuracy", "75.0 % (one group)"),
         ({"intervals": INTERVALS | {"eer": None}, "eer": None}, "eer", "n/a"),
     ],
 )
@@ -147,3 +147,28 @@ def test_a_training_draws_five_pictures_and_the_run_goes_on_without_its_videos(
     assert found == pictures  # that of the earlier run is not left
     assert "sample_frames.png is not drawn" in capsys.readouterr().out
     assert np.load(tmp_path / "features/train_labels.npy").size == 40
+
+
+def test_the_header_counts_each_class(tmp_path, capsys):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    splits = {"train": split, "val": split.part(split.video_index > 2)}  # the fakes come first
+    settings = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5, "class_balance": "weight"}
+    screen.print_header(splits, {}, "by hand", settings, "cpu")
+    lines = capsys.readouterr().out.splitlines()
+    assert "Training Set   5 real and 5 fake videos, 40 frames" in lines
+    assert "Validation Set 5 real and 2 fake videos, 28 frames" in lines
+
+
+def test_the_line_of_an_epoch_is_of_the_validation():
+    record = {"epoch": 3, "loss": 0.25, "train_accuracy": 0.9, "train_eer": 0.1}
+    record |= {"val_accuracy": 0.75, "val_eer": None}
+    line = " ".join(screen.format_epoch(record, 25).split())
+    assert line == "epoch 3/25 loss 0.2500 validation accuracy 75.0 % EER n/a"
+
+
+def test_what_the_model_was_trained_on_is_not_taken_for_unseen(tmp_path, capsys):
+    seen = load_split(make_split(tmp_path))
+    unseen = load_split(make_split(tmp_path, "val", seed=1))
+    for split, is_warned in ((seen, True), (unseen, False)):
+        screen.warn_of_what_is_known("these", split, ddm.describe_training([seen]))
+        assert ("NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out) == is_warned

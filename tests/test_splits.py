@@ -15,7 +15,8 @@ from data.frames import Crop, Extraction
 from data.layouts import Video
 from features import splits as room
 from features.cache import Cached, Outcome
-from features.splits import check_same_extraction, divide, hold_out, load_split, write_features
+from features.compare import check_same_extraction
+from features.splits import divide, hold_out, load_split, write_features
 
 ENDINGS = ("features.npy", "labels.npy", "frames.npy", "videos.csv")
 WEIGHTS = {"name": "random", "sha256": "0" * 64}
@@ -56,6 +57,7 @@ def write(tmp_path, monkeypatch):
         videos, outcomes, cached = some_videos(tmp_path, *([names] if names else []))
         monkeypatch.setattr(room, "load_cached", lambda video, *_: cached.get(video.video))
         extraction = Extraction(frames_per_video, videos_dir="/set", **{"weights": WEIGHTS, **more})
+        room.announce_new_features(folder, extraction, {video.split for video in videos})
         return write_features(folder, videos, outcomes, extraction)
 
     return write
@@ -621,8 +623,17 @@ def test_a_lost_validation_part_is_said(tmp_path):
     splits["train"] = load_split(tmp_path / "train_features.npy")
     how = divide(splits, 0.2, 0, "group")[1]
     lost = "val_features.npy of the extraction is gone"
-    assert how == f"20.0 % of the frames held out, by group; {lost}"
+    assert how == f"WARNING: {lost}; 20.0 % of the frames held out, by group"
     splits["val"] = load_split(make_split(tmp_path, "val"))
     divided, how = divide(splits, 0.2, 0, "group")
     assert how == "as extracted" and list(divided) == ["train", "val", "test"]
     assert divided["train"] is splits["train"]
+
+
+def test_the_held_out_part_is_near_to_the_fraction_in_both_classes():
+    reals, fakes = (1, 1, 3, 3), (1, 3, 1, 3)  # of four units: each pair is half of one class
+    units = np.repeat([0, 1, 2, 3] * 2, reals + fakes)
+    labels = np.repeat([0, 1], [8, 8])
+    for seed in range(5):
+        drawn = room.draw_nearest(labels, units, 0.5, seed)
+        assert np.bincount(labels[drawn]).tolist() == [4, 4]
