@@ -70,6 +70,7 @@ from features.resnet18 import N_FEATURES, extract_video, load_backbone
 from features.results import (
     announce_new_model,
     append_run,
+    default_folder,
     find_checkpoint,
     folder_of_set,
     prediction_words,
@@ -710,9 +711,7 @@ def main(argv=None):
     device = pick_device(args.device)
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     files = load_splits(files, args.train_labels_file, args.split_unit)
-    output = args.output_dir or Path(
-        "results", Path(os.path.abspath(args.train_features_file)).parent.name
-    )
+    output = args.output_dir or default_folder(args.train_features_file)
     make_folder(output)  # before the training: it may not be possible
     settings, defaults = to_plain(vars(args)), to_plain(vars(parser.parse_args([])))
     runs = []

@@ -37,6 +37,11 @@ CHANGE_THE_MODEL = (  # of the parameters of a training
 )
 
 
+def default_folder(features_file: Path) -> Path:
+    """results/<name of the folder of the features>."""
+    return Path("results", Path(os.path.abspath(features_file)).parent.name)
+
+
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
     """What a score is called at 0.5 and at T; a score of exactly the threshold is called fake."""
     return {"at_0.5": CLASSES[int(score >= 0.5)], "at_T": CLASSES[int(score >= threshold)]}
