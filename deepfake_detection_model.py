@@ -676,9 +676,9 @@ def main(argv=None):
     add("--class-balance", choices=("weight", "none"), default="weight",
         help=f"weight: real and fake count the same in the loss; none: each frame does {default}")
     add("--select", choices=("last", "best"), default="last",
-        help=f"weights to keep: of the last epoch, or of that with the lowest EER {default}")
+        help=f"weights to keep: of the last epoch, or of the lowest validation EER {default}")
     add("--seed", type=int, default=0, metavar="N",
-        help=f"of the held-out part, the first weights, the order and the dropout {default}")
+        help=f"random seed: of the held-out part, first weights, order and dropout {default}")
     add("--seeds", type=int, default=1, metavar="N",
         help=f"train N times, with N seeds; model and pictures are those of the first {default}")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",

@@ -276,6 +276,8 @@ def main(argv=None):
     add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0],
         help="exact: the evenly spaced frames; nearest-reference: close to them, those that "
         f"decode without others, which is faster {default}")
+    add("--preview", type=int, default=0, metavar="N",
+        help="only write preview.png: what the network would see of N videos")
     add = parser.add_argument_group("faces").add_argument
     add("--crop-faces", action="store_true",
         help="crop to the face of one person a video (default: whole frames)")
@@ -285,8 +287,6 @@ def main(argv=None):
         help=f"a video without a face: leave it out (fail) or use whole frames {default}")
     add("--face-model", type=Path, metavar="FILE",
         help="your copy of the face detector YuNet, kept for later (default: download it once)")
-    add("--preview", type=int, default=0, metavar="N",
-        help="only write preview.png: what the network would see of N videos")
     add = parser.add_argument_group("the network and the machine").add_argument
     add("--weights", default="imagenet", metavar="NAME",
         help=f"of ResNet-18: imagenet (downloaded once), random (untrained) or a file {default}")

@@ -21,16 +21,18 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 # From the bottom to the top. A room that is not named may stand anywhere in its folder.
 LEVELS = {
     "data": (
-        ("files",),
-        ("layouts", "decode", "faces"),
-        ("frames",),
+        ("files", "interrupts"),
+        ("groups", "decode", "faces"),
+        ("layouts", "frames"),
+        ("try_video",),
     ),
     "features": (
         ("machine", "metrics", "resnet18"),
-        ("cache",),
+        ("cache", "compare"),
         ("splits",),
         ("audit",),
-        ("plots", "pictures"),
+        ("plots", "pictures", "results"),
+        ("screen",),
     ),
 }
 PACKAGES = {"torch", "torchvision", "cv2", "numpy", "sklearn", "tqdm", "matplotlib"}
