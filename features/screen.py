@@ -251,7 +251,7 @@ def print_header(
 
 
 def format_run(results: dict[str, dict]) -> str:
-    """The result of one seed as a line."""
+    """The result of one seed, a line for validation and one for test."""
     cells = []
     for name in ("val", "test"):
         if name in results:
@@ -260,7 +260,7 @@ def format_run(results: dict[str, dict]) -> str:
             for title, key in FIGURES.items():
                 figures.append(f"{title} {percent(results[name][unit][key])}")
             cells.append(f"{TITLES[name]}, {unit}: {', '.join(figures)}")
-    return "   ".join(cells)
+    return "\n".join(cells)
 
 
 def print_results(
@@ -290,6 +290,7 @@ def print_next(output: Path, written: list[str], extraction: Extraction | None) 
     pictures = len(written) - len(files)
     print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))
     if extraction:  # else nobody knows how to make the features of a video
-        print(f"Next       open {output / 'scores.png'}; score your videos with")
+        look = f"open {output / 'scores.png'}; " if pictures else ""
+        print(f"Next       {look}score your videos with")
         arguments = "--checkpoint", output / "model.pt", "--predict", "VIDEO_OR_FOLDER"
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
