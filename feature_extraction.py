@@ -17,31 +17,22 @@ data set has them):
     python feature_extraction.py --videos-dir /data/my_videos --crop-faces --preview 8
 """
 
-from data import interrupts
-
-if __name__ == "__main__":
-    interrupts.set_handler(interrupts.end_at_once)  # the imports take seconds
-
 import argparse
-import hashlib
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import distributed
 from tqdm import tqdm
 
 from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import DownloadError, InputError, command, make_folder
-from data.frames import Crop, Extraction
+from data.files import DownloadError, InputError, make_folder
+from data.frames import Sampling
 from data.layouts import (
     COMPRESSIONS,
     SAMPLE_DIR,
@@ -51,79 +42,26 @@ from data.layouts import (
     read_drawn_by,
     recognise_layout,
 )
-from features.cache import Outcome, hold_folder, process_video
-from features.machine import count_cores, map_threads, package_versions, pick_device, run_script
+from features import screen
+from features.cache import Outcome, process_video
+from features.extraction import Extraction, load_extraction
 from features.pictures import write_preview
+from features.processes import (
+    check_processes_agree,
+    gather_outcomes,
+    hold_for_all,
+    join_processes,
+)
 from features.resnet18 import load_backbone
-from features.splits import announce_new_features, load_extraction, write_features
-
-# --- The processes that torchrun starts; without it there is one ----------------------------------
-
-
-def join_processes() -> tuple[int, int]:
-    """The number of this process and how many there are. All but the first print nothing."""
-    if not distributed.is_torchelastic_launched():
-        return 0, 1
-    # Whoever is done first waits for the last: with many videos that can take days.
-    distributed.init_process_group("gloo", timeout=timedelta(days=30))
-    rank, world_size = distributed.get_rank(), distributed.get_world_size()
-    if rank:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    return rank, world_size
-
-
-def describe_work(extraction: Extraction, videos: list[Video]) -> dict[str, str]:
-    """What must be the same for all processes."""
-    recipe = extraction.recipe()
-    identifiers = "\n".join(video.video for video in videos)
-    digest = hashlib.sha256(identifiers.encode()).hexdigest()[:8]
-    weights = f"{extraction.weights.get('name')} (sha256 {recipe['weights'][:8]})"
-    versions = recipe.pop("versions")
-    return recipe | versions | {"weights": weights, "videos": f"{len(videos)} (sha256 {digest})"}
-
-
-def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:
-    """Raise InputError if another process would make other features, or sees other videos."""
-    if world_size == 1:
-        return
-    works = [None] * world_size
-    distributed.all_gather_object(works, describe_work(extraction, videos))
-    for rank, theirs in enumerate(works):
-        for name, value in theirs.items():
-            if value != works[0][name]:
-                raise InputError(
-                    f"process {rank} has {name} {value}, process 0 has {works[0][name]}: "
-                    "make the machines alike, then run again"
-                )
-
-
-@contextmanager
-def hold_for_all(folder: Path, rank: int, world_size: int) -> Iterator[None]:
-    """Keep other runs out of the folder; no process writes before the first holds it."""
-    make_folder(folder / "cache")
-    if rank:
-        distributed.barrier()
-        yield
-        return
-    with hold_folder(folder):
-        if world_size > 1:
-            distributed.barrier()
-        yield
-
-
-def gather_outcomes(outcomes: list[Outcome], rank: int, world_size: int) -> list[Outcome] | None:
-    """The outcomes of all videos in their order, for the first process; None for the others."""
-    if world_size == 1:
-        return outcomes
-    gathered = None if rank else [[]] * world_size
-    distributed.gather_object(outcomes, gathered)
-    distributed.barrier()  # else torch 2.4 may free what was gathered too early, and hang
-    distributed.destroy_process_group()
-    if rank:
-        return None
-    n = sum(len(part) for part in gathered)
-    return [gathered[i % world_size][i // world_size] for i in range(n)]
-
+from features.run import (
+    count_cores,
+    if_interrupted,
+    map_threads,
+    package_versions,
+    pick_device,
+    run_script,
+)
+from features.write import write_features
 
 # --- The steps of a run ---------------------------------------------------------------------------
 
@@ -139,27 +77,24 @@ def pick_folder(features_dir: Path | None, source: Path, videos_dir: str) -> Pat
     if features_dir:
         return features_dir
     folder = Path("features", name_of(source))
-    earlier = load_extraction(folder)
+    try:
+        earlier = load_extraction(folder)
+    except InputError:  # cut off, or of another version: nobody can use it any more
+        return folder
     if earlier and earlier.videos_dir != videos_dir:
         found = f"{folder} holds features of {earlier.videos_dir}"
         raise InputError(f"{found}: name another folder, or this one, with --features-dir")
     return folder
 
 
-def prepare_crop(crop_faces: bool, margin: float, no_face: str, face_model: Path | None):
-    """How to crop faces, or None for whole frames. Downloads a missing face detector."""
-    if not crop_faces:
-        return None
-    load_face_detector(face_model)
-    return Crop(margin=margin, no_face=no_face, detector_sha256=FACE_MODEL_SHA256)
-
-
-def load_weights(weights: str, device: torch.device, drawn: bool) -> tuple[torch.nn.Module, dict]:
-    """The backbone and where its weights come from; for the drawn set an untrained one will do."""
+def load_weights(
+    weights: str, device: torch.device, is_sample: bool
+) -> tuple[torch.nn.Module, dict]:
+    """The backbone and where its weights come from; for the sample set an untrained one will do."""
     try:
         return load_backbone(weights, device)
     except DownloadError:
-        if not drawn:
+        if not is_sample:
             raise
         remedy = "for real weights go online, or give --weights FILE"
         print(f"WARNING: UNTRAINED network: {remedy}", file=sys.stderr)
@@ -172,21 +107,11 @@ def preview(
 ) -> None:
     """Write preview.png: what the network would see of n videos, spread over the data set."""
     make_folder(folder)
+    picture = folder / "preview.png"
     shown = [videos[i] for i in sample_frame_numbers(len(videos), n)]
-    write_preview(shown, extraction, num_workers, folder / "preview.png", extraction.videos_dir)
-    print(f"Written    {folder / 'preview.png'}: {len(shown)} of {len(videos)} videos")
+    write_preview(shown, extraction.sampling, num_workers, picture, footer=extraction.videos_dir)
+    print(f"Written    {picture}: {len(shown)} of {len(videos)} videos")
     print("Next       look at it, then run the same command without --preview to extract features")
-
-
-def print_header(extraction: Extraction, device, num_workers: int, world_size: int) -> None:
-    weights, crop = extraction.weights, extraction.crop
-    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     {extraction.frames_per_video} a video ({extraction.frame_choice})")
-    if crop:
-        print(f"Faces      cropped, margin {crop.margin:g}; a video without a face: {crop.no_face}")
-    processes = f"{world_size} processes, each " if world_size > 1 else ""
-    at_once = "1 video" if num_workers == 1 else f"{num_workers} videos"
-    print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
 
 
 def extract_all(
@@ -210,33 +135,9 @@ def extract_all(
     return gather_outcomes(outcomes, rank, world_size)
 
 
-def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool) -> None:
-    failed = [
-        video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
-    ]
-    used = len(videos) - len(failed)
-    n_fake = sum(failed)
-    # if one class fails more often than the other, what is left is biased
-    by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
-    print(f"Result     {len(videos)} found = {used} used + {len(failed)} failed{by_class}")
-    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
-    if states["cached"] + states["redone"] and not overwrite:
-        redone = f"{states['redone']} done again, as the file or a setting had changed"
-        print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
-
-
-def print_next(folder: Path, n_frames: dict[str, int]) -> None:
-    for split, n in n_frames.items():
-        print(f"Written    {folder / split}_features.npy: {n} frames")
-    arguments = []
-    if folder != Path("features/sample"):
-        arguments = ["--train-features-file", folder / "train_features.npy"]
-    print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
-
-
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     limits = {
-        "frames_per_video": (1, 10_000),
+        "frames_per_video": (1, 1000),  # with face crops a worker then holds up to 1.2 GB
         "num_workers": (1, 10_000),
         "preview": (0, 100),
         "face_margin": (1, 5),
@@ -245,7 +146,7 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         value = getattr(args, name)
         if not low <= value <= high:
             parser.error(f"--{name.replace('_', '-')} is {value}, expected {low} to {high}")
-    for name in ("face_model", "face_margin", "no_face"):
+    for name in ("face_model", "face_margin", "if_no_face"):
         if not args.crop_faces and getattr(args, name) != parser.get_default(name):
             parser.error(f"--{name.replace('_', '-')} goes with --crop-faces")
 
@@ -272,10 +173,10 @@ def main(argv=None):
         help="extract every video again, even those that an earlier run finished")
     add = parser.add_argument_group("how frames are sampled").add_argument
     add("--frames-per-video", type=int, default=32, metavar="N",
-        help=f"evenly spaced frames of each video; a shorter one gives all it has {default}")
+        help=f"evenly spaced frames of each video, up to 1000; a shorter one gives all {default}")
     add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0],
-        help="exact: the evenly spaced frames; nearest-reference: close to them, those that "
-        f"decode without others, which is faster {default}")
+        help="exact: the evenly spaced frames; nearest-reference: close to them, frames that need "
+        f"no neighbours to decode, which is faster {default}")
     add("--preview", type=int, default=0, metavar="N",
         help="only write preview.png: what the network would see of N videos")
     add = parser.add_argument_group("faces").add_argument
@@ -283,8 +184,8 @@ def main(argv=None):
         help="crop to the face of one person a video (default: whole frames)")
     add("--face-margin", type=float, default=1.3, metavar="X",
         help=f"side of the crop, as a multiple of the longer side of the face {default}")
-    add("--no-face", choices=("fail", "whole"), default="fail",
-        help=f"a video without a face: leave it out (fail) or use whole frames {default}")
+    add("--if-no-face", choices=("skip", "whole"), default="skip",
+        help=f"a video without a face: leave it out (skip) or use whole frames {default}")
     add("--face-model", type=Path, metavar="FILE",
         help="your copy of the face detector YuNet, kept for later (default: download it once)")
     add = parser.add_argument_group("the network and the machine").add_argument
@@ -306,10 +207,16 @@ def main(argv=None):
     root = source.parent if args.videos_csv else source
     folder = pick_folder(args.features_dir, source, os.path.realpath(root))
     videos = find_videos(source, args.compression)
+    if args.crop_faces:
+        load_face_detector(args.face_model)  # downloaded now, if it is not there
     extraction = Extraction(
-        frames_per_video=args.frames_per_video,
-        frame_choice=args.frame_choice,
-        crop=prepare_crop(args.crop_faces, args.face_margin, args.no_face, args.face_model),
+        Sampling(
+            frames_per_video=args.frames_per_video,
+            frame_choice=args.frame_choice,
+            face_margin=args.face_margin if args.crop_faces else None,
+            if_no_face=args.if_no_face,
+            face_model=FACE_MODEL_SHA256 if args.crop_faces else "",
+        ),
         versions=package_versions(),
         videos_dir=os.path.realpath(root),
         layout=recognise_layout(source)[0],
@@ -322,11 +229,11 @@ def main(argv=None):
         return
 
     device = pick_device(args.device)
-    drawn = extraction.sample is not None
-    backbone, extraction.weights = load_weights(args.weights, device, drawn)
+    is_sample = extraction.sample is not None
+    backbone, extraction.weights = load_weights(args.weights, device, is_sample)
     extraction.device = device.type
     check_processes_agree(extraction, videos, world_size)
-    print_header(extraction, device, args.num_workers, world_size)
+    screen.print_extraction(extraction, str(device), args.num_workers, world_size)
     process = partial(
         process_video,
         backbone=backbone,
@@ -334,16 +241,18 @@ def main(argv=None):
         extraction=extraction,
         overwrite=args.overwrite,
     )
-    interrupts.message = "interrupted: the same command goes on from here"
-    with hold_for_all(folder, rank, world_size):
-        if rank == 0:
-            announce_new_features(folder, extraction, {video.split for video in videos})
+    with (
+        if_interrupted("the same command goes on from here"),
+        hold_for_all(folder, rank, world_size),
+    ):
+        if (folder / "extraction.json").is_file():
+            print(f"Replaces   {folder}")
         outcomes = extract_all(videos, process, args.num_workers, rank, world_size)
         if outcomes is None:  # the first process does the rest
             return
-        print_outcomes(videos, outcomes, args.overwrite)
+        screen.print_outcomes(videos, outcomes, args.overwrite)
         n_frames = write_features(folder, videos, outcomes, extraction)
-    print_next(folder, n_frames)
+    screen.print_features_written(folder, n_frames)
 
 
 if __name__ == "__main__":

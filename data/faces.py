@@ -1,13 +1,11 @@
 """Find faces in frames, follow one person through a video, cut a square around the face."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from data.decode import quiet_decoder
 from data.files import InputError, fetch
 
 # YuNet: Wu, Peng and Yu, YuNet: A Tiny Millisecond-level Face Detector, 2023
@@ -20,33 +18,20 @@ DETECTION_SIZE = 640  # longer side of a frame as the detector gets it: faces of
 MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had no such box
 MAX_FACES = 8  # a frame, the largest
 MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is worth
-SILENCE = threading.Lock()  # OpenCV's log level is that of the whole process
 
 
 # --- Finding faces ---
 
 
-@contextmanager
-def silence_opencv() -> Iterator[None]:
-    """A block in which OpenCV prints no warnings."""
-    with SILENCE:
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
-            yield
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-
-
 def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
-    otherwise = "name a copy with feature_extraction.py --face-model FILE"
+    otherwise = "name a copy with --face-model FILE"
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
     model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
     no_config = np.empty(0, np.uint8)
     size = (DETECTION_SIZE, DETECTION_SIZE)
-    with silence_opencv():  # OpenCV 5 warns at each load that it cannot choose a target
-        return cv2.FaceDetectorYN.create("onnx", model, no_config, size, score_threshold=MIN_SCORE)
+    quiet_decoder()  # OpenCV 5 warns at each load that it cannot choose a target
+    return cv2.FaceDetectorYN.create("onnx", model, no_config, size, score_threshold=MIN_SCORE)
 
 
 def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
@@ -122,6 +107,7 @@ def find_way(detections: list[np.ndarray]) -> list[tuple[int, int]]:
     if each is the nearest one to the other in its frame: nobody is left for somebody else.
 
     Found by dynamic programming: the best way to a box is the best way to a box before it and on.
+    All frames have room for as many boxes, so that a box is one number, frame * most + k.
     """
     n, most = len(detections), max(map(len, detections), default=0)
     is_box = np.zeros((n, most), bool)

@@ -1,42 +1,19 @@
-"""Read, write, replace and download files safely, with errors that say what a user can mend."""
+"""Read, write, replace and download files safely; the one error type."""
 
 import csv
-import errno
 import hashlib
 import json
 import os
-import pickle
-import socket
-import struct
-import zlib
+import shutil
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tokenize import TokenError
-from zipfile import BadZipFile
 
-import torch
+from tqdm import tqdm
 
-# What numpy, torch and zipfile raise on a damaged file, found by damaging some 100,000. OSError is
-# not among them, so that a missing permission is not taken for damage: see `reading`.
-DAMAGED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BadZipFile,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    SyntaxError,
-    TokenError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zlib.error,
-)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell starts that a spreadsheet computes
 FINGERPRINT_BYTES = 64 * 1024
+COPIES: dict[str, Path] = {}  # by sha256: copies of published files that this run was given
 
 
 class InputError(ValueError):
@@ -44,62 +21,10 @@ class InputError(ValueError):
 
 
 class DownloadError(InputError):
-    """A published file is not in torch's cache and cannot be downloaded."""
+    """A published file is not in the cache and cannot be downloaded."""
 
 
-class ReadError(OSError):
-    """The system refuses a file that may be whole. One line says why, where and what to do."""
-
-
-# --- What went wrong ---
-
-
-def is_no_memory(error: Exception) -> bool:
-    """Whether memory ran out: Python, the system and torch each say it in their own way."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or "allocate memory" in str(error)
-
-
-def explain_os_error(error: Exception, path: str | os.PathLike) -> str:
-    """What the system refused, where, and what to do, in one line."""
-    path = getattr(error, "filename", None) or path
-    folder = os.name == "nt" and os.path.isdir(path)  # Windows forbids to open one
-    if folder or isinstance(error, IsADirectoryError):
-        return f"{path} is a folder: name a file"
-    if isinstance(error, PermissionError):
-        return f"no permission for {path}: change its permissions, or run as a user who has them"
-    if is_no_memory(error):
-        return f"no memory left for {path}: end other programs, or take a machine with more memory"
-    if getattr(error, "errno", None) == errno.EROFS:
-        return f"{path} is on a disk that cannot be written: name another folder"
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return f"no space left on the disk of {path}: make room, then run again"
-    return f"{path}: {getattr(error, 'strerror', None) or error}"
-
-
-@contextmanager
-def reading(path: str | os.PathLike) -> Iterator[None]:
-    """A block that reads `path` and raises one of DAMAGED where the file is damaged.
-
-    Raises ReadError where the system refuses it (no permission, no memory, a folder), and
-    FileNotFoundError.
-    """
-    try:
-        yield
-    except (FileNotFoundError, ReadError):
-        raise
-    except OSError as error:
-        if error.errno in (None, errno.EINVAL):  # zipfile leapt to where a damaged file told it to
-            raise ValueError(f"{path} is damaged: {error}") from error
-        raise ReadError(explain_os_error(error, path)) from error
-    except (MemoryError, RuntimeError) as error:
-        if is_no_memory(error):
-            raise ReadError(explain_os_error(error, path)) from error
-        raise
-
-
-# --- Names of files ---
+# --- Names of files -------------------------------------------------------------------------------
 
 
 def printable(path: str | os.PathLike) -> str:
@@ -122,13 +47,13 @@ def fingerprint(path: str | os.PathLike) -> str:
 
 
 def command(script: str, *arguments: str | os.PathLike) -> str:
-    """A command with one of the two scripts, to paste into a terminal."""
+    """A command with one of the project's scripts, to paste into a terminal."""
     path = Path(__file__).parents[1] / script
-    words = [script if path.parent == Path.cwd() else str(path), *map(str, arguments)]
+    words = [script if Path(script).resolve() == path else str(path), *map(str, arguments)]
     return " ".join(["python", *(f'"{word}"' if " " in word else word for word in words)])
 
 
-# --- Reading and writing ---
+# --- Reading and writing --------------------------------------------------------------------------
 
 
 @contextmanager
@@ -154,11 +79,12 @@ def make_folder(path: Path) -> None:
 
 
 def read_json(path: Path, kind: type = dict):
-    """The content of a JSON file, a dict or another `kind`. Raises InputError, ReadError."""
+    """The content of a JSON file, a dict or another `kind`. Raises InputError and OSError."""
     try:
-        with reading(path):
-            content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise
+    except Exception as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, kind):
         found = type(content).__name__
@@ -167,114 +93,96 @@ def read_json(path: Path, kind: type = dict):
 
 
 def write_json(path: Path, content) -> None:
-    """A JSON file with `content`, whole or not at all."""
+    """Write `content` to a JSON file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def looks_computed(value) -> bool:
-    """Whether a spreadsheet would compute a cell, or would without the apostrophes before it."""
-    return isinstance(value, str) and value.lstrip("'").startswith(FORMULA)
-
-
-def protect(row: dict) -> dict:
-    """The row with an apostrophe before text that a spreadsheet would compute."""
-    safe = dict(row)
-    for column, value in row.items():
-        if looks_computed(value):
-            safe[column] = f"'{value}"
-    return safe
-
-
 @contextmanager
 def csv_writer(path: Path, columns: Iterable[str]) -> Iterator[Callable[[dict], None]]:
-    """A function that writes a row with these columns of a dict, at once, to a new CSV.
-
-    An apostrophe goes before text that a spreadsheet would compute; read_csv takes it away.
-    """
+    """A function that writes a row with these columns of a dict, at once, to a new CSV."""
     with open(path, "w", newline="", encoding="utf-8", buffering=1) as file:
         writer = csv.DictWriter(file, list(columns), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-
-        yield lambda row: writer.writerow(protect(row))
+        yield writer.writerow
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
-    """A CSV with these columns of the rows, as csv_writer writes them."""
+    """Write a CSV with these columns of the rows."""
     with csv_writer(path, columns) as write_row:
         for row in rows:
             write_row(row)
 
 
 def read_csv(path: Path) -> list[dict]:
-    """The rows of a file that write_csv wrote, all values as text. Raises InputError, ReadError."""
+    """The rows of a file that write_csv wrote, all values as text. Raises InputError, OSError."""
     try:
-        with reading(path), open(path, newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-    except (csv.Error, ValueError) as error:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        raise
+    except Exception as error:
         raise InputError(f"{path} is not a CSV of this program: {error}") from error
-    for row in rows:
-        for column, value in row.items():
-            if looks_computed(value) and value.startswith("'"):
-                row[column] = value[1:]
-    return rows
 
 
-def load_torch_file(path: str | os.PathLike, what: str) -> dict:
-    """The dict in a file that torch.save wrote, on the CPU. Nothing in the file is run.
-
-    Raises InputError, which says `what` was expected, and ReadError.
-    """
-    try:
-        with reading(path):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected {what}") from None
-    except DAMAGED as error:
-        raise InputError(f"{path} is damaged or of another kind, expected {what}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, expected {what}")
-    return content
+# --- Published files ------------------------------------------------------------------------------
 
 
-# --- Published files ---
+def cache_folder() -> Path:
+    """Where torch keeps downloaded weights: torch.hub.get_dir(), told without importing torch."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return Path(os.environ.get("TORCH_HOME", cache), "hub/checkpoints").expanduser()
 
 
-def download(url: str, file: Path, sha256: str, progress: bool) -> None:
-    """Put what is at `url` at `file`, if its sha256 starts so. Raises OSError, RuntimeError."""
-    timeout = socket.getdefaulttimeout()
-    # torch.hub sets none: behind a closed firewall it would wait for ever
-    socket.setdefaulttimeout(30)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(file), sha256, progress=progress)
-    finally:
-        socket.setdefaulttimeout(timeout)
+def download(url: str, file: Path) -> None:
+    """Put what is at `url` at `file`, with a bar of progress. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        urllib.request.urlopen(url, timeout=30) as response,
+        replacing(file) as temporary,
+        open(temporary, "wb") as target,
+        tqdm.wrapattr(
+            response,
+            "read",
+            total=int(response.headers.get("Content-Length") or 0) or None,
+            desc=file.name,
+            disable=None,
+        ) as source,
+    ):
+        shutil.copyfileobj(source, target)
 
 
 def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
-    """The path of a published file in torch's cache, downloaded if need be, or taken from a `copy`.
+    """The path of a published file: in torch's cache, downloaded if need be, or a `copy` of it.
 
+    A copy is used where it lies, also by later calls, and kept in the cache where that is possible.
     `sha256` is how the file's hash starts. Raises DownloadError, with what to do `otherwise`, where
-    the file cannot be had, InputError where it is damaged, ReadError where it may not be read.
+    the file cannot be had, InputError where it is damaged.
     """
-    cached = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/")[-1])
-    if copy or not cached.is_file():
-        source = copy.absolute().as_uri() if copy else url
+    if copy:
+        check_hash(copy, sha256, "name another file")
+        COPIES[sha256] = copy
+        with suppress(OSError):
+            keep = cache_folder() / url.rsplit("/")[-1]
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(copy, keep)
+    if sha256 in COPIES:
+        return COPIES[sha256]
+    file = cache_folder() / url.rsplit("/")[-1]
+    if not file.is_file():
         try:
-            download(source, cached, sha256, progress=not copy)
-        except (OSError, RuntimeError) as error:
-            cause = getattr(error, "reason", error)  # urllib wraps what the system said
-            if isinstance(cause, PermissionError):
-                refused = explain_os_error(cause, cached)
-                home = "" if copy else "set TORCH_HOME to a folder of your own, or "
-                raise DownloadError(f"{refused}; or {home}{otherwise}") from error
-            missing = f"{copy or cached.name} cannot be had ({error})"
-            wanted = f"put {url}, whose sha256 starts with {sha256}, at {cached}, or {otherwise}"
-            raise DownloadError(f"{missing}: {wanted}") from error
-    with reading(cached):
-        digest = hashlib.sha256(cached.read_bytes()).hexdigest()
+            download(url, file)
+        except OSError as error:
+            problem = f"{file.name} cannot be had ({getattr(error, 'reason', error)})"
+            wanted = f"put {url}, whose sha256 starts with {sha256}, at {file}, or {otherwise}"
+            raise DownloadError(f"{problem}: {wanted}") from error
+    check_hash(file, sha256, "delete it and run again")
+    return file
+
+
+def check_hash(file: Path, sha256: str, remedy: str) -> None:
+    """Raise InputError where the sha256 of a file does not start so."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     if not digest.startswith(sha256):
-        problem = f"{cached} is damaged (its sha256 does not start with {sha256})"
-        raise InputError(f"{problem}: delete it and run again")
-    return cached
+        found = f"its sha256 does not start with {sha256}"
+        raise InputError(f"{file} is damaged or another file ({found}): {remedy}")

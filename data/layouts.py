@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.files import InputError, explain_os_error, printable, read_json, reading
+from data.files import InputError, printable, read_json
 from data.groups import Video, read_celeb_df_name, read_faceforensics_name, set_groups
 
 SPLITS = ("train", "val", "test")
@@ -41,8 +41,7 @@ def list_video_files(folder: Path) -> list[Path]:
 
 def report_folder(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
-        problem = explain_os_error(error, error.filename)
-        print(f"WARNING: videos may be left out: {problem}", file=sys.stderr)
+        print(f"WARNING: videos may be left out: {error}", file=sys.stderr)
 
 
 # --- FaceForensics++ ---
@@ -124,8 +123,7 @@ def find_celeb_df(root: Path) -> Iterator[Video]:
 
 def read_celeb_df_list(file: Path) -> set[str]:
     """The videos of the official test list, as folder/name. Its labels are 1 = real, 0 = fake."""
-    with reading(file):
-        text = file.read_text(encoding="utf-8", errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
     lines = text.split("\n")
     listed = set()
     for number, line in enumerate(lines, 1):
@@ -224,7 +222,7 @@ def check_list(file: Path) -> None:
 def find_listed(file: Path) -> Iterator[Video]:
     """The videos in a CSV with the columns path, label and optionally group, split, method."""
     first_line = {}
-    with reading(file), open(file, newline="", encoding="utf-8-sig") as lines:
+    with open(file, newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         try:
             check_header(file, reader.fieldnames)

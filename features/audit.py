@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from data.files import InputError
+from features.dataset import Split
+from features.extraction import AGAIN
 from features.metrics import compute_intervals
-from features.splits import AGAIN, Split
 
 # --- Leaks: videos, groups and clips on both sides ------------------------------------------------
 

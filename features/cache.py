@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from data.files import DAMAGED, InputError, replacing
-from data.frames import Extraction
+from data.files import InputError, replacing
+from data.frames import Sampling
 from data.layouts import Video
+from features.extraction import Extraction
 from features.resnet18 import extract_video
 
 try:
@@ -26,6 +28,7 @@ except ImportError:  # Windows
 
 HANGS_AFTER = 600  # seconds
 REPOSITORY = Path(__file__).resolve().parents[1]
+ALONE = threading.Lock()  # one child at a time: of 64 workers' children the memory may run out
 
 
 # --- One run a folder -----------------------------------------------------------------------------
@@ -88,36 +91,27 @@ def cache_key(video: Video, extraction: Extraction) -> str:
 def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:
     """What an earlier run found; None where that is missing, damaged, or of another file or recipe.
 
-    Raises InputError where the cache itself cannot be read.
+    Raises OSError where the cache itself cannot be read.
     """
-    file = cache_file(video, folder)
     try:
-        data = file.read_bytes()
+        content = cache_file(video, folder).read_bytes()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read ({error.strerror}): make it readable or delete it"
-        ) from error
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if str(arrays["key"]) != cache_key(video, extraction):
                 return None
             facts = json.loads(str(arrays["facts"]))
             return Cached(arrays["features"], arrays["numbers"], facts)
-    except (*DAMAGED, NotImplementedError):
+    except Exception:  # damaged: it is made again
         return None
-    except MemoryError as error:
-        raise InputError(
-            f"not enough memory to read {file}: free some, or delete the file if it is damaged"
-        ) from error
 
 
 # --- A decoder that crashes -----------------------------------------------------------------------
 
 
 @contextmanager
-def leave_mark(mark: Path, path: Path, key: str, extraction: Extraction) -> Iterator[None]:
+def leave_mark(mark: Path, path: Path, key: str, sampling: Sampling) -> Iterator[None]:
     """Mark a video as being read, until the block ends: if the process ends first, the mark stays.
 
     A video that an earlier run left marked is first read in a process of its own. Raises
@@ -127,7 +121,8 @@ def leave_mark(mark: Path, path: Path, key: str, extraction: Extraction) -> Iter
         text = mark.read_text(encoding="utf-8", errors="replace")
         marked, _, reason = text.partition("\n")
         if marked != key or not reason:
-            reason = try_alone(path, extraction)
+            with ALONE:
+                reason = try_alone(path, sampling)
         if reason:
             mark.write_text(f"{key}\n{reason}", encoding="utf-8")
             raise InputError(f"{reason}; an earlier run had ended while reading it")
@@ -138,11 +133,10 @@ def leave_mark(mark: Path, path: Path, key: str, extraction: Extraction) -> Iter
         mark.unlink(missing_ok=True)
 
 
-def try_alone(path: Path, extraction: Extraction) -> str:
-    """What goes wrong when a process of its own reads a video, or "" if nothing does."""
-    how = json.dumps(extraction.to_dict())
-    child = [sys.executable, "-m", "data.try_video", os.path.abspath(path), how]
-    child.append(str(HANGS_AFTER + 60))
+def try_alone(path: Path, sampling: Sampling) -> str:
+    """What goes wrong when a process of its own decodes a video, or "" if nothing does."""
+    child = [sys.executable, "-m", "data.try_video", os.path.abspath(path)]
+    child += [str(sampling.frames_per_video), sampling.frame_choice, str(HANGS_AFTER + 60)]
     with subprocess.Popen(
         child,
         cwd=REPOSITORY,
@@ -187,8 +181,8 @@ def process_video(
         return Outcome(len(cached.numbers), state="cached")
     try:
         key = cache_key(video, extraction)
-        with leave_mark(mark, video.path, key, extraction):
-            features, sampled = extract_video(video.path, backbone, extraction)
+        with leave_mark(mark, video.path, key, extraction.sampling):
+            features, sampled = extract_video(video.path, backbone, extraction.sampling)
     except InputError as error:
         return Outcome(0, str(error), state)
     with replacing(file) as path:

@@ -15,12 +15,13 @@ from matplotlib.figure import Figure, SubFigure
 from data.decode import sample_frame_numbers
 from data.faces import place_square
 from data.files import InputError
-from data.frames import Extraction, sample_video
+from data.frames import Sampling, sample_video
 from data.layouts import CLASSES, Video
-from features.machine import map_threads
+from features.dataset import Split
+from features.extraction import Extraction
 from features.metrics import percent
 from features.plots import COLOURS, save_figure
-from features.splits import Split
+from features.run import map_threads
 
 BLUE, ORANGE = (86, 180, 233), (230, 159, 0)  # RGB, of the face's box and of the crop
 
@@ -67,22 +68,22 @@ def draw_face(picture: np.ndarray, box: np.ndarray, margin: float, full_size: tu
         cv2.rectangle(picture, corner, opposite, colour, thickness)
 
 
-def preview_video(video: Video, extraction: Extraction) -> Preview:
+def preview_video(video: Video, sampling: Sampling) -> Preview:
     """Three frames of a video. It is read once, and only small pictures of it are kept."""
     try:
-        sampled = sample_video(video.path, extraction, keep_whole=True)
+        sampled = sample_video(video.path, sampling, keep_whole=True)
     except InputError as error:
         return Preview(f"{shorten(video.video, 80)} cannot be used: {error}")
     facts, n = sampled.facts, len(sampled.frames)
     found = f"{n} whole frames"
-    if extraction.crop:
+    if sampling.face_margin:
         found = f"face in {percent(facts['face_share'])} of {n} frames"
     preview = Preview(f"{shorten(video.video, 120)}: {found}")
     for i in sample_frame_numbers(n, 3):
         picture = sampled.whole[i]
         if sampled.boxes is not None:
             full_size = facts["height"], facts["width"]
-            draw_face(picture, sampled.boxes[i], extraction.crop.margin, full_size)
+            draw_face(picture, sampled.boxes[i], sampling.face_margin, full_size)
         # a copy: a view would keep all frames
         preview.frames.append((sampled.numbers[i], picture, sampled.frames[i].clone()))
     return preview
@@ -99,10 +100,10 @@ def draw_preview(part: SubFigure, preview: Preview) -> None:
 
 
 def write_preview(
-    videos: list[Video], extraction: Extraction, num_workers: int, path: Path, footer: str
+    videos: list[Video], sampling: Sampling, num_workers: int, path: Path, footer: str
 ) -> None:
     """A contact sheet of videos: a row each, and a line for one that cannot be used."""
-    preview_one = partial(preview_video, extraction=extraction)
+    preview_one = partial(preview_video, sampling=sampling)
     with closing(map_threads(preview_one, videos, num_workers)) as results:
         previews = list(results)
     heights = [2.1 if preview.frames else 0.3 for preview in previews]
@@ -120,7 +121,7 @@ def write_preview(
 
 
 @dataclass
-class Sample:
+class SampleFrame:
     """A frame that is shown with its score."""
 
     video: str  # the identifier
@@ -130,7 +131,9 @@ class Sample:
     video_score: float
 
 
-def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[Sample]:
+def pick_samples(
+    split: Split, scores: np.ndarray, seed: int, per_class: int = 4
+) -> list[SampleFrame]:
     """The middle frame of a few videos of each class, drawn at random; none of unknown videos.
 
     `scores` (n,) are those of the split's frames.
@@ -145,15 +148,17 @@ def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4
             frames = np.flatnonzero(split.video_index == index[k])
             i = frames[len(frames) // 2]
             name, number = split.videos[index[k]]["video"], int(split.numbers[i])
-            samples.append(Sample(name, number, label, float(scores[i]), float(video_scores[k])))
+            samples.append(
+                SampleFrame(name, number, label, float(scores[i]), float(video_scores[k]))
+            )
     return samples
 
 
-def find_frame(sample: Sample, extraction: Extraction) -> torch.Tensor:
+def find_frame(sample: SampleFrame, extraction: Extraction) -> torch.Tensor:
     """The frame that the sample names, (3, 224, 224). Raises InputError where it is not there."""
     file = Path(extraction.videos_dir, sample.video)
     try:
-        sampled = sample_video(file, extraction)
+        sampled = sample_video(file, extraction.sampling)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     numbers = sampled.numbers.tolist()
@@ -163,7 +168,7 @@ def find_frame(sample: Sample, extraction: Extraction) -> torch.Tensor:
 
 
 def plot_samples(
-    samples: list[Sample], extraction: Extraction | None, path: Path, footer: str
+    samples: list[SampleFrame], extraction: Extraction | None, path: Path, footer: str
 ) -> None:
     """The sample frames as the network sees them, real above and fake below.
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from data.files import InputError, replacing
 from data.layouts import CLASSES
-from features.metrics import percent
-from features.splits import Split
+from features.dataset import Split
+from features.metrics import format_figure, percent
 
 TITLES = {
     "train": "Training Set",
@@ -58,15 +58,6 @@ def interval_of(metrics: dict, key: str) -> np.ndarray:
     return 100 * np.array(ends)
 
 
-def describe_figure(metrics: dict, key: str) -> str:
-    """A figure with its interval, if it has one."""
-    value = percent(metrics[key])
-    low, high = interval_of(metrics, key)
-    if np.isnan(low):
-        return value
-    return f"{value} [{low:.1f}, {high:.1f}]"
-
-
 # --- Training curves ------------------------------------------------------------------------------
 
 
@@ -77,19 +68,19 @@ def plot_curves(
     footer: str,
 ) -> None:
     """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
-    unit = next(iter(results["train"]))
+    level = next(iter(results["train"]))
     figure = Figure((12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     titles = {}
     for name in ("train", "val"):
-        titles[name] = f"{TITLES[name]} (n = {results[name][unit]['n']})"
+        titles[name] = f"{TITLES[name]} (n = {results[name][level]['n']})"
     draw_curve(left, histories, "log_loss", titles)
-    left.set_title(f"log loss of {unit}")
+    left.set_title(f"log loss of {level}")
     left.set_ylabel("nats")
     draw_curve(middle, histories, "accuracy", titles)
-    middle.set_title(f"accuracy at 0.5 of {unit}")
+    middle.set_title(f"accuracy at 0.5 of {level}")
     draw_curve(right, histories, "eer", titles)
-    right.set_title(f"EER of {unit}")
+    right.set_title(f"EER of {level}")
     for axes in (middle, right):
         axes.set_ylabel("%")
         axes.set_ylim(-2, 102)
@@ -147,13 +138,13 @@ def plot_roc(
     axes.plot((0, 100), (100, 0), color=GREY, linewidth=1, linestyle=":")
     axes.annotate("FPR = FNR", (76, 25), color=GREY, fontsize=8)
     for name, split in splits.items():
-        unit, labels, values = split.by_unit(scores[name])
-        metrics = results[name][unit]
+        level, labels, values = split.at_level(scores[name])
+        metrics = results[name][level]
         if metrics["eer"] is None:  # one class alone has no ROC
             continue
-        title = f"{TITLES[name]}, {metrics['n']} {unit}"
+        title = f"{TITLES[name]}, {metrics['n']} {level}"
         draw_roc(axes, labels, values, metrics, COLOURS[name], title)
-    axes.set_title(f"ROC of {unit}")
+    axes.set_title(f"ROC of {level}")
     axes.set_xlabel("real called fake (FPR), %")
     axes.set_ylabel("fake called fake (1 - FNR), %")
     axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
@@ -175,8 +166,8 @@ def draw_roc(
     colour: str,
     title: str,
 ) -> None:
-    auc = describe_figure(metrics, "auc")
-    eer = describe_figure(metrics, "eer")
+    auc = format_figure(metrics, "auc")
+    eer = format_figure(metrics, "eer")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     axes.plot(100 * fpr, 100 * tpr, color=colour, label=f"{title}: AUC {auc}, EER {eer}")
     ends = interval_of(metrics, "eer")
@@ -209,11 +200,11 @@ def plot_scores(
     figure = Figure(size, layout="constrained")
     grid = figure.subplots(n_rows, len(splits), squeeze=False)
     for axes, (name, split) in zip(grid[0], splits.items(), strict=True):
-        unit, labels, values = split.by_unit(scores[name])
+        level, labels, values = split.at_level(scores[name])
         at_threshold = results[name]["frames"]["at_threshold"]
         draw_histogram(axes, labels, values, at_threshold["threshold"])
-        axes.set_title(f"{TITLES[name]}: {len(labels)} {unit}")
-        axes.set_ylabel(unit)
+        axes.set_title(f"{TITLES[name]}: {len(labels)} {level}")
+        axes.set_ylabel(level)
     if n_rows == 2:
         for axes, name, of_split in zip(grid[1], splits, methods, strict=True):
             draw_methods(axes, of_split, COLOURS[name])

@@ -1,7 +1,10 @@
 """The backbone: its weights, and the features of frames and of a video."""
 
 import hashlib
+import io
 import os
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +14,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet18_Weights, resnet18
 
 from data.decode import SampledVideo
-from data.files import InputError, fetch, load_torch_file
-from data.frames import Extraction, sample_video
+from data.files import InputError, fetch
+from data.frames import Sampling, sample_video
+from features.run import use_full_precision
 
 N_FEATURES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of frames in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
+SEEDING = threading.Lock()  # of torch's generator, which all threads share
+ON_GPU = threading.Semaphore(2)  # videos in the network at once: 64 would need gigabytes
 
 
 def load_backbone(
@@ -39,7 +45,7 @@ def load_backbone(
     provenance = {"name": weights, "sha256": hash_weights(model)}
     model.eval().requires_grad_(False)
     fold_batch_norm(model)
-    torch.backends.cudnn.allow_tf32 = False  # features on CUDA must agree with the CPU's
+    use_full_precision()  # features on CUDA must agree with the CPU's
     return model.to(device, memory_format=torch.channels_last), provenance
 
 
@@ -53,21 +59,44 @@ def load_imagenet_weights() -> nn.Module:
 
 
 def make_untrained() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
+    with SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return resnet18(weights=None)
 
 
 def load_own_weights(path: str) -> nn.Module:
     state = load_torch_file(path, "imagenet, random or a ResNet-18 state dict")
+    state = state.get("state_dict", state)  # of a training script, perhaps with its optimizer
+    state = {name.removeprefix("module."): value for name, value in state.items()}
     model = resnet18(weights=None)
     try:
         model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} is no state dict of torchvision's ResNet-18 with 1000 outputs"
-        ) from error
+    except Exception as error:
+        problem = f"{path} is no state dict of torchvision's ResNet-18 with 1000 outputs"
+        raise InputError(problem) from error
     return model
+
+
+def load_torch_file(path: str | os.PathLike, wanted: str) -> dict:
+    """The dict in a file that torch.save wrote, on the CPU. Nothing in the file is run.
+
+    Raises InputError, which says what was `wanted`, and OSError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected {wanted}")
+    content = path.read_bytes()
+    try:
+        content = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:
+        if "Unsupported global" in str(error):  # a class that torch will not run
+            remedy = "torch.save(model.state_dict(), FILE)"
+            problem = f"{path} holds a model or other objects, expected its state dict: {remedy}"
+            raise InputError(problem) from error
+        raise InputError(f"{path} is damaged or of another kind, expected {wanted}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, expected {wanted}")
+    return content
 
 
 def hash_weights(model: nn.Module) -> str:
@@ -99,20 +128,22 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     device = next(backbone.parameters()).device
     mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
-    if device.type == "cuda":
+    on_gpu = device.type == "cuda"
+    if on_gpu:
         frames = frames.pin_memory()
     features = []
-    for chunk in frames.split(8 if device.type == "cpu" else 64):  # on a CPU 8 is fastest a frame
-        pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        features.append(backbone(pixels).cpu())
+    with ON_GPU if on_gpu else nullcontext():
+        for chunk in frames.split(64 if on_gpu else 8):  # on a CPU 8 is fastest a frame
+            pixels = chunk.to(device, non_blocking=True).float().div(255).sub(mean).div(std)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            features.append(backbone(pixels).cpu())
     return torch.cat(features).numpy()
 
 
 def extract_video(
     path: Path,
     backbone: nn.Module,
-    extraction: Extraction,
+    sampling: Sampling,
     threads: int = 1,
     keep_whole: bool = False,
 ) -> tuple[np.ndarray, SampledVideo]:
@@ -120,7 +151,7 @@ def extract_video(
 
     Raises InputError with the reason where there are none.
     """
-    sampled = sample_video(path, extraction, threads, keep_whole)
+    sampled = sample_video(path, sampling, threads, keep_whole)
     features = compute_features(backbone, sampled.frames)
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")

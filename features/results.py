@@ -1,45 +1,40 @@
-"""The files in results/: predictions, the list of runs, which checkpoint is meant."""
+"""The files in results/: predictions, pictures, runs.csv; which folder, which checkpoint."""
 
 import csv
 import os
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
-from data.files import InputError, protect, read_json, replacing, write_csv
-from data.frames import Extraction
+from data.files import InputError, make_folder, read_json, replacing, write_csv
 from data.layouts import CLASSES
-from features.compare import describe_change
-from features.splits import Split
-
-TABLES = ("metrics.json", "predictions.csv")
-PICTURES = (
-    "training_curves.png",
-    "roc.png",
-    "scores.png",
-    "features.png",
-    "sample_frames.png",
-)
-CHANGE_THE_MODEL = (  # of the parameters of a training
-    "train_features_file",
-    "train_labels_file",
-    "val_features_file",
-    "test_features_file",
-    "val_fraction",
-    "split_unit",
-    "batch_size",
-    "num_epochs",
-    "lr",
-    "class_balance",
-    "select",
-    "seed",
-    "seeds",
-)
+from features.dataset import Split
 
 
-def default_folder(features_file: Path) -> Path:
-    """results/<name of the folder of the features>."""
-    return Path("results", Path(os.path.abspath(features_file)).parent.name)
+def pick_output(output_dir: Path | None, features_file: Path) -> Path:
+    """The folder to write to: the one that is named, or results/<name of the features folder>.
+
+    Raises InputError if that one holds the results of another features file.
+    """
+    if output_dir:
+        return output_dir
+    features_file = Path(os.path.abspath(features_file))
+    folder = Path("results", features_file.parent.name)
+    try:
+        earlier = read_json(folder / "metrics.json")["settings"]["train_features_file"]
+    except (FileNotFoundError, InputError, LookupError, TypeError):  # none, or of another version
+        return folder
+    if os.path.abspath(earlier) != str(features_file):
+        found = f"{folder} holds results of {earlier}"
+        raise InputError(f"{found}: name another folder, or this one, with --output-dir")
+    return folder
+
+
+def prepare_output(folder: Path) -> None:
+    """Make the folder of a training, and say whether it holds results that will be replaced."""
+    make_folder(folder)
+    if (folder / "model.pt").is_file():
+        print(f"Replaces   {folder}")
 
 
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
@@ -48,7 +43,7 @@ def prediction_words(score: float, threshold: float) -> dict[str, str]:
 
 
 def write_predictions(path: Path, splits: dict[str, Split], scores: dict, threshold: float) -> None:
-    """predictions.csv: a line a video."""
+    """Write predictions.csv: a line a video."""
     rows = []
     for name, split in splits.items():
         for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
@@ -56,6 +51,31 @@ def write_predictions(path: Path, splits: dict[str, Split], scores: dict, thresh
             rows.append(row | prediction_words(score, threshold))
     with replacing(path) as temporary:
         write_csv(temporary, rows[0], rows)
+
+
+def draw_pictures(
+    folder: Path, pictures: dict[str, Callable], footer: str, wanted: bool
+) -> list[str]:
+    """Draw pictures, {file name: function of a path and a footer}; the names of those drawn.
+
+    Those of an earlier model go first, also where none are `wanted`.
+    """
+    for name in pictures:
+        (folder / name).unlink(missing_ok=True)
+    drawn = []
+    for name, plot in pictures.items() if wanted else ():
+        try:
+            plot(path=folder / name, footer=footer)
+            drawn.append(name)
+        except InputError as error:
+            print(f"{name} is not drawn: {error}")
+    return drawn
+
+
+def remove_predictions(folder: Path) -> None:
+    """Remove what an earlier --predict left, perhaps with another model."""
+    for path in [*folder.glob("predict_[0-9][0-9][0-9][0-9]_*.png"), folder / "predict.csv"]:
+        path.unlink(missing_ok=True)
 
 
 def append_run(
@@ -82,45 +102,9 @@ def append_run(
             writer = csv.DictWriter(file, list(row), lineterminator="\n")
             if is_new:
                 writer.writeheader()
-            writer.writerow(protect(row))
+            writer.writerow(row)
     except (OSError, UnicodeDecodeError) as error:  # the results themselves are written already
         print(f"WARNING: {path} gets no line: {error}")
-
-
-def announce_new_model(output: Path, settings: dict, extraction: Extraction | None) -> None:
-    """Say in one line that results of other settings or features are about to be replaced."""
-    try:
-        report = read_json(output / "metrics.json")
-        earlier, features = report["settings"], Extraction.from_dict(report["extraction"])
-        differences = []
-        for name in CHANGE_THE_MODEL:
-            if earlier[name] != settings[name]:
-                differences.append(f"{name} {earlier[name]} -> {settings[name]}")
-        change = describe_change(features, extraction) if extraction else ""
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError):
-        differences, change = ["with unknown settings"], ""
-    if differences or change:
-        differences += [change] if change else []
-        print(f"Replaces   {output}, trained otherwise: {', '.join(differences)}")
-
-
-def remove_predictions(output: Path) -> None:
-    """The files of an earlier --predict."""
-    for path in [*output.glob("predict_[0-9][0-9][0-9][0-9]_*.png"), output / "predict.csv"]:
-        path.unlink(missing_ok=True)
-
-
-def remove_results_of_the_earlier_model(output: Path) -> None:
-    """Pictures and tables that would be taken for those of the new model; nothing else."""
-    remove_predictions(output)
-    for folder in [output, *output.glob("evaluated/*/")]:
-        for name in PICTURES if folder == output else (*PICTURES, *TABLES):
-            (folder / name).unlink(missing_ok=True)
-    for folder in (*output.glob("evaluated/*/"), output / "evaluated"):
-        with suppress(OSError):  # somebody else's files are in it, or there is no such folder
-            folder.rmdir()
 
 
 def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
@@ -138,15 +122,7 @@ def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
     return models[0]
 
 
-def folder_of_set(features_file: Path, parent: Path) -> Path:
-    """A folder for the results of a features file, `other_test`: a new one, or its own."""
+def folder_of_set(features_file: Path) -> str:
+    """The name of the folder for the results of a features file, such as `other_test`."""
     file = Path(os.path.abspath(features_file))
-    name = f"{file.parent.name}_{file.name.removesuffix('features.npy').strip('_') or 'all'}"
-    for folder in (parent / name, *(parent / f"{name}_{i}" for i in range(2, 10_000))):
-        try:
-            if read_json(folder / "metrics.json").get("features") == str(file):
-                break
-        except (OSError, InputError):
-            if not folder.exists():
-                break
-    return folder
+    return f"{file.parent.name}_{file.name.removesuffix('features.npy').strip('_') or 'all'}"

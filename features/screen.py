@@ -1,20 +1,21 @@
-"""What a run prints: its header, its warnings, its tables."""
+"""What both scripts print: headers, warnings, tables, what to do next."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data.files import command
-from data.frames import Extraction
-from data.layouts import CLASSES
+from data.layouts import CLASSES, Video
 from features.audit import count_shared, name_shortcuts
-from features.metrics import percent
-from features.pictures import Sample
+from features.cache import Outcome
+from features.dataset import Split
+from features.extraction import Extraction
+from features.metrics import format_figure, percent
+from features.pictures import SampleFrame, shorten
 from features.plots import TITLES
-from features.splits import Split
 
-FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
 FIGURES = {  # title: key
     "accuracy": "accuracy",
     "EER": "eer",
@@ -47,26 +48,12 @@ def headings(title: str, names: Iterable[str]) -> tuple:
     return title, *(TITLES[name].rjust(21) for name in names)
 
 
-def format_figure(metrics: dict, key: str) -> str:
-    """A figure with its interval; where there is none and should be one, the reason."""
-    value = percent(metrics[key])
-    if "intervals" not in metrics or metrics[key] is None:
-        return value
-    n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
-    interval = metrics["intervals"].get(key)
-    if key != "accuracy" and n_rarer < FEW_VIDEOS:
-        return f"{value} (too few videos)"
-    if interval is None:
-        return f"{value} (one group)"
-    return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def unit_table(results: dict[str, dict], unit: str) -> str:
+def level_table(results: dict[str, dict], level: str) -> str:
     """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
-    columns = {name: result[unit] for name, result in results.items() if unit in result}
+    columns = {name: result[level] for name, result in results.items() if level in result}
     if not columns:
         return ""
-    rows = [headings(unit.capitalize(), columns)]
+    rows = [headings(level.capitalize(), columns)]
     rows.append(("n", *(metrics["n"] for metrics in columns.values())))
     for title, key in FIGURES.items():
         cells = [format_figure(metrics, key) for metrics in columns.values()]
@@ -81,8 +68,8 @@ def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> 
         if name != "train":
             metrics = result.get("videos") or result["frames"]
             columns[name] = metrics["at_threshold"]
-    unit = "videos" if "videos" in result else "frames"
-    rows = [headings(f"At T, {unit}", columns)]
+    level = "videos" if "videos" in result else "frames"
+    rows = [headings(f"At T, {level}", columns)]
     for title, key in AT_THRESHOLD.items():
         cells = [percent(rates[key]) for rates in columns.values()]
         rows.append((title, *cells))
@@ -91,7 +78,7 @@ def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> 
 
 def results_table(results: dict[str, dict]) -> str:
     """The figures of videos and, below, of frames, {split: what evaluate gives}."""
-    tables = [unit_table(results, unit) for unit in ("videos", "frames")]
+    tables = [level_table(results, level) for level in ("videos", "frames")]
     text = "\n\n".join(table for table in tables if table)
     if "[" in text:
         text += "\nIn brackets: 95 % intervals for other people of the same kind (see README)."
@@ -102,13 +89,13 @@ def results_table(results: dict[str, dict]) -> str:
 
 def seeds_table(runs: list[dict[str, dict]]) -> str:
     """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
-    unit = next(iter(runs[0]["train"]))
-    title = f"{unit.capitalize()}, mean (sd) of {len(runs)} seeds"
+    level = next(iter(runs[0]["train"]))
+    title = f"{level.capitalize()}, mean (sd) of {len(runs)} seeds"
     rows = [headings(title, runs[0])]
     for figure, key in FIGURES.items():
         cells = []
         for name in runs[0]:
-            cells.append(mean_and_deviation([run[name][unit][key] for run in runs]))
+            cells.append(mean_and_deviation([run[name][level][key] for run in runs]))
         rows.append((figure, *cells))
     methods = {method for run in runs for method in run["val"].get("methods", {})}
     for method in sorted(methods) if len(methods) > 1 else ():
@@ -126,14 +113,11 @@ def mean_and_deviation(values: list[float | None]) -> str:
     return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
 
 
-def samples_table(samples: list[Sample]) -> str:
+def samples_table(samples: list[SampleFrame]) -> str:
     rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
     for sample in samples:
-        name = sample.video
-        if len(name) >= 40:
-            name = "…" + name[-38:]
         row = (
-            name,
+            shorten(sample.video, 39),
             sample.number,
             CLASSES[sample.label],
             CLASSES[int(sample.score >= 0.5)],
@@ -144,10 +128,15 @@ def samples_table(samples: list[Sample]) -> str:
     return format_table(rows)
 
 
-def print_samples(samples: list[Sample]) -> None:
+def print_samples(samples: list[SampleFrame]) -> None:
     if samples:
         print(f"\n{samples_table(samples)}")
     print()
+
+
+def print_prediction_header() -> None:
+    print("\nScore: the probability of fake. It proves nothing about a single video.")
+    print("  Score  At 0.5       At T         Frames   Spread  Video")
 
 
 def format_prediction(row: dict) -> str:
@@ -164,6 +153,52 @@ def format_epoch(record: dict, num_epochs: int) -> str:
     return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
 
 
+# --- Extraction -----------------------------------------------------------------------------------
+
+
+def print_extraction(
+    extraction: Extraction, device: str, num_workers: int, world_size: int
+) -> None:
+    """The header of an extraction: how its features are made."""
+    weights, sampling = extraction.weights, extraction.sampling
+    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
+    print(f"Frames     {sampling.frames_per_video} a video ({sampling.frame_choice})")
+    if sampling.face_margin:
+        no_face = f"a video without a face: {sampling.if_no_face}"
+        print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")
+    processes = f"{world_size} processes, each " if world_size > 1 else ""
+    at_once = "1 video" if num_workers == 1 else f"{num_workers} videos"
+    print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
+
+
+def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool) -> None:
+    """What became of the videos: used, failed by class, taken from the cache."""
+    failed = [
+        video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
+    ]
+    used = len(videos) - len(failed)
+    n_fake = sum(failed)
+    # if one class fails more often than the other, what is left is biased
+    by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
+    print(f"Result     {len(videos)} found = {used} used + {len(failed)} failed{by_class}")
+    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
+    if states["cached"] + states["redone"] and not overwrite:
+        redone = f"{states['redone']} done again, as the file or a setting had changed"
+        print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
+
+
+def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
+    for split, n in n_frames.items():
+        print(f"Written    {folder / split}_features.npy: {n} frames")
+    arguments = []
+    if folder != Path("features/sample"):
+        arguments = ["--train-features-file", folder / "train_features.npy"]
+    print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
+
+
+# --- Training, evaluation, prediction -------------------------------------------------------------
+
+
 def caution_of(extraction: Extraction | None) -> str:
     """What a score of such a model does not mean; "" where there is nothing to say."""
     if extraction and extraction.sample:
@@ -178,7 +213,8 @@ def describe_extraction(extraction: Extraction | None) -> str:
     if extraction is None:
         return "unknown videos, unknown weights"
     videos = "the drawn sample set" if extraction.sample else extraction.videos_dir
-    faces = f", faces with margin {extraction.crop.margin:g}" if extraction.crop else ""
+    margin = extraction.sampling.face_margin
+    faces = f", faces with margin {margin:g}" if margin else ""
     return f"{videos}{faces}, ResNet-18 weights: {extraction.weights['name']}"
 
 
@@ -186,12 +222,12 @@ def describe_sharing(shared: dict[str, int]) -> str:
     return ", ".join(f"{n} {what}" for what, n in shared.items())
 
 
-def print_checkpoint(path: Path, checkpoint: dict) -> None:
+def print_checkpoint(checkpoint: dict) -> None:
     caution = caution_of(checkpoint["extraction"])
     if caution:
         print(f"WARNING: model {caution}")
     thresholds = checkpoint["thresholds"]
-    print(f"Checkpoint {path}")
+    print(f"Checkpoint {checkpoint['file']}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
     print(f"Threshold  T = {thresholds['used']:.4f}, {thresholds['from']}")
 
@@ -217,9 +253,10 @@ def describe_leaks(leaks: dict[str, dict[str, int]], names: list[str]) -> list[s
     return [f"{', '.join(names[:-1])} and {names[-1]} share {shared}"]
 
 
-def print_header(
-    splits: dict[str, Split], leaks: dict, split_by: str, settings: dict, device: str
+def print_training(
+    splits: dict[str, Split], divided: dict, leaks: dict, settings: dict, device: str
 ) -> None:
+    """The header of a training: features, splits, how they came about and what they share."""
     train = splits["train"]
     print(f"Features   {describe_extraction(train.extraction)}")
     if train.extraction and train.extraction.weights["name"] == "random":
@@ -227,24 +264,21 @@ def print_header(
             "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"
         )
     for name, split in splits.items():
-        unit, labels, _ = split.by_unit(split.labels)
-        counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {unit}"
+        level, labels, _ = split.at_level(split.labels)
+        counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {level}"
         frames = f", {len(split.labels)} frames" if split.has_videos else ""
         print(f"{TITLES[name]:<14} {counts}{frames}")
-    print(f"Split      {split_by}")
-    if train.has_videos:
-        for line in describe_leaks(leaks, list(splits)):
-            print(f"Leak audit {line}")
-    else:
-        print("WARNING: validation is INFLATED: frames of one video may be in training too, since")
-        print("           <split>_frames.npy and <split>_videos.csv do not lie beside the features")
+    print(f"Split      {divided['by']}")
+    for warning in divided["warnings"]:
+        print(f"WARNING: {warning}")
+    for line in describe_leaks(leaks, list(splits)) if leaks else ():
+        print(f"Leak audit {line}")
     if any(n for shared in leaks.values() for n in shared.values()):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
     training = [
         f"batch size {settings['batch_size']}",
         f"{settings['num_epochs']} epochs",
         f"lr {settings['lr']:g}",
-        f"class balance {settings['class_balance']}",
         f"on {device}",
     ]
     print("Settings  ", ", ".join(training))
@@ -255,11 +289,11 @@ def format_run(results: dict[str, dict]) -> str:
     cells = []
     for name in ("val", "test"):
         if name in results:
-            unit = next(iter(results[name]))
+            level = next(iter(results[name]))
             figures = []
             for title, key in FIGURES.items():
-                figures.append(f"{title} {percent(results[name][unit][key])}")
-            cells.append(f"{TITLES[name]}, {unit}: {', '.join(figures)}")
+                figures.append(f"{title} {percent(results[name][level][key])}")
+            cells.append(f"{TITLES[name]}, {level}: {', '.join(figures)}")
     return "\n".join(cells)
 
 
@@ -285,7 +319,7 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
-def print_next(output: Path, written: list[str], extraction: Extraction | None) -> None:
+def print_results_written(output: Path, written: list[str], extraction: Extraction | None) -> None:
     files = [name for name in written if not name.endswith(".png")]
     pictures = len(written) - len(files)
     print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))

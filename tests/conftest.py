@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: tests fork, and threads that spin are slow
@@ -17,7 +18,8 @@ from torchvision.models import ResNet18_Weights, resnet18
 import deepfake_detection_model
 import feature_extraction
 from data.files import write_json
-from data.frames import Extraction
+from data.frames import Sampling
+from features.extraction import Extraction
 
 QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
 
@@ -82,7 +84,7 @@ class RedSquareDetector:
 @pytest.fixture
 def detector(monkeypatch):
     """RedSquareDetector wherever the face detector is used."""
-    for room in ("data.frames", "feature_extraction", "deepfake_detection_model"):
+    for room in ("data.frames", "feature_extraction", "features.predict"):
         monkeypatch.setattr(f"{room}.load_face_detector", lambda copy=None: RedSquareDetector())
 
 
@@ -127,7 +129,7 @@ def small_backbone(weights="random", device="cpu") -> tuple[torch.nn.Module, dic
 def quick_backbone(monkeypatch):
     """Both scripts with small_backbone in place of ResNet-18."""
     monkeypatch.setattr("feature_extraction.load_backbone", small_backbone)
-    monkeypatch.setattr("deepfake_detection_model.load_backbone", small_backbone)
+    monkeypatch.setattr("features.predict.load_backbone", small_backbone)
 
 
 @pytest.fixture(scope="session")
@@ -203,8 +205,8 @@ def make_split(
         writer.writeheader()
         writer.writerows(rows)
     weights = {"name": "random", "sha256": "0" * 64}
-    extraction = Extraction(frames_per_video=frames, weights=weights, videos_dir="gone")
-    write_json(folder / "extraction.json", extraction.to_dict())
+    extraction = Extraction(Sampling(frames), weights=weights, videos_dir="gone")
+    write_json(folder / "extraction.json", asdict(extraction))
     return folder / f"{split}_features.npy"
 
 

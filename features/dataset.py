@@ -1,0 +1,296 @@
+"""The features that script 1 left: loaded, checked, divided so that groups stay together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit
+
+from data.files import InputError, read_csv
+from data.layouts import SPLITS
+from features.extraction import AGAIN, Extraction, check_alike, load_extraction
+from features.metrics import percent
+from features.resnet18 import N_FEATURES
+
+NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
+CHUNK = 8192  # frames at a time where all are read and no gradient is needed
+
+
+# --- Loading --------------------------------------------------------------------------------------
+
+# What belongs together, in the words of this project:
+# group  videos that must stay on one side of a split: those of the same people, as far as the data
+#        set or the names tell; a video that nothing is known of is a group of its own
+# clip   the footage that is seen in a video: a fake shows that of the real video it was made from
+# unit   what stays in one piece when frames are held out: a group; or a video or a frame, which
+#        leaves the same people on both sides
+# level  what a figure is of: videos or, where it is not known which frames are one video's, frames
+# T      the threshold that is chosen on the validation split: a score of T or more is called fake
+
+
+@dataclass
+class Split:
+    """n frames: all rows of a features file or, where two splits share a file, some of them."""
+
+    features: np.ndarray  # (N, 1000) float32, mapped read-only: a row is read when it is used
+    rows: np.ndarray  # (n,) int64, where the frames are in `features`, ascending
+    labels: np.ndarray  # (n,) int64, 1 = fake
+    video_index: np.ndarray  # (n,) into `videos`; where there are none, each frame has its own
+    numbers: np.ndarray  # (n,) number of the frame in its video
+    videos: list[dict]  # rows of <split>_videos.csv; empty where there is none
+    has_videos: bool  # whether results can be of videos
+    extraction: Extraction | None  # how the features were made, if that is known
+
+    def gather(self, rows: np.ndarray) -> torch.Tensor:
+        """(k, 1000) float32 copy of rows of `features`."""
+        return torch.from_numpy(self.features[rows])
+
+    def chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Slices of the n frames, and their features (k, 1000)."""
+        for start in range(0, len(self.rows), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            yield chunk, self.gather(self.rows[chunk])
+
+    def part(self, chosen: np.ndarray) -> "Split":
+        """Some of the frames, by a mask or an index."""
+        arrays = {}
+        for name in ("rows", "labels", "video_index", "numbers"):
+            arrays[name] = getattr(self, name)[chosen]
+        return replace(self, **arrays)
+
+    def name(self, index: int) -> str:
+        """The identifier of a video."""
+        return self.videos[index]["video"] if self.videos else f"row {index}"
+
+    def group(self, index: int) -> str:
+        return self.videos[index]["group"] if self.videos else str(index)
+
+    def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices, labels and scores of the videos: the mean of the (n,) scores of their frames."""
+        index, first, inverse = np.unique(self.video_index, return_index=True, return_inverse=True)
+        means = np.bincount(inverse, scores) / np.bincount(inverse)
+        return index, self.labels[first], means
+
+    def at_level(self, scores: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+        """What results are of, "videos" or else "frames", and the labels and scores of these."""
+        if not self.has_videos:
+            return "frames", self.labels, scores
+        _, labels, means = self.video_scores(scores)
+        return "videos", labels, means
+
+
+def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
+    """The split in a features file, its labels, and what else lies beside it.
+
+    The labels are those beside the features unless a file is named. Raises InputError for all that
+    training would stumble over.
+    """
+    features_file = Path(features_file)
+    check_name(features_file, labels_file)
+    prefix = str(features_file).removesuffix("features.npy")
+    labels_file = labels_file or Path(f"{prefix}labels.npy")
+    features = load_array(features_file, 2, "f", f"float32 in {N_FEATURES} columns")
+    if features.shape[1] != N_FEATURES or features.dtype != np.float32:
+        found = f"{features.dtype} in {features.shape[1]} columns, expected float32 in {N_FEATURES}"
+        raise InputError(f"{features_file} has {found}: {AGAIN}")
+    labels = load_labels(labels_file, len(features), features_file)
+    rows = np.arange(len(features))
+    video_index, numbers, videos = rows, np.zeros(len(rows), np.int32), []
+    frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
+    has_videos = frames_file.is_file() and videos_file.is_file()
+    if has_videos:
+        videos = load_videos(videos_file)
+        frames = load_array(frames_file, 2, "iu", "whole numbers in 2 columns")
+        if not fit(frames, videos, labels):
+            raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {AGAIN}")
+        video_index, numbers = np.array(frames[:, 0]), np.array(frames[:, 1])
+    extraction = load_extraction(features_file.parent)
+    split = Split(features, rows, labels, video_index, numbers, videos, has_videos, extraction)
+    check_finite(split, features_file)
+    return split
+
+
+def load_labels(path: Path, n: int, features_file: Path) -> np.ndarray:
+    """(n,) int64 labels of the n rows of a features file. Raises InputError."""
+    labels = load_array(path, 1, "iub", "whole numbers 0 (real) and 1 (fake)")
+    if len(labels) != n:
+        raise InputError(f"{path} has {len(labels)} rows but {features_file} has {n}: {AGAIN}")
+    if not ((labels == 0) | (labels == 1)).all():
+        found = np.unique(labels)[:5].tolist()
+        raise InputError(f"{path} has the labels {found}, expected only 0 (real) and 1 (fake)")
+    return np.array(labels, np.int64)
+
+
+def check_name(features_file: Path, labels_file: Path | None) -> None:
+    """Raise InputError for a folder, and for a name that does not tell where the labels are."""
+    if features_file.is_dir():
+        names = sorted(path.name for path in features_file.glob("*_features.npy"))
+        expected = " or ".join(names) or "..._features.npy, which feature_extraction.py writes"
+        raise InputError(f"{features_file} is a folder: name the file in it, {expected}")
+    if not labels_file and not features_file.name.endswith("features.npy"):
+        problem = f"{features_file} is not named ..._features.npy, so its labels are not known"
+        raise InputError(f"{problem}: rename it, or give --train-labels-file if it is for training")
+
+
+def load_array(path: Path, ndim: int, kinds: str, expected: str) -> np.memmap:
+    """A read-only map of the array in a .npy file, with a dtype of one of these kinds.
+
+    The file may be larger than the memory, and nothing in it is run. Raises InputError and OSError.
+    """
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        hint = "run feature_extraction.py first, or name another file"
+        raise InputError(f"{path}: no such file; {hint}") from None
+    except OSError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} is not a .npy file of numbers: {AGAIN}") from error
+    if array.ndim != ndim or array.dtype.kind not in kinds or not array.size:
+        found = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"{path} holds {found}, expected {expected}: {AGAIN}")
+    return array
+
+
+def check_finite(split: "Split", path: Path) -> None:
+    """Raise InputError where features hold NaN or infinity."""
+    for chunk, features in split.chunks():
+        finite = features.isfinite().all(dim=1)
+        if not finite.all():
+            row = chunk.start + int(finite.int().argmin())
+            raise InputError(f"{path} has NaN or infinity in row {row}: {AGAIN}")
+
+
+def load_videos(path: Path) -> list[dict]:
+    """The rows of <split>_videos.csv."""
+    videos = read_csv(path)  # with None in a line that was cut off
+    if not videos or any(None in map(row.get, NEEDED_COLUMNS) for row in videos):
+        raise InputError(f"{path} lacks the columns {','.join(NEEDED_COLUMNS)}: {AGAIN}")
+    return videos
+
+
+def fit(frames: np.ndarray, videos: list[dict], labels: np.ndarray) -> bool:
+    """Whether <split>_frames.npy names a video of the right label for each frame."""
+    if frames.shape != (len(labels), 2):
+        return False
+    index = frames[:, 0]
+    if index.min() < 0 or index.max() >= len(videos):
+        return False
+    of_video = [{"0": 0, "1": 1}.get(row["label"], -1) for row in videos]
+    return np.array_equal(np.array(of_video, np.int8)[index], labels)
+
+
+# --- Dividing -------------------------------------------------------------------------------------
+
+
+def load_splits(
+    files: dict[str, Path | None], train_labels_file: Path | None = None
+) -> dict[str, Split]:
+    """The splits of the files that are named, {split: file}, and of those beside train's."""
+    splits = {}
+    for name in SPLITS:
+        file = files[name] or files["train"].with_name(f"{name}_features.npy")
+        if files[name] or file.is_file():
+            labels_file = train_labels_file if name == "train" else None
+            splits[name] = load_split(file, labels_file)
+    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
+    if 0 in (n_real, n_fake):
+        found = f"{n_real} real and {n_fake} fake frames"
+        raise InputError(f"{files['train']} has {found}: training needs both")
+    check_alike({name: split.extraction for name, split in splits.items()})
+    has_videos = all(split.has_videos for split in splits.values())
+    return {name: replace(split, has_videos=has_videos) for name, split in splits.items()}
+
+
+def divide(
+    splits: dict[str, Split], val_fraction: float, seed: int, unit: str
+) -> tuple[dict[str, Split], dict]:
+    """The splits with a validation part, held out if there was none, and how it came about.
+
+    The latter is for metrics.json: "by" in words, "unit" that was kept together, "warnings".
+    """
+    whole = splits["train"]
+    warnings = []
+    if not whole.has_videos:
+        missing = "<split>_frames.npy and <split>_videos.csv do not lie beside the features"
+        warnings.append(f"INFLATED: frames of a video may be on both sides, as {missing}")
+    if "val" in splits:
+        if unit != "group":
+            problem = f"--split-unit {unit}: there is a file of validation features, used as it is"
+            raise InputError(problem)
+        return splits, {"by": "as extracted", "unit": None, "warnings": warnings}
+    if not whole.videos:  # each row is then a unit of its own
+        unit = "frame"
+    if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
+        warnings.append("val_features.npy of the extraction is gone")
+    train, val = hold_out(whole, val_fraction, seed, unit)
+    share = percent(len(val.rows) / len(whole.rows))
+    how = {"by": f"{share} of the frames held out, by {unit}", "unit": unit, "warnings": warnings}
+    divided = splits | {"train": train, "val": val}
+    return {name: divided[name] for name in SPLITS if name in divided}, how
+
+
+def hold_out(
+    split: Split, val_fraction: float, seed: int, unit: str = "group"
+) -> tuple[Split, Split]:
+    """Training and validation part of a split: no unit (group, video or frame) is in both.
+
+    Of 100 random draws the one is taken that comes nearest to the fraction in each class. Copies of
+    one file stay together, but for unit frame.
+    """
+    of_frame = np.arange(len(split.rows)) if unit == "frame" else split.video_index
+    index, first = np.unique(of_frame, return_index=True)
+    labels = split.labels[first]
+    units = index
+    if split.videos and unit != "frame":
+        units = join_copies([split.videos[i] for i in index], unit)
+    chosen = choose_nearest(labels, units, val_fraction, seed)
+    if chosen is None:
+        n_real, n_fake = (len(np.unique(units[labels == label])) for label in (0, 1))
+        found = f"{n_real} {unit}s with reals, {n_fake} with fakes"
+        hint = ", or try --split-unit video, which leaks" if unit == "group" else ""
+        needs = f"validation needs one of each besides training's; there are {found}"
+        raise InputError(f"{needs}: add videos, give --val-features-file{hint}")
+    held_out = np.isin(of_frame, index[chosen])
+    return split.part(~held_out), split.part(held_out)
+
+
+def choose_nearest(labels, units, fraction: float, seed: int) -> np.ndarray | None:
+    """Indices (k,) of whole units with about this fraction of each class; None if there are none.
+
+    `labels` and `units` are (n,).
+    """
+    n_units = len(np.unique(units))
+    size = min(max(1, round(fraction * n_units)), n_units - 1)
+    if size == 0:
+        return None
+    splitter = GroupShuffleSplit(100, test_size=size, random_state=seed)
+    in_class = np.bincount(labels, minlength=2)
+    best, least = None, 1.0
+    for _, chosen in splitter.split(labels, groups=units):
+        shares = np.bincount(labels[chosen], minlength=2) / in_class  # of the real, of the fake
+        off = abs(shares - fraction).max()
+        if off < least and shares.min() > 0 and shares.max() < 1:
+            best, least = chosen, off
+    return best
+
+
+def join_copies(videos: list[dict], unit: str) -> np.ndarray:
+    """The unit of each video, its group or itself; units with copies of one file become one."""
+    names = [row["group"] for row in videos] if unit == "group" else range(len(videos))
+    joined = {}  # name: another of the same unit
+
+    def find(name):
+        while name in joined:
+            name = joined[name]
+        return name
+
+    first = {}  # file: name
+    for row, name in zip(videos, names, strict=True):
+        file = row.get("fingerprint") or row["video"]
+        ours, theirs = find(name), find(first.setdefault(file, name))
+        if ours != theirs:
+            joined[max(ours, theirs)] = min(ours, theirs)
+    return np.array([find(name) for name in names])

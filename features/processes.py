@@ -1,0 +1,97 @@
+"""The processes that torchrun starts for one extraction, on one machine or several.
+
+    torchrun --standalone --nproc-per-node 2 feature_extraction.py --videos-dir my_videos
+
+Each process takes every n-th video and brings it into the cache, in a folder that all share. The
+first one gathers what became of the videos and writes the final files, the same bytes as a run
+without torchrun; it alone prints. A process that is lost ends the others, and the repeat goes on
+from the cache. Without torchrun there is one process, and nothing here does anything.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from torch import distributed
+
+from data.files import InputError, make_folder
+from data.layouts import Video
+from features.cache import Outcome, hold_folder
+from features.extraction import Extraction
+
+
+def join_processes() -> tuple[int, int]:
+    """The number of this process and how many there are. All but the first print nothing."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    # Whoever is done first waits for the last: with many videos that can take days.
+    distributed.init_process_group("gloo", timeout=timedelta(days=30))
+    rank, world_size = distributed.get_rank(), distributed.get_world_size()
+    if rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return rank, world_size
+
+
+@contextmanager
+def with_others() -> Iterator[None]:
+    """A block that talks to the other processes. Raises InputError where one of them is lost."""
+    try:
+        yield
+    except RuntimeError as error:  # such as "Connection closed by peer"
+        problem = f"another process of this run is gone ({str(error).splitlines()[0]:.99})"
+        raise InputError(f"{problem}: give the same command again, it goes on from here") from error
+
+
+def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:
+    """Raise InputError if another process would make other features, or sees other videos."""
+    if world_size == 1:
+        return
+    identifiers = "\n".join(video.video for video in videos)
+    digest = hashlib.sha256(identifiers.encode()).hexdigest()[:8]
+    recipe = extraction.recipe()
+    work = recipe | recipe.pop("versions") | {"videos": f"{len(videos)} (sha256 {digest})"}
+    works = [None] * world_size
+    with with_others():
+        distributed.all_gather_object(works, work)
+    for rank, theirs in enumerate(works):
+        for name, value in theirs.items():
+            if value != works[0][name]:
+                raise InputError(
+                    f"process {rank} has {name} {value}, process 0 has {works[0][name]}: "
+                    "make the machines alike, then run again"
+                )
+
+
+@contextmanager
+def hold_for_all(folder: Path, rank: int, world_size: int) -> Iterator[None]:
+    """A block that keeps other runs out of the folder; none writes before the first holds it."""
+    make_folder(folder / "cache")
+    if rank:
+        with with_others():
+            distributed.barrier()
+        yield
+        return
+    with hold_folder(folder):
+        if world_size > 1:
+            with with_others():
+                distributed.barrier()
+        yield
+
+
+def gather_outcomes(outcomes: list[Outcome], rank: int, world_size: int) -> list[Outcome] | None:
+    """The outcomes of all videos in their order, for the first process; None for the others."""
+    if world_size == 1:
+        return outcomes
+    gathered = None if rank else [[]] * world_size
+    with with_others():
+        distributed.gather_object(outcomes, gathered)
+        distributed.barrier()  # else what was gathered may be freed too early
+        distributed.destroy_process_group()
+    if rank:
+        return None
+    n = sum(len(part) for part in gathered)
+    return [gathered[i % world_size][i // world_size] for i in range(n)]

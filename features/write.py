@@ -1,0 +1,89 @@
+"""The final files of an extraction, put together from the cache."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from data.files import InputError, replacing, write_csv, write_json
+from data.layouts import SPLITS, Video
+from features.cache import Outcome, load_cached
+from features.extraction import Extraction
+from features.resnet18 import N_FEATURES
+
+FILES = ("features.npy", "labels.npy", "frames.npy", "videos.csv")  # of a split, with its name
+VIDEO_COLUMNS = ("video", "label", "method", "group", "clip")  # of <split>_videos.csv, the first
+
+
+def write_features(
+    folder: Path, videos: list[Video], outcomes: list[Outcome], extraction: Extraction
+) -> dict[str, int]:
+    """Write the files of all splits, from the cache; the number of frames of each split.
+
+    `outcomes` are those of the `videos`, in order. Fills in extraction.counts. Raises InputError.
+    """
+    splits, failed = sort_outcomes(videos, outcomes)
+    n_frames = {}
+    for split, members in splits.items():
+        n_frames[split] = sum(outcome.frames for _, outcome in members)
+    counts = {"found": len(videos), "used": len(videos) - len(failed), "failed": len(failed)}
+    extraction.counts = counts | {"frames": n_frames}
+
+    # All are written in full before the first takes its place; the first named here is the last.
+    with ExitStack() as stack:
+
+        def new_file(name: str) -> Path:
+            return stack.enter_context(replacing(folder / name))
+
+        write_json(new_file("extraction.json"), asdict(extraction))
+        write_csv(new_file("failed.csv"), ("video", "label", "reason"), failed)
+        for split, members in splits.items():
+            write_split(split, members, folder, extraction, new_file)
+    for split in set(SPLITS) - set(splits):  # only now: on a full disk they stay
+        for name in FILES:
+            (folder / f"{split}_{name}").unlink(missing_ok=True)
+    return n_frames
+
+
+def sort_outcomes(videos: list[Video], outcomes: list[Outcome]) -> tuple[dict, list[dict]]:
+    """{split: pairs of a usable video and its outcome}, and the lines of failed.csv."""
+    splits, failed, example = {}, [], {}
+    for video, outcome in zip(videos, outcomes, strict=True):
+        members = splits.setdefault(video.split, [])
+        if outcome.frames:
+            members.append((video, outcome))
+        else:
+            failed.append({"video": video.video, "label": video.label, "reason": outcome.reason})
+            example.setdefault(video.split, f"{video.video}: {outcome.reason}")
+    for split, members in splits.items():
+        if not members:
+            raise InputError(f"no video of the {split} split can be used, {example[split]}")
+    return {split: splits[split] for split in SPLITS if split in splits}, failed
+
+
+def write_split(split: str, members: list, folder: Path, extraction: Extraction, new_file) -> None:
+    """Gather a split's videos, pairs with their outcomes, from the cache into its new files."""
+    n = sum(outcome.frames for _, outcome in members)
+    labels, frames = np.empty(n, np.int64), np.empty((n, 2), np.int32)
+    rows, end = [], 0
+    header = {"descr": "<f4", "fortran_order": False, "shape": (n, N_FEATURES)}
+    # not a memory map: on a full disk that kills the process
+    with open(new_file(f"{split}_features.npy"), "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for index, (video, outcome) in enumerate(members):
+            cached = load_cached(video, folder, extraction)
+            if cached is None or len(cached.numbers) != outcome.frames:
+                changed = f"{video.path} or its cached features changed during the run"
+                raise InputError(f"{changed}: run the command again")
+            file.write(cached.features.astype("<f4").tobytes())
+            start, end = end, end + outcome.frames
+            labels[start:end] = video.label
+            frames[start:end, 0] = index
+            frames[start:end, 1] = cached.numbers
+            row = {column: getattr(video, column) for column in VIDEO_COLUMNS}
+            people = {"people": ";".join(video.people)}
+            rows.append(row | people | cached.facts)
+    np.save(new_file(f"{split}_labels.npy"), labels)
+    np.save(new_file(f"{split}_frames.npy"), frames)
+    write_csv(new_file(f"{split}_videos.csv"), rows[0], rows)
