@@ -1,5 +1,6 @@
 """Accuracy, EER and AUC of scores, at 0.5 and at T, and their 95 % intervals."""
 
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -118,29 +119,33 @@ def student_quantile(df: int) -> float:
     return z + sum(term / df**power for power, term in enumerate(terms, start=1))
 
 
-def find_interval(
-    share: float,
-    influence: np.ndarray,
-    group: np.ndarray,
-    n: float,
-    n_groups: int,
-) -> list[float] | None:
-    """[low, high] of a share of n videos, on which each has this influence.
+@dataclass(frozen=True)
+class Estimate:
+    """A figure of some videos, and what each group of them does to it."""
+
+    share: float
+    influence: np.ndarray  # (groups,), the sum over a group's videos; all together 0
+    n: float  # at most as many independent videos would tell as much
+    n_groups: int
+
+
+def find_interval(estimate: Estimate) -> list[float] | None:
+    """[low, high] of a figure that is a share.
 
     Videos of a group err together: influences are summed by group, and the squares of the sums
     give the variance (Obuchowski 1997). As many independent videos as would have that variance, at
     most the real number, and less where groups are few (Korn and Graubard 1998), go into Wilson's
     interval.
     """
+    share, n_groups = estimate.share, estimate.n_groups
     if n_groups < 2:
         return None
-    sums = np.bincount(group, influence)
-    variance = n_groups / (n_groups - 1) * (sums @ sums)
+    variance = n_groups / (n_groups - 1) * (estimate.influence @ estimate.influence)
     spread = share * (1 - share)
     if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a group is
         effective = n_groups
     else:
-        effective = min(n, spread / max(variance, 1e-30))
+        effective = min(estimate.n, spread / max(variance, 1e-30))
         effective *= (Z / student_quantile(n_groups - 1)) ** 2
     # Wilson 1927
     shrink = 1 + Z**2 / effective
@@ -165,30 +170,45 @@ def count(group: np.ndarray) -> int:
     return len(np.unique(group))
 
 
-def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
-    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
+def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores and numbers of the groups from 0 on, as arrays (n,).
 
-    labels, scores, groups (n,); the accuracy is that at the threshold. Each figure is a share, and
-    each video has an influence on it. For the accuracy it is right or wrong, for the EER right or
-    wrong at the EER's threshold, and for the AUC it lies above some share of the other class
-    (DeLong 1988).
-
-    None where there is one group, and for EER and AUC where a class has one group or none.
     Raises ValueError for other shapes and for scores that are not finite.
     """
     labels, scores = check_scores(labels, scores)
     groups = np.asarray(groups, dtype=str)
     if groups.shape != labels.shape:
         raise ValueError(f"groups of shape {groups.shape}: expected {labels.shape} as of labels")
-    group = np.unique(groups, return_inverse=True)[1]
-    right = (scores >= threshold) == labels
+    return labels, scores, np.unique(groups, return_inverse=True)[1]
+
+
+def estimate_share(outcome: np.ndarray, part: np.ndarray, group: np.ndarray) -> Estimate | None:
+    """The share of the videos in `part` (n,) whose `outcome` (n,) is true; None of no videos."""
+    n = int(part.sum())
+    if n == 0:
+        return None
+    share = outcome[part].mean()
+    influence = np.where(part, (outcome - share) / n, 0)
+    return Estimate(share, np.bincount(group, influence), n, count(group[part]))
+
+
+def estimate_figures(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    group: np.ndarray,
+    threshold: float,
+) -> dict[str, Estimate | None]:
+    """Accuracy, EER and AUC with the influence of each group; None where a class is missing.
+
+    Each figure is a share, and each video has an influence on it. For the accuracy it is right or
+    wrong, for the EER right or wrong at the EER's threshold, and for the AUC it lies above some
+    share of the other class (DeLong 1988).
+    """
     n = len(labels)
-    accuracy = right.mean()
-    influence = (right - accuracy) / n
-    interval = find_interval(accuracy, influence, group, n, count(group))
-    intervals = {"accuracy": interval, "eer": None, "auc": None}
+    right = (scores >= threshold) == labels
+    figures = {"accuracy": estimate_share(right, np.full(n, True), group), "eer": None, "auc": None}
     if labels.min() == labels.max():
-        return intervals
+        return figures
 
     eer, eer_threshold = compute_eer(labels, scores)
     wrong = (scores >= eer_threshold) != labels
@@ -203,6 +223,29 @@ def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
     # of classes of different size: as many videos, half of each class, would tell as much
     n_balanced = 4 / (1 / len(reals) + 1 / len(fakes))
     n_groups = min(count(group[labels == 0]), count(group[labels == 1]))
-    intervals["eer"] = find_interval(eer, eer_influence, group, n_balanced, n_groups)
-    intervals["auc"] = find_interval(auc, auc_influence, group, n_balanced, n_groups)
-    return intervals
+    for name, share, influence in (("eer", eer, eer_influence), ("auc", auc, auc_influence)):
+        figures[name] = Estimate(share, np.bincount(group, influence), n_balanced, n_groups)
+    return figures
+
+
+def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
+    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
+
+    labels, scores, groups (n,); the accuracy is that at the threshold. None where there is one
+    group, and for EER and AUC where a class has one group or none. Raises ValueError for other
+    shapes and for scores that are not finite.
+    """
+    figures = estimate_figures(*check_videos(labels, scores, groups), threshold)
+    return {name: found and find_interval(found) for name, found in figures.items()}
+
+
+def compare_scores(
+    labels,
+    scores_a,
+    scores_b,
+    groups,
+    threshold_a: float = 0.5,
+    threshold_b: float = 0.5,
+) -> dict:
+    figures_a = estimate_figures(*check_videos(labels, scores_a, groups), threshold_a)
+    figures_b = estimate_figures(*check_videos(labels, scores_b, groups), threshold_b)
