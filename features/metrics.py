@@ -1,5 +1,7 @@
-"""Accuracy, EER and AUC of scores, at 0.5 and at T, and their 95 % intervals."""
+"""Accuracy, EER, AUC and operating points of scores, 95 % intervals, and what two models differ."""
 
+import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -7,6 +9,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, ro
 
 Z = NormalDist().inv_cdf(0.975)  # 1.96: the intervals are 95 % intervals
 FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
+LOW_FPRS = (0.01, 0.05)  # where metrics.json says how many fakes are found
 
 
 def percent(fraction: float | None) -> str:
@@ -20,7 +23,7 @@ def format_figure(metrics: dict, key: str) -> str:
         return value
     n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
     interval = metrics["intervals"].get(key)
-    if key != "accuracy" and n_rarer < FEW_VIDEOS:
+    if key in ("eer", "auc") and n_rarer < FEW_VIDEOS:
         return f"{value} (too few videos)"
     if interval is None:
         return f"{value} (one group)"
@@ -62,6 +65,43 @@ def compute_eer(labels, scores) -> tuple[float, float]:
     eer = fpr[before] + way * (fpr[after] - fpr[before])
     nearest = before if -gap[before] < gap[after] else after
     return float(eer), float(thresholds[nearest])
+
+
+def compute_tpr_at_fpr(labels, scores, fpr: float) -> float | None:
+    """The share of fakes called fake at the threshold where this share of reals is, too.
+
+    labels (n,) of 0 and 1 = fake, scores (n,). On the ROC with a straight line between neighbours,
+    as compute_eer; where it rises straight up, the upper end. None without fakes, and with fewer
+    than 1 / fpr reals, since one of them alone is more than this share.
+    """
+    labels, scores = check_scores(labels, scores)
+    if not 0 < fpr <= 1:
+        raise ValueError(f"an FPR of {fpr}: expected more than 0 and at most 1")
+    n_fake = labels.sum()
+    if n_fake == 0 or len(labels) - n_fake < 1 / fpr:
+        return None
+    fprs, tprs, _ = roc_curve(labels, scores, drop_intermediate=False)
+    return float(np.interp(fpr, fprs, tprs))
+
+
+def threshold_at_fpr(labels, scores, max_fpr: float) -> float:
+    """The lowest threshold at which at most this share of the reals is called fake.
+
+    labels (n,), scores (n,) from 0 to 1. It must lie above the highest real that may not be called
+    fake: it lies halfway to the next higher score, or to 1 where there is none, so that rounding on
+    another machine does not move a video. Above 1 if that real has 1. Raises ValueError without
+    reals.
+    """
+    labels, scores = check_scores(labels, scores)
+    if not 0 <= max_fpr < 1:
+        raise ValueError(f"an FPR of at most {max_fpr}: expected at least 0 and less than 1")
+    reals = np.sort(scores[labels == 0])[::-1]
+    if len(reals) == 0:
+        raise ValueError("labels have the values [1]: a threshold for an FPR needs 0 too")
+    shares = np.arange(1, len(reals) + 1) / len(reals)  # called fake down to each real
+    highest = float(reals[shares > max_fpr][0])
+    higher = float(min(scores[scores > highest], default=1))
+    return max((highest + higher) / 2, math.nextafter(highest, math.inf))
 
 
 def compute_rates(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict:
@@ -109,6 +149,7 @@ def compute_metrics(
         metrics["eer"], metrics["eer_threshold"] = compute_eer(labels, scores)
         metrics["auc"] = float(roc_auc_score(labels, scores))
         metrics["average_precision"] = float(average_precision_score(labels, scores))
+    metrics["tpr_at_fpr"] = {str(fpr): compute_tpr_at_fpr(labels, scores, fpr) for fpr in LOW_FPRS}
     if threshold is not None:
         rates = compute_rates(labels, scores, threshold)
         metrics["at_threshold"] = {"threshold": threshold, **rates}
@@ -133,31 +174,44 @@ def student_quantile(df: int) -> float:
     return z + sum(term / df**power for power, term in enumerate(terms, start=1))
 
 
-def find_interval(
-    share: float,
-    influence: np.ndarray,
-    group: np.ndarray,
-    n: float,
-    n_groups: int,
-) -> list[float] | None:
-    """[low, high] of a share of n videos, on which each has this influence.
+@dataclass(frozen=True)
+class Estimate:
+    """A figure that is a share, and what each group of videos does to it."""
 
-    Videos of a group err together: influences are summed by group, and the squares of the sums
-    give the variance (Obuchowski 1997). As many independent videos as would have that variance, at
-    most the real number, and less where groups are few (Korn and Graubard 1998), go into Wilson's
-    interval.
+    share: float
+    influence: np.ndarray  # (groups,), each the sum over its videos; all together 0
+    n: float  # of as many independent videos, at most
+    n_groups: int
+
+
+def group_variance(influence: np.ndarray, n_groups: int) -> float:
+    """The variance of a figure by the influence of each group on it.
+
+    Videos of a group err together, groups do not (Obuchowski 1997).
     """
-    if n_groups < 2:
-        return None
-    sums = np.bincount(group, influence)
-    variance = n_groups / (n_groups - 1) * (sums @ sums)
-    spread = share * (1 - share)
+    return n_groups / (n_groups - 1) * (influence @ influence)
+
+
+def effective_number(estimate: Estimate) -> float:
+    """As many independent videos as would have the variance of the estimate.
+
+    At most their real number, and less where groups are few (Korn and Graubard 1998).
+    """
+    spread = estimate.share * (1 - estimate.share)
+    n_groups = estimate.n_groups
     if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a group is
-        effective = n_groups
-    else:
-        effective = min(n, spread / max(variance, 1e-30))
-        effective *= (Z / student_quantile(n_groups - 1)) ** 2
-    # Wilson 1927
+        return n_groups
+    variance = group_variance(estimate.influence, n_groups)
+    effective = min(estimate.n, spread / max(variance, 1e-30))
+    return effective * (Z / student_quantile(n_groups - 1)) ** 2
+
+
+def find_interval(estimate: Estimate | None) -> list[float] | None:
+    """[low, high] of a figure: Wilson's interval (1927) of the effective number of videos."""
+    if estimate is None or estimate.n_groups < 2:
+        return None
+    share, effective = estimate.share, effective_number(estimate)
+    spread = share * (1 - share)
     shrink = 1 + Z**2 / effective
     centre = (share + Z**2 / (2 * effective)) / shrink
     half = Z * np.sqrt(spread / effective + (Z / (2 * effective)) ** 2) / shrink
@@ -165,6 +219,31 @@ def find_interval(
     low = max(0, min(share, centre - half))
     high = min(1, max(share, centre + half))
     return [float(low), float(high)]
+
+
+def find_difference(a: Estimate | None, b: Estimate | None, same: bool) -> dict:
+    """{"difference": b - a, "interval": [low, high]} of a figure of two scorers of the same videos.
+
+    The difference of the influences is the influence of the difference, and Student's t makes the
+    interval of its variance. Two scorers that err alike here may differ on other videos: the
+    variance is at least that of two videos judged otherwise, one in favour of each. Only the
+    `same` scores twice differ nowhere.
+    """
+    if a is None:
+        return {"difference": None, "interval": None}
+    difference = float(b.share - a.share)
+    if same:
+        return {"difference": difference, "interval": find_interval(a) and [0.0, 0.0]}
+    if a.n_groups < 2:
+        return {"difference": difference, "interval": None}
+    variance = group_variance(b.influence - a.influence, a.n_groups)
+    half = student_quantile(a.n_groups - 1) * np.sqrt(variance)
+    least = Z * np.sqrt(2) / max(effective_number(a), effective_number(b))
+    half = float(max(half, least))
+    return {
+        "difference": difference,
+        "interval": [max(-1.0, difference - half), min(1.0, difference + half)],
+    }
 
 
 def place(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -180,30 +259,45 @@ def count(group: np.ndarray) -> int:
     return len(np.unique(group))
 
 
-def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
-    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
+def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores and numbers of the groups from 0 on, as arrays (n,).
 
-    labels, scores, groups (n,); the accuracy is that at the threshold. Each figure is a share, and
-    each video has an influence on it. For the accuracy it is right or wrong, for the EER right or
-    wrong at the EER's threshold, and for the AUC it lies above some share of the other class
-    (DeLong 1988).
-
-    None where there is one group, and for EER and AUC where a class has one group or none.
     Raises ValueError for other shapes and for scores that are not finite.
     """
     labels, scores = check_scores(labels, scores)
     groups = np.asarray(groups, dtype=str)
     if groups.shape != labels.shape:
         raise ValueError(f"groups of shape {groups.shape}: expected {labels.shape} as of labels")
-    group = np.unique(groups, return_inverse=True)[1]
-    right = (scores >= threshold) == labels
+    return labels, scores, np.unique(groups, return_inverse=True)[1]
+
+
+def estimate_share(outcome: np.ndarray, part: np.ndarray, group: np.ndarray) -> Estimate | None:
+    """The share of the videos in `part` (n,) whose `outcome` (n,) is true; None of no videos."""
+    n = int(part.sum())
+    if n == 0:
+        return None
+    share = outcome[part].mean()
+    influence = np.where(part, (outcome - share) / n, 0)
+    return Estimate(share, np.bincount(group, influence), n, count(group[part]))
+
+
+def estimate_figures(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    group: np.ndarray,
+    threshold: float,
+) -> dict[str, Estimate | None]:
+    """Accuracy, EER and AUC with the influence of each group; None where a class is missing.
+
+    Each figure is a share, and each video has an influence on it. For the accuracy it is right or
+    wrong, for the EER right or wrong at the EER's threshold, and for the AUC it lies above some
+    share of the other class (DeLong 1988).
+    """
     n = len(labels)
-    accuracy = right.mean()
-    influence = (right - accuracy) / n
-    interval = find_interval(accuracy, influence, group, n, count(group))
-    intervals = {"accuracy": interval, "eer": None, "auc": None}
+    right = (scores >= threshold) == labels
+    figures = {"accuracy": estimate_share(right, np.full(n, True), group), "eer": None, "auc": None}
     if labels.min() == labels.max():
-        return intervals
+        return figures
 
     eer, eer_threshold = compute_eer(labels, scores)
     wrong = (scores >= eer_threshold) != labels
@@ -218,6 +312,59 @@ def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
     # of classes of different size: as many videos, half of each class, would tell as much
     n_balanced = 4 / (1 / len(reals) + 1 / len(fakes))
     n_groups = min(count(group[labels == 0]), count(group[labels == 1]))
-    intervals["eer"] = find_interval(eer, eer_influence, group, n_balanced, n_groups)
-    intervals["auc"] = find_interval(auc, auc_influence, group, n_balanced, n_groups)
-    return intervals
+    for name, share, influence in (("eer", eer, eer_influence), ("auc", auc, auc_influence)):
+        figures[name] = Estimate(share, np.bincount(group, influence), n_balanced, n_groups)
+    return figures
+
+
+def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
+    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
+
+    labels, scores, groups (n,); the accuracy is that at the threshold. None where there is one
+    group, and for EER and AUC where a class has one group or none. Raises ValueError for other
+    shapes and for scores that are not finite.
+    """
+    figures = estimate_figures(*check_videos(labels, scores, groups), threshold)
+    return {name: find_interval(estimate) for name, estimate in figures.items()}
+
+
+def compute_rate_intervals(labels, scores, groups, threshold: float) -> dict:
+    """95 % intervals {"accuracy": [low, high], "fpr": ..., "fnr": ...} at a threshold.
+
+    None where there is one group of the class, or none. Otherwise as compute_intervals.
+    """
+    labels, scores, group = check_videos(labels, scores, groups)
+    called_fake = scores >= threshold
+    estimates = {
+        "accuracy": estimate_share(called_fake == labels, labels >= 0, group),
+        "fpr": estimate_share(called_fake, labels == 0, group),
+        "fnr": estimate_share(~called_fake, labels == 1, group),
+    }
+    return {name: find_interval(estimate) for name, estimate in estimates.items()}
+
+
+def compare_scores(
+    labels,
+    scores_a,
+    scores_b,
+    groups,
+    threshold_a: float = 0.5,
+    threshold_b: float = 0.5,
+) -> dict:
+    """How much accuracy, EER and AUC of b are above those of a, on the same videos in groups.
+
+    labels, scores_a, scores_b, groups (n,); the accuracies are those at the thresholds. Returns
+    {"accuracy": {"difference": b - a, "interval": [low, high]}, "eer": ..., "auc": ...} with 95 %
+    intervals. They are None where compute_intervals has None, differences where a class is
+    missing. Raises ValueError as compute_intervals does.
+    """
+    labels, scores_a, group = check_videos(labels, scores_a, groups)
+    labels, scores_b, _ = check_videos(labels, scores_b, groups)
+    figures_a = estimate_figures(labels, scores_a, group, threshold_a)
+    figures_b = estimate_figures(labels, scores_b, group, threshold_b)
+    same_scores = np.array_equal(scores_a, scores_b)
+    comparison = {}
+    for name, a in figures_a.items():
+        same = same_scores and (name != "accuracy" or threshold_a == threshold_b)
+        comparison[name] = find_difference(a, figures_b[name], same)
+    return comparison
