@@ -20,7 +20,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,18 +37,25 @@ from data.files import InputError, replacing, write_json
 from data.layouts import SPLITS
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
+from features.compare import compare_results
 from features.dataset import Split, divide, load_splits
 from features.evaluate import choose_threshold, evaluate, score_frames
 from features.extraction import Extraction
-from features.metrics import compute_eer, compute_intervals, compute_metrics  # noqa: F401
+from features.metrics import (  # noqa: F401
+    compare_scores,
+    compute_eer,
+    compute_intervals,
+    compute_metrics,
+)
 from features.pictures import SampleFrame, pick_samples, plot_samples
-from features.plots import plot_curves, plot_features, plot_roc, plot_scores
+from features.plots import plot_curves, plot_features, plot_roc, plot_scores, plot_unseen
 from features.predict import evaluate_files, predict_and_print, score_videos
 from features.resnet18 import N_FEATURES, load_torch_file
 from features.results import (
     append_run,
     draw_pictures,
     find_checkpoint,
+    list_predictions,
     pick_output,
     prepare_output,
     remove_predictions,
@@ -62,6 +69,7 @@ from features.run import (
     pick_device,
     run_script,
 )
+from features.unseen import measure_unseen, pick_methods, write_methods
 
 CHECKPOINT_FORMAT = 2
 
@@ -166,6 +174,8 @@ class Training:
     lr: float
     seed: int
     select: str = "last"  # or "best": a copy of the weights with the lowest validation EER
+    max_fpr: float | None = None  # T is the lowest threshold with this FPR on validation
+    quiet: bool = False  # no line for each epoch
 
 
 def fit_standardisation(model: DeepfakeMLP, split: Split) -> None:
@@ -278,13 +288,14 @@ def train(
 
     history, best, best_weights = [], None, None
     epochs = range(1, training.num_epochs + 1)
-    with tqdm(epochs, desc="training", unit="epoch", disable=None) as bar:
+    with tqdm(epochs, desc="training", unit="epoch", disable=training.quiet or None) as bar:
         for epoch in bar:
             with training_threads(batch_size):
                 loss = train_epoch(model, optimizer, split, features, targets, batch_size)
             record = measure_epoch(model, splits, epoch, loss)
             history.append(record)
-            bar.write(screen.format_epoch(record, training.num_epochs), file=sys.stdout)
+            if not training.quiet:
+                bar.write(screen.format_epoch(record, training.num_epochs), file=sys.stdout)
             if training.select == "best":
                 if record["val_eer"] is None:
                     raise InputError("--select best needs both classes in the validation split")
@@ -317,7 +328,7 @@ def train_and_evaluate(splits: dict[str, Split], training: Training, device: tor
     """A training, and all that is computed once after its last epoch: scores, T, figures."""
     model, epoch, history = train(splits, training, device)
     scores = {name: score_frames(model, split) for name, split in splits.items()}
-    threshold, origin = choose_threshold(splits["val"], scores["val"])
+    threshold, origin = choose_threshold(splits["val"], scores["val"], training.max_fpr)
     results = {}
     for name, split in splits.items():
         results[name] = evaluate(split, scores[name], threshold, intervals=name != "train")
@@ -336,7 +347,12 @@ def make_report(run: Run, settings: dict, device: torch.device) -> dict:
         "device": str(device),
         "epoch": run.epoch,
         "extraction": extraction and asdict(extraction),
-        "thresholds": {"default": 0.5, "used": run.threshold, "from": run.threshold_from},
+        "thresholds": {
+            "default": 0.5,
+            "used": run.threshold,
+            "from": run.threshold_from,
+            "max_fpr": settings["max_fpr"],
+        },
     }
 
 
@@ -346,12 +362,17 @@ def write_run(output: Path, runs: list[Run], report: dict, split_report: dict) -
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
     save_checkpoint(output / "model.pt", run.model, report, trained_on)
     remove_predictions(output)
-    figures = [{"splits": each.results, "history": each.history} for each in runs]
+    figures = []
+    for each in runs:
+        figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
     report = report | {"split": split_report} | figures[0]
     if len(runs) > 1:
         report["seeds"] = figures
     write_json(output / "metrics.json", report)
-    write_predictions(output / "predictions.csv", run.splits, run.scores, run.threshold)
+    rows = []
+    for each in runs:
+        rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
+    write_predictions(output / "predictions.csv", rows)
     return ["model.pt", "metrics.json", "predictions.csv"]
 
 
@@ -372,9 +393,30 @@ def draw_run(output: Path, runs: list[Run], samples: list[SampleFrame], wanted: 
     return draw_pictures(output, pictures, footer, wanted)
 
 
+def train_without(
+    run: Run, methods: list[str], training: Training, device: torch.device
+) -> list[dict]:
+    """The rows of measure_unseen: each method left out of a training like that of the run."""
+
+    def train_on(splits: dict[str, Split]) -> tuple[DeepfakeMLP, float]:
+        other = train_and_evaluate(splits, training, device)
+        return other.model, other.threshold
+
+    return measure_unseen(run.splits, run.results, methods, train_on)
+
+
+def write_unseen(output: Path, rows: list[dict], run: Run, wanted: bool) -> list[str]:
+    """Print what measure_unseen gave, write methods.csv and draw methods.png; their names."""
+    screen.print_unseen(rows)
+    write_methods(output / "methods.csv", rows)
+    footer = f"{screen.describe_extraction(run.splits['val'].extraction)}; seed {run.seed}"
+    pictures = {"methods.png": partial(plot_unseen, rows)}
+    return ["methods.csv", *draw_pictures(output, pictures, footer, wanted)]
+
+
 def to_plain(settings: dict) -> dict:
     """The parameters of a training as JSON can hold them."""
-    of_a_model = ("predict", "plot", "evaluate", "checkpoint")
+    of_a_model = ("predict", "plot", "evaluate", "compare", "checkpoint")
     plain = {name: value for name, value in settings.items() if name not in of_a_model}
     return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
 
@@ -384,7 +426,11 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
         (not args.plot or args.predict, "--plot goes with --predict"),
-        (not (args.predict and args.evaluate), "--predict and --evaluate: one at a time"),
+        (
+            bool(args.predict) + bool(args.evaluate) + bool(args.compare) < 2,
+            "--predict, --evaluate and --compare: one at a time",
+        ),
+        (args.max_fpr is None or 0 <= args.max_fpr < 1, f"--max-fpr is {args.max_fpr}, not 0 to 1"),
     ]
     uses_checkpoint = args.predict or args.evaluate
     checks.append(
@@ -437,6 +483,13 @@ def main(argv=None):
         help=f"train N times, with N seeds; model and pictures are those of the first {default}")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",
         help=f"where to train; auto: on the GPU, if there is one {default}")
+    add = parser.add_argument_group("evaluation").add_argument
+    add("--max-fpr", type=float, metavar="X",
+        help="T is the lowest threshold that calls at most this share of the validation reals "
+        "fake, for instance 0.01 (default: where FPR and FNR are nearest)")
+    add("--leave-out", default="", metavar="METHOD",
+        help="train once more without the fakes of this method, and say how well they are found; "
+        "each: so for every method in turn")
     add = parser.add_argument_group("where to write").add_argument
     add("--output-dir", type=Path, metavar="DIR",
         help="folder of the results (default: results/<name of the folder of the features>)")
@@ -444,8 +497,10 @@ def main(argv=None):
     add = parser.add_argument_group("with a trained model, instead of training").add_argument
     add("--predict", nargs="+", metavar="PATH", help="score these videos and folders of videos")
     add("--plot", action="store_true", help="with --predict: draw a picture for each video")
-    add("--evaluate", nargs="+", type=Path, metavar="FILE",
-        help="figures for these features files, ..._features.npy, of other data")
+    add("--evaluate", nargs="+", type=Path, metavar="PATH",
+        help="figures for other features files, ..._features.npy, or folders of them")
+    add("--compare", nargs=2, type=Path, metavar=("A", "B"),
+        help="is the model of results folder B better than that of A on the same videos?")
     add("--checkpoint", type=Path, metavar="FILE",
         help="the model to use (default: model.pt in --output-dir, else the only one in results/)")
     # fmt: on
@@ -453,6 +508,9 @@ def main(argv=None):
     check_flags(parser, args)
 
     quiet_decoder()
+    if args.compare:
+        screen.print_comparison(args.compare, compare_results(*args.compare))
+        return
     if args.predict or args.evaluate:
         file = find_checkpoint(args.checkpoint, args.output_dir)
         output = args.output_dir or file.parent
@@ -467,6 +525,7 @@ def main(argv=None):
     device = pick_device(args.device)
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     extracted = load_splits(files, args.train_labels_file)
+    methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
     output = pick_output(args.output_dir, args.train_features_file)
     settings, defaults = to_plain(vars(args)), to_plain(vars(parser.parse_args([])))
 
@@ -480,7 +539,9 @@ def main(argv=None):
             splits, _ = divide(extracted, args.val_fraction, seed, args.split_unit)
             audit_leaks(splits, args.split_unit)
         print(f"\nSeed {seed}", flush=True)
-        training = Training(args.batch_size, args.num_epochs, args.lr, seed, args.select)
+        training = Training(
+            args.batch_size, args.num_epochs, args.lr, seed, args.select, args.max_fpr
+        )
         runs.append(train_and_evaluate(splits, training, device))
         print(screen.format_run(runs[-1].results))
 
@@ -488,15 +549,20 @@ def main(argv=None):
     samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
     shortcuts = audit_shortcuts(run.splits["val"])
     results = [each.results for each in runs]
-    screen.print_results(results, run.threshold, run.threshold_from, args.select)
+    report = make_report(run, settings, device)
+    screen.print_results(results, report["thresholds"], run.seed, args.select)
     screen.print_samples(samples)
     screen.warn_of_shortcuts(shortcuts, run.results["val"])
     split_report = divided | {"shared": leaks, "shortcuts": shortcuts}
-    written = write_run(output, runs, make_report(run, settings, device), split_report)
+    written = write_run(output, runs, report, split_report)
     changed = dict(sorted(settings.items() - defaults.items()))
     append_run(output.parent / "runs.csv", args.train_features_file, changed, run.seed, run.results)
     with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
         written += draw_run(output, runs, samples, not args.no_pictures)
+        if methods:
+            training = replace(training, seed=run.seed, quiet=True)
+            unseen = train_without(run, methods, training, device)
+            written += write_unseen(output, unseen, run, not args.no_pictures)
     screen.print_results_written(output, written, run.splits["val"].extraction)
 
 

@@ -67,6 +67,10 @@ class Split:
     def group(self, index: int) -> str:
         return self.videos[index]["group"] if self.videos else str(index)
 
+    def method(self, index: int) -> str:
+        """How a fake was made, where that is known."""
+        return (self.videos[index].get("method") or "") if self.videos else ""
+
     def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Indices, labels and scores of the videos: the mean of the (n,) scores of their frames."""
         index, first, inverse = np.unique(self.video_index, return_index=True, return_inverse=True)

@@ -4,7 +4,13 @@ import numpy as np
 from torch import nn
 
 from features.dataset import Split
-from features.metrics import compute_intervals, compute_metrics
+from features.metrics import (
+    compute_intervals,
+    compute_metrics,
+    compute_rate_intervals,
+    percent,
+    threshold_at_fpr,
+)
 
 
 def score_frames(model: nn.Module, split: Split) -> np.ndarray:
@@ -15,9 +21,17 @@ def score_frames(model: nn.Module, split: Split) -> np.ndarray:
     return scores
 
 
-def choose_threshold(split: Split, scores: np.ndarray) -> tuple[float, str]:
-    """The threshold T by the (n,) scores of the validation frames, and where it comes from."""
+def choose_threshold(
+    split: Split, scores: np.ndarray, max_fpr: float | None = None
+) -> tuple[float, str]:
+    """The threshold T by the (n,) scores of the validation frames, and where it comes from.
+
+    With `max_fpr`, the lowest one whose FPR is at most that.
+    """
     level, labels, values = split.at_level(scores)
+    if max_fpr is not None and labels.min() == 0:
+        origin = f"the lowest with an FPR of at most {percent(max_fpr)} on the validation {level}"
+        return threshold_at_fpr(labels, values, max_fpr), origin
     chosen = compute_metrics(labels, values)["eer_threshold"]
     if chosen is None:
         return 0.5, "as the validation split has one class alone"
@@ -37,12 +51,14 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
         return {"frames": frames}
     index, labels, values = split.video_scores(scores)
     groups = np.array([split.group(i) for i in index])
-    methods = np.array([split.videos[i].get("method", "") for i in index])
+    methods = np.array([split.method(i) for i in index])
 
     def measure(part: np.ndarray) -> dict:
         metrics = compute_metrics(labels[part], values[part], threshold)
         if intervals:
-            metrics["intervals"] = compute_intervals(labels[part], values[part], groups[part])
+            videos = labels[part], values[part], groups[part]
+            metrics["intervals"] = compute_intervals(*videos)
+            metrics["at_threshold"]["intervals"] = compute_rate_intervals(*videos, threshold)
         return metrics
 
     names = np.unique(methods[labels == 1]).tolist()

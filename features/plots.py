@@ -256,6 +256,42 @@ def draw_methods(axes: Axes, methods: dict[str, dict], colour: str) -> None:
     axes.tick_params("y", labelsize=7)
 
 
+# --- Unseen methods -------------------------------------------------------------------------------
+
+
+def plot_unseen(rows: list[dict], path: Path, footer: str) -> None:
+    """A bar for the AUC of each method when it was not trained on, beside that when it was.
+
+    `rows` are those of features.unseen.measure_unseen.
+    """
+    figure = Figure((8, 1.4 + 0.7 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for i, row in enumerate(rows):
+        for shift, when, colour in (
+            (0.2, "seen", COLOURS["train"]),
+            (-0.2, "unseen", COLOURS["val"]),
+        ):
+            metrics = row[when]
+            if metrics["auc"] is None:
+                continue
+            label = f"method {when} in training" if i == 0 else None
+            axes.barh(i + shift, 100 * metrics["auc"], 0.36, color=colour, label=label)
+            axes.plot(
+                interval_of(metrics, "auc"), (i + shift, i + shift), color="black", marker="|"
+            )
+    names = []
+    for row in rows:
+        name = row["method"].replace("$", r"\$")
+        names.append(f"{name}, {row['split']} (n = {row['seen']['n_fake']})")
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(50, color="0.3", linestyle=":")
+    axes.set_xlabel("AUC against all reals, % (line: 95 % interval; dotted: chance)")
+    axes.set_xlim(0, 105)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=8, ncols=2)
+    save_figure(figure, path, footer)
+
+
 # --- Features -------------------------------------------------------------------------------------
 
 

@@ -18,8 +18,16 @@ from tqdm import tqdm
 
 from data.decode import sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import InputError, csv_writer, make_folder, printable, write_json
-from data.layouts import list_video_files
+from data.files import (
+    InputError,
+    csv_writer,
+    make_folder,
+    printable,
+    replacing,
+    write_csv,
+    write_json,
+)
+from data.layouts import SPLITS, list_video_files
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
@@ -30,11 +38,13 @@ from features.resnet18 import extract_video, load_backbone
 from features.results import (
     draw_pictures,
     folder_of_set,
+    list_predictions,
     prediction_words,
     remove_predictions,
     write_predictions,
 )
 from features.run import count_cores, if_interrupted, map_threads, pick_device
+from features.tables import results_table, sets_table, threshold_table
 
 PREDICT_COLUMNS = ("video", "score", "at_0.5", "at_T", "frames", "spread", "note", "reason")
 
@@ -163,43 +173,89 @@ def draw_prediction(row: dict, number: int, checkpoint: dict, output: Path) -> N
 
 # --- Other sets -----------------------------------------------------------------------------------
 
+SET_FIGURES = {  # name in evaluated.csv: where the figure stands, its key
+    "accuracy_at_T": ("at_threshold", "accuracy"),
+    "eer": ("", "eer"),
+    "auc": ("", "auc"),
+    "fpr_at_T": ("at_threshold", "fpr"),
+    "fnr_at_T": ("at_threshold", "fnr"),
+}
+
+
+def list_features(paths: list[Path]) -> list[Path]:
+    """The features files that --evaluate names, and those in its folders.
+
+    Of a folder with a test split all splits but train. Raises InputError for a folder without any.
+    """
+    files = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = [path / f"{split}_features.npy" for split in SPLITS]
+            found = [file for file in found if file.is_file()]
+            if not found:
+                raise InputError(f"--evaluate {path}: no <split>_features.npy in this folder")
+            if found[-1].name == "test_features.npy" and len(found) > 1:
+                found = [file for file in found if file.name != "train_features.npy"]
+            print(f"Evaluates  {path}: {', '.join(file.name for file in found)}")
+        files += found
+    return files
+
 
 def evaluate_files(
-    files: list[Path], model: nn.Module, checkpoint: dict, output: Path, pictures: bool
+    paths: list[Path], model: nn.Module, checkpoint: dict, output: Path, pictures: bool
 ) -> None:
     """Print and write what --evaluate asks for: figures of other extracted sets."""
+    files = list_features(paths)
     screen.print_checkpoint(checkpoint)
-    splits = {str(file): load_split(file) for file in files}
-    extractions = {name: split.extraction for name, split in splits.items()}
+    splits = {file: load_split(file) for file in files}
+    extractions = {str(file): split.extraction for file, split in splits.items()}
     check_alike({"the model": checkpoint["extraction"]} | extractions)
-    for name, split in splits.items():
+    evaluated, shared = {}, set()
+    for file, split in splits.items():
+        name = describe_file(file)
+        if screen.warn_of_what_is_known(name, split, checkpoint["trained_on"]):
+            shared.add(name)
         with if_interrupted("the sets above are written"):
-            evaluate_split(name, split, model, checkpoint, output, pictures)
+            evaluated[name] = evaluate_split(file, split, model, checkpoint, output, pictures)
+    print(f"\n{sets_table(evaluated, shared)}")
+    table = output / "evaluated" / "evaluated.csv"
+    rows = list_evaluated(evaluated, shared)
+    with replacing(table) as temporary:
+        write_csv(temporary, rows[0], rows)
+    print(f"\nWritten    {table}")
+
+
+def describe_file(features_file: Path) -> str:
+    """Set and split of a features file, such as `FFbig, test`."""
+    file = Path(os.path.abspath(features_file))
+    return f"{file.parent.name}, {file.name.removesuffix('features.npy').strip('_') or 'all'}"
 
 
 def evaluate_split(
-    name: str, split: Split, model: nn.Module, checkpoint: dict, output: Path, pictures: bool
-) -> None:
+    file: Path, split: Split, model: nn.Module, checkpoint: dict, output: Path, pictures: bool
+) -> dict:
     """Print the figures of one set, and write them to evaluated/<set>_<split>/."""
-    threshold = checkpoint["thresholds"]["used"]
-    screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
+    thresholds = checkpoint["thresholds"]
     scores = {"test": score_frames(model, split)}
-    results = {"test": evaluate(split, scores["test"], threshold)}
-    print(f"\n{name}\n{screen.results_table(results)}\n")
-    print(screen.threshold_table(results, threshold, checkpoint["thresholds"]["from"]))
-    folder = output / "evaluated" / folder_of_set(Path(name))
+    results = {"test": evaluate(split, scores["test"], thresholds["used"])}
+    print(f"\nEvaluated: {describe_file(file)}\n{results_table(results)}\n")
+    print(threshold_table(results, thresholds))
+    folder = output / "evaluated" / folder_of_set(file)
     if folder.is_dir():
         print(f"Replaces   {folder}")
     make_folder(folder)
     report = {
         "checkpoint": checkpoint["file"],
-        "features": os.path.abspath(name),
-        "thresholds": checkpoint["thresholds"],
+        "features": os.path.abspath(file),
+        "thresholds": thresholds,
         "splits": results,
         "extraction": split.extraction and asdict(split.extraction),
     }
     write_json(folder / "metrics.json", report)
-    write_predictions(folder / "predictions.csv", {"test": split}, scores, threshold)
+    seed = checkpoint["settings"]["seed"]
+    predictions = list_predictions(seed, {"test": split}, scores, thresholds["used"])
+    write_predictions(folder / "predictions.csv", predictions)
     samples = pick_samples(split, scores["test"], seed=0)
     shown = {
         "roc.png": partial(plot_roc, {"test": split}, scores, results),
@@ -209,4 +265,22 @@ def evaluate_split(
     footer = f"{screen.describe_extraction(split.extraction)}; model: {checkpoint['file']}"
     written = ["metrics.json", "predictions.csv"]
     written += draw_pictures(folder, shown, footer, pictures)
-    print(f"\nWritten    {folder}: {', '.join(written)}")
+    print(f"Written    {folder}: {', '.join(written)}\n")
+    return results["test"]
+
+
+def list_evaluated(evaluated: dict[str, dict], shared: set[str]) -> list[dict]:
+    """The rows of evaluated.csv: one for each set, and one for each of its methods."""
+    rows = []
+    for name, results in evaluated.items():
+        parts = {"": results.get("videos") or results["frames"], **results.get("methods", {})}
+        for method, metrics in parts.items():
+            n_fake = metrics["n_fake"]
+            row = {"set": name, "method": method}
+            row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": name in shared}
+            for column, (place, key) in SET_FIGURES.items():
+                figures = metrics[place] if place else metrics
+                low, high = figures.get("intervals", {}).get(key) or (None, None)
+                row |= {column: figures[key], f"{column}_low": low, f"{column}_high": high}
+            rows.append(row)
+    return rows

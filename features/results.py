@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from data.files import InputError, make_folder, read_json, replacing, write_csv
 from data.layouts import CLASSES
 from features.dataset import Split
@@ -42,13 +44,21 @@ def prediction_words(score: float, threshold: float) -> dict[str, str]:
     return {"at_0.5": CLASSES[int(score >= 0.5)], "at_T": CLASSES[int(score >= threshold)]}
 
 
-def write_predictions(path: Path, splits: dict[str, Split], scores: dict, threshold: float) -> None:
-    """Write predictions.csv: a line a video."""
+def list_predictions(
+    seed: int, splits: dict[str, Split], scores: dict[str, np.ndarray], threshold: float
+) -> list[dict]:
+    """The rows of predictions.csv of one model: a row a video."""
     rows = []
     for name, split in splits.items():
         for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
-            row = {"split": name, "video": split.name(i), "label": CLASSES[label], "score": score}
+            row = {"seed": seed, "split": name, "video": split.name(i), "label": CLASSES[label]}
+            row |= {"method": split.method(i), "group": split.group(i), "score": score}
             rows.append(row | prediction_words(score, threshold))
+    return rows
+
+
+def write_predictions(path: Path, rows: list[dict]) -> None:
+    """Write predictions.csv, whole or not at all."""
     with replacing(path) as temporary:
         write_csv(temporary, rows[0], rows)
 

@@ -1,131 +1,27 @@
 """What both scripts print: headers, warnings, tables, what to do next."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from data.files import command
-from data.layouts import CLASSES, Video
+from data.layouts import Video
 from features.audit import count_shared, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split
 from features.extraction import Extraction
-from features.metrics import format_figure, percent
-from features.pictures import SampleFrame, shorten
+from features.metrics import percent
+from features.pictures import SampleFrame
 from features.plots import TITLES
-
-FIGURES = {  # title: key
-    "accuracy": "accuracy",
-    "EER": "eer",
-    "AUC": "auc",
-}
-AT_THRESHOLD = {
-    "accuracy": "accuracy",
-    "FPR, real called fake": "fpr",
-    "FNR, fake called real": "fnr",
-}
-
-
-def format_table(rows: list[tuple]) -> str:
-    """Lines of cells in columns as wide as needed; only the first column is flush left."""
-    columns = zip(*rows, strict=True)
-    first, *others = ([str(cell) for cell in column] for column in columns)
-    first_width = max(map(len, first))
-    widths = [max(map(len, column)) for column in others]
-    lines = []
-    for i, title in enumerate(first):
-        cells = [title.ljust(first_width)]
-        for column, width in zip(others, widths, strict=True):
-            cells.append(column[i].rjust(width))
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
-
-
-def headings(title: str, names: Iterable[str]) -> tuple:
-    """The first row of a table with a column for each split."""
-    return title, *(TITLES[name].rjust(21) for name in names)
-
-
-def level_table(results: dict[str, dict], level: str) -> str:
-    """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
-    columns = {name: result[level] for name, result in results.items() if level in result}
-    if not columns:
-        return ""
-    rows = [headings(level.capitalize(), columns)]
-    rows.append(("n", *(metrics["n"] for metrics in columns.values())))
-    for title, key in FIGURES.items():
-        cells = [format_figure(metrics, key) for metrics in columns.values()]
-        rows.append((title, *cells))
-    return format_table(rows)
-
-
-def threshold_table(results: dict[str, dict], threshold: float, origin: str) -> str:
-    """Accuracy, FPR and FNR at the threshold T, of the validation and the test split."""
-    columns = {}
-    for name, result in results.items():
-        if name != "train":
-            metrics = result.get("videos") or result["frames"]
-            columns[name] = metrics["at_threshold"]
-    level = "videos" if "videos" in result else "frames"
-    rows = [headings(f"At T, {level}", columns)]
-    for title, key in AT_THRESHOLD.items():
-        cells = [percent(rates[key]) for rates in columns.values()]
-        rows.append((title, *cells))
-    return f"T = {threshold:.4f}, {origin}\n{format_table(rows)}"
-
-
-def results_table(results: dict[str, dict]) -> str:
-    """The figures of videos and, below, of frames, {split: what evaluate gives}."""
-    tables = [level_table(results, level) for level in ("videos", "frames")]
-    text = "\n\n".join(table for table in tables if table)
-    if "[" in text:
-        text += "\nIn brackets: 95 % intervals for other people of the same kind (see README)."
-    if "n/a" in text:
-        text += "\nn/a: one class alone has no such figure."
-    return text
-
-
-def seeds_table(runs: list[dict[str, dict]]) -> str:
-    """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
-    level = next(iter(runs[0]["train"]))
-    title = f"{level.capitalize()}, mean (sd) of {len(runs)} seeds"
-    rows = [headings(title, runs[0])]
-    for figure, key in FIGURES.items():
-        cells = []
-        for name in runs[0]:
-            cells.append(mean_and_deviation([run[name][level][key] for run in runs]))
-        rows.append((figure, *cells))
-    methods = {method for run in runs for method in run["val"].get("methods", {})}
-    for method in sorted(methods) if len(methods) > 1 else ():
-        cells = []
-        for name in runs[0]:
-            of_method = [run[name]["methods"].get(method, {}) for run in runs]
-            cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
-        rows.append((f"AUC, {method or 'not named'}", *cells))
-    return format_table(rows)
-
-
-def mean_and_deviation(values: list[float | None]) -> str:
-    if None in values:
-        return "n/a"
-    return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
-
-
-def samples_table(samples: list[SampleFrame]) -> str:
-    rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
-    for sample in samples:
-        row = (
-            shorten(sample.video, 39),
-            sample.number,
-            CLASSES[sample.label],
-            CLASSES[int(sample.score >= 0.5)],
-            percent(sample.score),
-            percent(sample.video_score),
-        )
-        rows.append(row)
-    return format_table(rows)
+from features.tables import (
+    FIGURES,
+    comparison_table,
+    methods_table,
+    results_table,
+    samples_table,
+    seeds_table,
+    threshold_table,
+    unseen_table,
+)
 
 
 def print_samples(samples: list[SampleFrame]) -> None:
@@ -229,20 +125,21 @@ def print_checkpoint(checkpoint: dict) -> None:
     thresholds = checkpoint["thresholds"]
     print(f"Checkpoint {checkpoint['file']}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
-    print(f"Threshold  T = {thresholds['used']:.4f}, {thresholds['from']}")
+    print(f"Threshold  T = {percent(thresholds['used'])}, {thresholds['from']}")
 
 
-def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> None:
+def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> bool:
     """Say whether the model has seen videos, people or footage of this set in its training."""
     if split.extraction is None:
         print(f"WARNING: other weights or another crop are possible: {name} has no extraction.json")
     if not split.has_videos or not trained_on:
         print(f"WARNING: the model may have seen {name}: nobody knows which videos these are")
-        return
+        return True
     shared = count_shared(split, trained_on)
     print(f"Leak audit {name} shares with the training: {describe_sharing(shared)}")
     if any(shared.values()):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the training has seen some of these")
+    return any(shared.values())
 
 
 def describe_leaks(leaks: dict[str, dict[str, int]], names: list[str]) -> list[str]:
@@ -297,14 +194,16 @@ def format_run(results: dict[str, dict]) -> str:
     return "\n".join(cells)
 
 
-def print_results(
-    results: list[dict[str, dict]], threshold: float, origin: str, select: str
-) -> None:
+def print_results(results: list[dict[str, dict]], thresholds: dict, seed: int, select: str) -> None:
     """The tables of the first seed and, of several, the mean of all."""
-    print(f"\n{results_table(results[0])}")
+    of_seed = f"Seed {seed}, the first of {len(results)}:\n" if len(results) > 1 else ""
+    print(f"\n{of_seed}{results_table(results[0])}")
     if select == "best":
         print("The validation figures are too good: the epoch was chosen by them (--select best).")
-    print(f"\n{threshold_table(results[0], threshold, origin)}")
+    print(f"\n{threshold_table(results[0], thresholds)}")
+    methods = methods_table(results[0])
+    if methods:
+        print(f"\n{methods}")
     if len(results) > 1:
         print(f"\n{seeds_table(results)}")
 
@@ -328,3 +227,19 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
         print(f"Next       {look}score your videos with")
         arguments = "--checkpoint", output / "model.pt", "--predict", "VIDEO_OR_FOLDER"
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
+
+
+def print_unseen(rows: list[dict]) -> None:
+    """What unseen.measure_unseen gave."""
+    print(f"\n{unseen_table(rows)}")
+    print(
+        "Each line is of a model that was trained without the method; model.pt knows all methods."
+    )
+
+
+def print_comparison(folders: list[Path], compared: dict[str, dict]) -> None:
+    """What compare.compare_results gave, for the folders A and B."""
+    for name, folder in zip("AB", folders, strict=True):
+        print(f"{name}          {folder}")
+    print(f"\n{comparison_table(compared)}")
+    print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")

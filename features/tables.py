@@ -1,0 +1,233 @@
+"""Tables of text: the figures of splits, seeds, methods, sets and models, as a run prints them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from data.layouts import CLASSES
+from features.metrics import LOW_FPRS, format_figure, percent
+from features.pictures import SampleFrame, shorten
+from features.plots import TITLES
+
+FIGURES = {  # title: key
+    "accuracy": "accuracy",
+    "EER": "eer",
+    "AUC": "auc",
+}
+AT_THRESHOLD = {
+    "accuracy": "accuracy",
+    "FPR, real called fake": "fpr",
+    "FNR, fake called real": "fnr",
+}
+
+
+def format_table(rows: list[tuple]) -> str:
+    """Lines of cells in columns as wide as needed; only the first column is flush left."""
+    columns = zip(*rows, strict=True)
+    first, *others = ([str(cell) for cell in column] for column in columns)
+    first_width = max(map(len, first))
+    widths = [max(map(len, column)) for column in others]
+    lines = []
+    for i, title in enumerate(first):
+        cells = [title.ljust(first_width)]
+        for column, width in zip(others, widths, strict=True):
+            cells.append(column[i].rjust(width))
+        lines.append("  ".join(cells))
+    return "\n".join(lines)
+
+
+def headings(title: str, names: Iterable[str]) -> tuple:
+    """The first row of a table with a column for each split."""
+    return title, *(TITLES[name].rjust(21) for name in names)
+
+
+def level_table(results: dict[str, dict], level: str) -> str:
+    """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
+    columns = {name: result[level] for name, result in results.items() if level in result}
+    if not columns:
+        return ""
+    rows = [headings(level.capitalize(), columns)]
+    rows.append(("n", *(metrics["n"] for metrics in columns.values())))
+    for title, key in FIGURES.items():
+        cells = [format_figure(metrics, key) for metrics in columns.values()]
+        rows.append((title, *cells))
+    for fpr in LOW_FPRS if level == "videos" else ():
+        rates = [metrics["tpr_at_fpr"][str(fpr)] for metrics in columns.values()]
+        if rates != [None] * len(rates):
+            cells = ["too few reals" if rate is None else percent(rate) for rate in rates]
+            rows.append((f"fakes found at {100 * fpr:g} % FPR", *cells))
+    return format_table(rows)
+
+
+def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
+    """Accuracy, FPR and FNR at the threshold T, of the validation and the test split.
+
+    `thresholds` are those of a checkpoint: "used", "from", and "max_fpr" if that was wanted.
+    """
+    threshold, origin, max_fpr = (thresholds.get(key) for key in ("used", "from", "max_fpr"))
+    columns = {}
+    for name, result in results.items():
+        if name != "train":
+            metrics = result.get("videos") or result["frames"]
+            columns[name] = metrics["at_threshold"] | {"n": metrics["n"]}
+            columns[name]["n_fake"] = metrics["n_fake"]
+    level = "videos" if "videos" in result else "frames"
+    rows = [headings(f"At T, {level}", columns)]
+    for title, key in AT_THRESHOLD.items():
+        cells = [percent(rates[key]) for rates in columns.values()]
+        rows.append((title, *cells))
+    if max_fpr is not None:
+        wanted = f"at most {percent(max_fpr)}"
+        rows.insert(2, ("FPR that was wanted", *[wanted] * len(columns)))
+        rows[3] = (rows[3][0], *(format_figure(rates, "fpr") for rates in columns.values()))
+    return f"T = {percent(threshold)}, {origin}\n{format_table(rows)}"
+
+
+def results_table(results: dict[str, dict]) -> str:
+    """The figures of videos and, below, of frames, {split: what evaluate gives}."""
+    tables = [level_table(results, level) for level in ("videos", "frames")]
+    text = "\n\n".join(table for table in tables if table)
+    if "[" in text:
+        text += "\nIn brackets: 95 % intervals for other people of the same kind (see README)."
+    if "n/a" in text:
+        text += "\nn/a: one class alone has no such figure."
+    return text
+
+
+def seeds_table(runs: list[dict[str, dict]]) -> str:
+    """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
+    level = next(iter(runs[0]["train"]))
+    title = f"{level.capitalize()}, mean (sd) of {len(runs)} seeds"
+    rows = [headings(title, runs[0])]
+    for figure, key in FIGURES.items():
+        cells = []
+        for name in runs[0]:
+            cells.append(mean_and_deviation([run[name][level][key] for run in runs]))
+        rows.append((figure, *cells))
+    methods = {method for run in runs for method in run["val"].get("methods", {})}
+    for method in sorted(methods) if len(methods) > 1 else ():
+        cells = []
+        for name in runs[0]:
+            of_method = [run[name]["methods"].get(method, {}) for run in runs]
+            cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
+        rows.append((f"AUC, {method or 'not named'}", *cells))
+    return format_table(rows)
+
+
+def methods_table(results: dict[str, dict]) -> str:
+    """AUC and EER of each method, worst AUC first, of the last split; "" where there is but one."""
+    name = list(results)[-1]
+    methods = results[name].get("methods", {})
+    if len(methods) < 2:
+        return ""
+    rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
+    for method, metrics in worst_first(methods):
+        figures = format_figure(metrics, "auc"), format_figure(metrics, "eer")
+        rows.append((method or "not named", metrics["n_fake"], *figures))
+    return format_table(rows)
+
+
+def worst_first(methods: dict[str, dict]) -> list[tuple[str, dict]]:
+    """Methods and their metrics by rising AUC; those without one last."""
+    return sorted(methods.items(), key=lambda item: (item[1]["auc"] is None, item[1]["auc"]))
+
+
+def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
+    """A line for each evaluated set, below it one for each method; `shared` ones have a mark."""
+    rows = [("Evaluated", "real + fake", "accuracy at T", "EER", "AUC")]
+    for name, results in evaluated.items():
+        metrics = results.get("videos") or results["frames"]
+        rows.append(set_row(name + " *" * (name in shared), metrics))
+        methods = results.get("methods", {})
+        for method, of_method in worst_first(methods) if len(methods) > 1 else ():
+            rows.append(set_row(f"  {method or 'not named'}", of_method))
+    text = format_table(rows)
+    if shared:
+        text += "\n* not the figures of unseen people: the training has seen some of these"
+    return text
+
+
+def set_row(name: str, metrics: dict) -> tuple:
+    """A line of sets_table; of one class alone FPR or FNR stand where EER and AUC have no value."""
+    n_fake = metrics["n_fake"]
+    n_real = metrics["n"] - n_fake
+    at_threshold = metrics["at_threshold"] | {"n": metrics["n"], "n_fake": n_fake}
+    accuracy = format_figure(at_threshold, "accuracy")
+    figures = format_figure(metrics, "eer"), format_figure(metrics, "auc")
+    if not n_real or not n_fake:
+        rate = "fnr" if n_fake else "fpr"
+        figures = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
+    return name, f"{n_real} + {n_fake}", accuracy, *figures
+
+
+def unseen_table(rows: list[dict]) -> str:
+    """What measure_unseen gives: each method unseen, seen, and what is lost."""
+    table = [("Left out", "split", "fakes", "AUC unseen", "EER unseen", "AUC seen", "AUC lost")]
+    for row in rows:
+        unseen, seen = row["unseen"], row["seen"]
+        lost = "n/a"
+        if None not in (unseen["auc"], seen["auc"]):
+            lost = f"{100 * (seen['auc'] - unseen['auc']):+.1f} points"
+        figures = [format_figure(unseen, key) for key in ("auc", "eer")]
+        n_fake = unseen["n_fake"]
+        table.append((row["method"], row["split"], n_fake, *figures, percent(seen["auc"]), lost))
+    return format_table(table)
+
+
+def comparison_table(compared: dict[str, dict]) -> str:
+    """What compare_results gives: a line for each split and figure, and the verdict by the AUC."""
+    rows = [("B less A, in points", "videos", "groups", *FIGURES)]
+    verdicts = []
+    for name, result in compared.items():
+        title = TITLES.get(name, name)
+        cells = [format_difference(result[key]) for key in FIGURES.values()]
+        rows.append((title, result["n"], result["n_groups"], *cells))
+        verdicts.append(f"{title}: {judge(result['auc'])}")
+        if result["only_a"] or result["only_b"]:
+            apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
+            verdicts.append(f"{title}: {apart} do not count")
+    return "\n".join([format_table(rows), *verdicts])
+
+
+def format_difference(found: dict) -> str:
+    """A difference in points, with its interval."""
+    difference, interval = found["difference"], found["interval"]
+    if difference is None:
+        return "n/a"
+    if interval is None:
+        return f"{100 * difference:+.1f} (one group)"
+    return f"{100 * difference:+.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def judge(auc: dict) -> str:
+    """Which model is better, as far as the interval of the AUC's difference tells."""
+    interval = auc["interval"]
+    if interval is None:
+        return "no difference can be shown: too few groups or one class alone"
+    figures = f"(AUC {format_difference(auc)} points)"
+    if interval[0] > 0:
+        return f"B is better {figures}"
+    if interval[1] < 0:
+        return f"A is better {figures}"
+    return f"no difference shown {figures}"
+
+
+def mean_and_deviation(values: list[float | None]) -> str:
+    if None in values:
+        return "n/a"
+    return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
+
+
+def samples_table(samples: list[SampleFrame]) -> str:
+    rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
+    for sample in samples:
+        row = (
+            shorten(sample.video, 39),
+            sample.number,
+            CLASSES[sample.label],
+            CLASSES[int(sample.score >= 0.5)],
+            percent(sample.score),
+            percent(sample.video_score),
+        )
+        rows.append(row)
+    return format_table(rows)

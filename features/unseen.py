@@ -1,0 +1,86 @@
+"""Unseen manipulations: how well the fakes of a method are told that training has not had."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.files import InputError, replacing, write_csv
+from features.dataset import Split
+from features.evaluate import evaluate, score_frames
+
+COLUMNS = ("method", "split", "n_real", "n_fake")
+FIGURES = ("auc", "eer")
+
+
+def pick_methods(train: Split, wanted: str) -> list[str]:
+    """The methods to leave out: the one that is named, or of `each` all that training has.
+
+    Raises InputError for one that training has not, and where nothing would be left to train on.
+    """
+    methods = sorted({method for method in methods_of(train) if method})
+    if len(methods) < 2:
+        found = f"the training fakes are of {len(methods)} named methods"
+        raise InputError(f"--leave-out {wanted}: {found}, at least two are needed")
+    if wanted == "each":
+        return methods
+    if wanted not in methods:
+        raise InputError(f"--leave-out {wanted}: training has no such method, but {methods}")
+    return [wanted]
+
+
+def methods_of(split: Split) -> np.ndarray:
+    """(n,) the method of each frame's video; "" of reals, and where it is not known."""
+    methods = np.array([split.method(i) for i in split.video_index])
+    return np.where(split.labels == 1, methods, "")
+
+
+def leave_out(splits: dict[str, Split], method: str) -> dict[str, Split]:
+    """The splits without the fakes of a method; groups stay on the side where they were."""
+    left = {name: split.part(methods_of(split) != method) for name, split in splits.items()}
+    for name, split in left.items():
+        assert set(split.video_index) <= set(splits[name].video_index)
+    assert method not in methods_of(left["train"])
+    return left
+
+
+def measure_unseen(
+    splits: dict[str, Split], seen: dict[str, dict], methods: list[str], train: Callable
+) -> list[dict]:
+    """A row for each method and split: its figures when it was seen in training, and when not.
+
+    `seen` is what evaluate gives for each split, by the model that was trained on all methods.
+    `train(splits)` gives the model and the threshold T of a training; T is chosen without the
+    method too.
+    """
+    rows = []
+    with tqdm(methods, desc="leaving out", unit="method", disable=None) as bar:
+        for method in bar:
+            model, threshold = train(leave_out(splits, method))
+            for name in ("val", "test"):
+                if method not in seen.get(name, {}).get("methods", {}):
+                    continue
+                split = splits[name]
+                results = evaluate(split, score_frames(model, split), threshold)
+                unseen, known = (each["methods"][method] for each in (results, seen[name]))
+                rows.append({"method": method, "split": name, "unseen": unseen, "seen": known})
+    return rows
+
+
+def write_methods(path: Path, rows: list[dict]) -> None:
+    """Write methods.csv: the rows of measure_unseen, with the ends of the intervals."""
+    table = []
+    for row in rows:
+        metrics = row["seen"]
+        n_fake = metrics["n_fake"]
+        line = {"method": row["method"], "split": row["split"]}
+        line |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake}
+        for when in ("unseen", "seen"):
+            for key in FIGURES:
+                low, high = row[when]["intervals"][key] or (None, None)
+                line |= {f"{key}_{when}": row[when][key]}
+                line |= {f"{key}_{when}_low": low, f"{key}_{when}_high": high}
+        table.append(line)
+    with replacing(path) as temporary:
+        write_csv(temporary, table[0] if table else COLUMNS, table)
