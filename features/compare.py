@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from data.files import InputError, read_csv, read_json
 from data.layouts import CLASSES
 from features.metrics import compare_scores
@@ -55,38 +53,37 @@ def read_predictions(folder: Path) -> dict[str, Scored]:
 
 
 def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
-    """{split: what compare_scores gives, and "n", "n_fake", "n_groups", "only_a", "only_b"}.
+    """{split: what compare_split gives} of the splits that both models have scored.
 
-    Only videos count that both have scored in a split of one name. Raises InputError where there
-    are none, or where a video has two labels.
+    Raises InputError where there are none, or where a video has two labels.
     """
     scored_a, scored_b = read_scored(folder_a), read_scored(folder_b)
     compared = {}
-    for name, a in scored_a.items():
-        b = scored_b.get(name)
-        videos = sorted(a.rows.keys() & b.rows.keys()) if b else []
-        if not videos:
-            continue
-        for video in videos:
+    for name in scored_a.keys() & scored_b.keys():
+        a, b = scored_a[name], scored_b[name]
+        shared = sorted(a.rows.keys() & b.rows.keys())
+        for video in shared:
             if a.rows[video]["label"] != b.rows[video]["label"]:
-                raise InputError(
-                    f"--compare: {video} has two labels, one in {folder_a}, one in {folder_b}"
-                )
-        labels = np.array([a.rows[video]["label"] for video in videos])
-        groups = [a.rows[video]["group"] for video in videos]
-        scores_a, scores_b = (
-            [each.rows[video]["score"] for video in videos] for each in (a, b)
-        )  # fmt: skip
-        compared[name] = compare_scores(
-            labels, scores_a, scores_b, groups, a.threshold, b.threshold
-        ) | {
-            "n": len(videos),
-            "n_fake": int(labels.sum()),
-            "n_groups": len(set(groups)),
-            "only_a": len(a.rows) - len(videos),
-            "only_b": len(b.rows) - len(videos),
-        }
+                both = f"one in {folder_a}, another in {folder_b}"
+                raise InputError(f"--compare: {video} has two labels, {both}")
+        if shared:
+            compared[name] = compare_split(a, b, shared)
     if not compared:
         found = f"{', '.join(scored_a)} in A, {', '.join(scored_b)} in B"
         raise InputError(f"--compare: no video that both scored in a split of one name: {found}")
-    return compared
+    return {name: compared[name] for name in scored_a if name in compared}
+
+
+def compare_split(a: Scored, b: Scored, videos: list[str]) -> dict:
+    """What compare_scores gives for these videos, and "n", "n_fake", "n_groups", "only_a", "only_b".
+
+    The last two are the videos that one of the models alone has scored: they do not count.
+    """
+    labels = [a.rows[video]["label"] for video in videos]
+    groups = [a.rows[video]["group"] for video in videos]
+    scores_a = [a.rows[video]["score"] for video in videos]
+    scores_b = [b.rows[video]["score"] for video in videos]
+    compared = compare_scores(labels, scores_a, scores_b, groups, a.threshold, b.threshold)
+    counts = {"n": len(videos), "n_fake": sum(labels), "n_groups": len(set(groups))}
+    counts |= {"only_a": len(a.rows) - len(videos), "only_b": len(b.rows) - len(videos)}
+    return compared | counts
