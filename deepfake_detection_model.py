@@ -16,7 +16,7 @@ test split is looked at after training only. The threshold T comes from the vali
 
 import argparse
 import copy
-import io
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,14 +33,14 @@ from torch import nn
 from tqdm import tqdm
 
 from data.decode import quiet_decoder
-from data.files import InputError, replacing, write_json
+from data.files import InputError, hold_folder, make_folder, write_json
 from data.layouts import SPLITS
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
+from features.checkpoint import load_checkpoint, save_checkpoint
 from features.compare import compare_results
 from features.dataset import Split, divide, load_splits
 from features.evaluate import choose_threshold, evaluate, score_frames
-from features.extraction import Extraction
 from features.metrics import (  # noqa: F401
     compare_scores,
     compute_eer,
@@ -49,17 +49,22 @@ from features.metrics import (  # noqa: F401
 )
 from features.pictures import SampleFrame, pick_samples, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores, plot_unseen
-from features.predict import evaluate_files, predict_and_print, score_videos
-from features.resnet18 import N_FEATURES, load_torch_file
+from features.predict import (
+    evaluate_files,
+    load_backbone_of,
+    predict_and_print,
+    score_videos,
+)
+from features.resnet18 import N_FEATURES
 from features.results import (
     append_run,
     draw_pictures,
     find_checkpoint,
     list_predictions,
+    list_roc,
     pick_output,
-    prepare_output,
-    remove_predictions,
     write_predictions,
+    write_roc,
 )
 from features.run import (
     choose_threads,
@@ -70,8 +75,6 @@ from features.run import (
     run_script,
 )
 from features.unseen import measure_unseen, pick_methods, write_methods
-
-CHECKPOINT_FORMAT = 2
 
 # --- The model ------------------------------------------------------------------------------------
 
@@ -108,35 +111,10 @@ class DeepfakeMLP(nn.Module):
         return logits.double().sigmoid().cpu().numpy()
 
 
-def save_checkpoint(path: Path, model: DeepfakeMLP, report: dict, trained_on: dict) -> None:
-    """Write model.pt: the weights, how they came about, and what they were trained on."""
-    content = {"format": CHECKPOINT_FORMAT, "model": model.cpu().state_dict()}
-    content |= {"trained_on": trained_on} | report
-    buffer = io.BytesIO()  # on a full disk torch.save itself would raise what is no OSError
-    torch.save(content, buffer)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-
-
-def load_checkpoint(path: str | Path) -> tuple[DeepfakeMLP, dict]:
-    """The model, and what else the checkpoint holds: "extraction" as an Extraction, or None.
-
-    Raises InputError for a file that is not a checkpoint of this format.
-    """
-    wanted = "a checkpoint of deepfake_detection_model.py"
-    checkpoint = load_torch_file(path, wanted)
-    if checkpoint.get("format") != CHECKPOINT_FORMAT:
-        found = f"has the format {checkpoint.get('format')}, expected {CHECKPOINT_FORMAT}"
-        raise InputError(f"{path} is not {wanted} of this version ({found}): train again")
+def load_model(checkpoint: str | Path) -> tuple[DeepfakeMLP, dict]:
+    """The model in model.pt, and what else the file holds: see load_checkpoint."""
     model = DeepfakeMLP()
-    try:
-        model.load_state_dict(checkpoint["model"])
-        if checkpoint["extraction"] is not None:
-            checkpoint["extraction"] = Extraction.from_dict(checkpoint["extraction"])
-    except Exception as error:
-        problem = f"{path} is damaged ({error!r:.99}), expected {wanted}"
-        raise InputError(f"{problem}: train again") from error
-    return model.eval(), checkpoint | {"file": str(path)}
+    return model, load_checkpoint(checkpoint, model)
 
 
 def predict_videos(
@@ -145,21 +123,27 @@ def predict_videos(
     device: str = "auto",
     num_workers: int = 1,
     pictures: bool = False,
+    weights: str | None = None,
+    face_model: Path | None = None,
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
-    The iterator gives a dict for each path, in order: "path", "video" (its name), "score" (the
-    probability of fake), "at_0.5" and "at_T" (real or fake), "frames" (how many), "spread" (the
-    standard deviation of their scores), "numbers" (n,) and "scores" (n,) of the frames, "note",
-    "reason"; with `pictures` also "pictures", up to eight pairs of an index into these and a
-    (3, 224, 224) uint8 frame. Where a file cannot be scored, the score is None, both predictions
-    are "no decision" and the reason says why. Raises InputError where the checkpoint, its backbone
-    or its face detector cannot be used, and TypeError for a single path instead of a list.
+    The iterator gives a dict for each path, in order, which json.dumps takes: "video" (its path),
+    "score" (the probability of fake), "at_0.5" and "at_T" (real or fake), "frames" (how many),
+    "spread" (the standard deviation of their scores), "face_share" (of the frames, with face
+    crops), "numbers" and "scores" of the frames, "note", "reason". Where a file cannot be scored,
+    the score is None, both verdicts are "no decision" and the reason says why. With `pictures`
+    also "pictures": up to eight pairs of an index into the frames and a (3, 224, 224) uint8 frame.
+    `weights` and `face_model` are files, where they are not found in torch's cache. Raises
+    InputError where the checkpoint, its backbone or its face detector cannot be used, and TypeError
+    for a single path instead of a list.
     """
     if isinstance(paths, str | Path):
         raise TypeError(f"paths is one path, expected a list of paths: [{str(paths)!r}]")
-    model, saved = load_checkpoint(checkpoint)
-    return score_videos(paths, model, saved, device, num_workers, pictures)
+    quiet_decoder()
+    model, saved = load_model(checkpoint)
+    backbone = load_backbone_of(saved["extraction"], device, weights, face_model)
+    return score_videos(paths, model, saved, backbone, num_workers, pictures)
 
 
 # --- Training -------------------------------------------------------------------------------------
@@ -346,7 +330,7 @@ def make_report(run: Run, settings: dict, device: torch.device) -> dict:
         "versions": package_versions() | versions,
         "device": str(device),
         "epoch": run.epoch,
-        "extraction": extraction and asdict(extraction),
+        "extraction": extraction and asdict(extraction.without_paths()),
         "thresholds": {
             "default": 0.5,
             "used": run.threshold,
@@ -356,16 +340,15 @@ def make_report(run: Run, settings: dict, device: torch.device) -> dict:
     }
 
 
-def write_run(output: Path, runs: list[Run], report: dict, split_report: dict) -> list[str]:
+def write_run(output: Path, runs: list[Run], report: dict) -> list[str]:
     """Write model.pt, metrics.json and predictions.csv of the first run; their names."""
     run = runs[0]
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
     save_checkpoint(output / "model.pt", run.model, report, trained_on)
-    remove_predictions(output)
     figures = []
     for each in runs:
         figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
-    report = report | {"split": split_report} | figures[0]
+    report = report | figures[0]
     if len(runs) > 1:
         report["seeds"] = figures
     write_json(output / "metrics.json", report)
@@ -373,7 +356,8 @@ def write_run(output: Path, runs: list[Run], report: dict, split_report: dict) -
     for each in runs:
         rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
     write_predictions(output / "predictions.csv", rows)
-    return ["model.pt", "metrics.json", "predictions.csv"]
+    write_roc(output / "roc.csv", list_roc(run.splits, run.scores))
+    return ["model.pt", "metrics.json", "predictions.csv", "roc.csv"]
 
 
 def draw_run(output: Path, runs: list[Run], samples: list[SampleFrame], wanted: bool) -> list[str]:
@@ -393,32 +377,36 @@ def draw_run(output: Path, runs: list[Run], samples: list[SampleFrame], wanted: 
     return draw_pictures(output, pictures, footer, wanted)
 
 
-def train_without(
-    run: Run, methods: list[str], training: Training, device: torch.device
-) -> list[dict]:
-    """The rows of measure_unseen: each method left out of a training like that of the run."""
+def leave_out(
+    output: Path,
+    run: Run,
+    methods: list[str],
+    training: Training,
+    device: torch.device,
+    no_pictures: bool,
+) -> list[str]:
+    """Train without each method in turn; print, write and draw how well it is found then."""
 
     def train_on(splits: dict[str, Split]) -> tuple[DeepfakeMLP, float]:
-        other = train_and_evaluate(splits, training, device)
+        other = train_and_evaluate(splits, replace(training, quiet=True), device)
         return other.model, other.threshold
 
-    return measure_unseen(run.splits, run.results, methods, train_on)
-
-
-def write_unseen(output: Path, rows: list[dict], run: Run, wanted: bool) -> list[str]:
-    """Print what measure_unseen gave, write methods.csv and draw methods.png; their names."""
+    rows = measure_unseen(run.splits, run.results, methods, train_on)
     screen.print_unseen(rows)
     write_methods(output / "methods.csv", rows)
     footer = f"{screen.describe_extraction(run.splits['val'].extraction)}; seed {run.seed}"
     pictures = {"methods.png": partial(plot_unseen, rows)}
-    return ["methods.csv", *draw_pictures(output, pictures, footer, wanted)]
+    return ["methods.csv", *draw_pictures(output, pictures, footer, not no_pictures)]
 
 
 def to_plain(settings: dict) -> dict:
-    """The parameters of a training as JSON can hold them."""
-    of_a_model = ("predict", "plot", "evaluate", "compare", "checkpoint")
+    """The parameters of a training as JSON can hold them; paths from the current folder."""
+    of_a_model = ("predict", "plot", "evaluate", "compare", "checkpoint", "weights", "face_model")
     plain = {name: value for name, value in settings.items() if name not in of_a_model}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()}
+    for name, value in plain.items():
+        if isinstance(value, Path):
+            plain[name] = os.path.relpath(value)
+    return plain
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -426,6 +414,8 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
         (not args.plot or args.predict, "--plot goes with --predict"),
+        (not args.weights or args.predict, "--weights goes with --predict"),
+        (not args.face_model or args.predict, "--face-model goes with --predict"),
         (
             bool(args.predict) + bool(args.evaluate) + bool(args.compare) < 2,
             "--predict, --evaluate and --compare: one at a time",
@@ -497,6 +487,10 @@ def main(argv=None):
     add = parser.add_argument_group("with a trained model, instead of training").add_argument
     add("--predict", nargs="+", metavar="PATH", help="score these videos and folders of videos")
     add("--plot", action="store_true", help="with --predict: draw a picture for each video")
+    add("--weights", metavar="FILE",
+        help="with --predict: your copy of the ResNet-18 weights that the model was trained with")
+    add("--face-model", type=Path, metavar="FILE",
+        help="with --predict: your copy of the face detector YuNet")
     add("--evaluate", nargs="+", type=Path, metavar="PATH",
         help="figures for other features files, ..._features.npy, or folders of them")
     add("--compare", nargs=2, type=Path, metavar=("A", "B"),
@@ -514,9 +508,11 @@ def main(argv=None):
     if args.predict or args.evaluate:
         file = find_checkpoint(args.checkpoint, args.output_dir)
         output = args.output_dir or file.parent
-        model, checkpoint = load_checkpoint(file)
+        model, checkpoint = load_model(file)
         if args.predict:
-            predict_and_print(args.predict, model, checkpoint, args.device, output, args.plot)
+            extraction = checkpoint["extraction"]
+            backbone = load_backbone_of(extraction, args.device, args.weights, args.face_model)
+            predict_and_print(args.predict, model, checkpoint, backbone, output, args.plot)
         else:
             model.to(pick_device(args.device))
             evaluate_files(args.evaluate, model, checkpoint, output, not args.no_pictures)
@@ -526,43 +522,40 @@ def main(argv=None):
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     extracted = load_splits(files, args.train_labels_file)
     methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
+    seeds = range(args.seed, args.seed + args.seeds)
+    divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
+    leaks = [audit_leaks(splits, args.split_unit) for splits, _ in divisions]
+    splits, divided = divisions[0]
+    settings = to_plain(vars(args))
+    screen.print_training(splits, divided, leaks[0], settings, str(device))
+
     output = pick_output(args.output_dir, args.train_features_file)
-    settings, defaults = to_plain(vars(args)), to_plain(vars(parser.parse_args([])))
+    make_folder(output, "--output-dir")
+    if (output / "model.pt").is_file():
+        print(f"Replaces   {output}")
+    training = Training(
+        args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
+    )
+    with hold_folder(output, output / ".lock"):
+        runs = []
+        for seed, (splits, _) in zip(seeds, divisions, strict=True):
+            print(f"\nSeed {seed}", flush=True)
+            runs.append(train_and_evaluate(splits, replace(training, seed=seed), device))
+            print(screen.format_run(runs[-1].results))
 
-    splits, divided = divide(extracted, args.val_fraction, args.seed, args.split_unit)
-    leaks = audit_leaks(splits, args.split_unit)
-    screen.print_training(splits, divided, leaks, settings, str(device))
-    prepare_output(output)  # before the training: it may not be possible
-    runs = []
-    for seed in range(args.seed, args.seed + args.seeds):
-        if runs:  # another seed holds out another part
-            splits, _ = divide(extracted, args.val_fraction, seed, args.split_unit)
-            audit_leaks(splits, args.split_unit)
-        print(f"\nSeed {seed}", flush=True)
-        training = Training(
-            args.batch_size, args.num_epochs, args.lr, seed, args.select, args.max_fpr
-        )
-        runs.append(train_and_evaluate(splits, training, device))
-        print(screen.format_run(runs[-1].results))
-
-    run = runs[0]
-    samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
-    shortcuts = audit_shortcuts(run.splits["val"])
-    results = [each.results for each in runs]
-    report = make_report(run, settings, device)
-    screen.print_results(results, report["thresholds"], run.seed, args.select)
-    screen.print_samples(samples)
-    screen.warn_of_shortcuts(shortcuts, run.results["val"])
-    split_report = divided | {"shared": leaks, "shortcuts": shortcuts}
-    written = write_run(output, runs, report, split_report)
-    changed = dict(sorted(settings.items() - defaults.items()))
-    append_run(output.parent / "runs.csv", args.train_features_file, changed, run.seed, run.results)
-    with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-        written += draw_run(output, runs, samples, not args.no_pictures)
-        if methods:
-            training = replace(training, seed=run.seed, quiet=True)
-            unseen = train_without(run, methods, training, device)
-            written += write_unseen(output, unseen, run, not args.no_pictures)
+        run = runs[0]
+        report = make_report(run, settings, device)
+        report["split"] = divided | {"shared": leaks[0]}
+        report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
+        samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
+        screen.print_results(runs, report, samples, args.select)
+        written = write_run(output, runs, report)
+        runs_file = (args.output_dir or output.parent) / "runs.csv"
+        append_run(runs_file, settings["train_features_file"], settings, runs)
+        with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
+            written += draw_run(output, runs, samples, not args.no_pictures)
+            if methods:
+                written += leave_out(output, run, methods, training, device, args.no_pictures)
     screen.print_results_written(output, written, run.splits["val"].extraction)
 
 

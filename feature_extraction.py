@@ -20,14 +20,12 @@ data set has them):
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
@@ -54,6 +52,7 @@ from features.processes import (
 )
 from features.resnet18 import load_backbone
 from features.run import (
+    Progress,
     count_cores,
     if_interrupted,
     map_threads,
@@ -106,7 +105,7 @@ def preview(
     videos: list[Video], n: int, extraction: Extraction, num_workers: int, folder: Path
 ) -> None:
     """Write preview.png: what the network would see of n videos, spread over the data set."""
-    make_folder(folder)
+    make_folder(folder, "--features-dir")
     picture = folder / "preview.png"
     shown = [videos[i] for i in sample_frame_numbers(len(videos), n)]
     write_preview(shown, extraction.sampling, num_workers, picture, footer=extraction.videos_dir)
@@ -119,19 +118,16 @@ def extract_all(
 ) -> list[Outcome] | None:
     """process(video) of each video, divided among the processes; the first gets all outcomes."""
     mine = videos[rank::world_size]
-    outcomes, n_frames, start = [], 0, time.perf_counter()
+    outcomes = []
     with (
         closing(map_threads(process, mine, num_workers)) as results,
-        tqdm(total=len(mine), unit="video", desc="extracting", disable=rank > 0 or None) as bar,
+        Progress(len(mine), "extracting", quiet=rank > 0) as progress,
     ):
         for video, outcome in zip(mine, results, strict=True):
             outcomes.append(outcome)
-            n_frames += outcome.frames
             if outcome.reason:
-                bar.write(f"failed: {video.video}: {outcome.reason}", file=sys.stderr)
-            speed = n_frames / (time.perf_counter() - start)
-            bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
-            bar.update()
+                progress.write(f"failed: {video.video}: {outcome.reason}", file=sys.stderr)
+            progress.update(outcome.frames)
     return gather_outcomes(outcomes, rank, world_size)
 
 

@@ -5,12 +5,18 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FINGERPRINT_BYTES = 64 * 1024
 COPIES: dict[str, Path] = {}  # by sha256: copies of published files that this run was given
@@ -70,12 +76,44 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder where there is none. Raises InputError where a file is in its way."""
+def make_folder(path: Path, flag: str) -> None:
+    """Make a folder to write to, where there is none. Raises InputError where that cannot be.
+
+    The error names the flag with which another folder is given.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{path} is not a folder, or is below a file: name another") from error
+        problem = f"{path} is not a folder, or is below a file"
+        raise InputError(f"{problem}: name another with {flag}") from error
+    except OSError as error:
+        problem = f"{path} cannot be made ({error.strerror})"
+        raise InputError(f"{problem}: name another folder with {flag}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"no permission to write to {path}: name another folder with {flag}")
+
+
+@contextmanager
+def hold_folder(folder: Path, lock: Path) -> Iterator[None]:
+    """Keep other runs from writing to a folder until the block ends, by a lock on a file in it.
+
+    The system lets go of it even if the process is killed.
+    """
+    with open(lock, "w") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is writing to {folder}: wait for it, or name another folder"
+            ) from None
+        except OSError as error:  # some shared file systems have no locks
+            problem = f"{folder} cannot be locked ({error.strerror})"
+            print(f"WARNING: {problem}: start no second run", file=sys.stderr)
+        for place in {folder, lock.parent}:
+            for leftover in place.glob(".*.new.*"):  # of a run that was killed
+                leftover.unlink()
+        yield
 
 
 def read_json(path: Path, kind: type = dict):

@@ -21,40 +21,9 @@ from data.layouts import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 HANGS_AFTER = 600  # seconds
 REPOSITORY = Path(__file__).resolve().parents[1]
 ALONE = threading.Lock()  # one child at a time: of 64 workers' children the memory may run out
-
-
-# --- One run a folder -----------------------------------------------------------------------------
-
-
-@contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder until the block ends.
-
-    The system lets go of it even if the process is killed.
-    """
-    with open(folder / "cache/.lock", "w") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another run is writing to {folder}: wait for it, or name another folder"
-            ) from None
-        except OSError as error:  # some shared file systems have no locks
-            problem = f"{folder} cannot be locked ({error.strerror})"
-            print(f"WARNING: {problem}: start no second run", file=sys.stderr)
-        for place in (folder, folder / "cache"):
-            for leftover in place.glob(".*.new.*"):  # of a run that was killed
-                leftover.unlink()
-        yield
 
 
 # --- The file of a video --------------------------------------------------------------------------

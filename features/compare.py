@@ -75,7 +75,7 @@ def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
 
 
 def compare_split(a: Scored, b: Scored, videos: list[str]) -> dict:
-    """What compare_scores gives for these videos, and "n", "n_fake", "n_groups", "only_a", "only_b".
+    """What compare_scores gives for these videos, and n, n_fake, n_groups, only_a and only_b.
 
     The last two are the videos that one of the models alone has scored: they do not count.
     """

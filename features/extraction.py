@@ -1,6 +1,6 @@
 """How and of what features were made: the content of extraction.json; whether two are alike."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from data.files import InputError, read_json
@@ -31,6 +31,11 @@ class Extraction:
         except (KeyError, TypeError) as error:
             raise InputError(f"of another version of this program ({error}): {AGAIN}") from error
 
+    def without_paths(self) -> "Extraction":
+        """The same with names instead of paths, for files that are passed on to others."""
+        weights = self.weights | {"name": Path(self.weights["name"]).name}
+        return replace(self, videos_dir=Path(self.videos_dir).name, weights=weights)
+
     def recipe(self) -> dict:
         """All that changes the features of a video, for the cache."""
         versions = {name: self.versions.get(name) for name in ("torch", "torchvision", "opencv")}
@@ -49,15 +54,25 @@ def load_extraction(folder: Path) -> Extraction | None:
         raise InputError(f"{path}: {error}") from error
 
 
-def check_alike(extractions: dict[str, Extraction | None]) -> None:
-    """Raise InputError where features were made otherwise than the first ones, {name: how}.
+def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | None:
+    """What makes other features, in both extractions: ("face_margin None", "face_margin 1.3").
 
-    Another device or another version of a package changes them by rounding only.
+    None where they are alike. Another device or another version of a package changes features by
+    rounding only.
     """
-    known = {name: how.recipe() for name, how in extractions.items() if how}
+    our_recipe, their_recipe = ours.recipe(), theirs.recipe()
+    for key, value in our_recipe.items():
+        if key not in ("device", "versions") and their_recipe[key] != value:
+            return f"{key} {value!s:.16}", f"{key} {their_recipe[key]!s:.16}"
+    return None
+
+
+def check_alike(extractions: dict[str, Extraction | None]) -> None:
+    """Raise InputError where features were made otherwise than the first ones, {name: how}."""
+    known = {name: extraction for name, extraction in extractions.items() if extraction}
     for name, theirs in known.items():
         first, ours = next(iter(known.items()))
-        for key in ours:
-            if key not in ("device", "versions") and theirs[key] != ours[key]:
-                found = f"{first} has {key} {ours[key]!s:.16}, {name} has {theirs[key]!s:.16}"
-                raise InputError(f"{found}: extract them alike")
+        difference = find_difference(ours, theirs)
+        if difference:
+            found = f"{first} has {difference[0]}, {name} has {difference[1]}"
+            raise InputError(f"{found}: extract them alike")

@@ -4,17 +4,18 @@ Both are handed the model, and the checkpoint it came from as load_checkpoint of
 deepfake_detection_model.py gives it.
 """
 
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from data.decode import sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
@@ -34,19 +35,29 @@ from features.evaluate import evaluate, score_frames
 from features.extraction import Extraction, check_alike
 from features.pictures import pick_samples, plot_prediction, plot_samples
 from features.plots import plot_roc, plot_scores
-from features.resnet18 import extract_video, load_backbone
+from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import (
     draw_pictures,
     folder_of_set,
     list_predictions,
     prediction_words,
-    remove_predictions,
     write_predictions,
 )
-from features.run import count_cores, if_interrupted, map_threads, pick_device
+from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
 from features.tables import results_table, sets_table, threshold_table
 
-PREDICT_COLUMNS = ("video", "score", "at_0.5", "at_T", "frames", "spread", "note", "reason")
+COLUMNS = (  # of predict_<name>.csv
+    "video",
+    "score",
+    "at_0.5",
+    "at_T",
+    "frames",
+    "spread",
+    "face_share",
+    "note",
+    "reason",
+    "picture",
+)
 
 # --- New videos -----------------------------------------------------------------------------------
 
@@ -55,56 +66,80 @@ def score_videos(
     paths: Iterable[str | Path],
     model: nn.Module,
     checkpoint: dict,
-    device: str,
+    backbone: nn.Module,
     num_workers: int,
     pictures: bool,
 ) -> Iterator[dict]:
     """A dict for each video, in order: see predict_videos of deepfake_detection_model.py."""
-    extraction, threshold = checkpoint["extraction"], checkpoint["thresholds"]["used"]
-    backbone = load_backbone_of(extraction, device)
+    sampling = checkpoint["extraction"].sampling
+    threshold = checkpoint["thresholds"]["used"]
     trained_on = set(checkpoint["trained_on"].get("videos", ()))
     threads = max(1, count_cores() // num_workers)  # of a decoder: a single video gets all cores
 
     def predict(path: str | Path) -> dict:
-        row = {"path": path, "video": printable(path), "score": None, "frames": 0, "spread": None}
+        row = {"video": printable(path), "score": None, "frames": 0, "spread": None}
         row |= dict.fromkeys(("at_0.5", "at_T"), "no decision")
-        row |= {"note": "", "reason": "", "numbers": [], "scores": [], "pictures": []}
+        row |= {"face_share": None, "note": "", "reason": "", "numbers": [], "scores": []}
         try:
-            features, sampled = extract_video(Path(path), backbone, extraction.sampling, threads)
+            features, sampled = extract_video(Path(path), backbone, sampling, threads)
         except InputError as error:
             return row | {"reason": str(error)}
         scores = model.score(torch.from_numpy(features))
-        score, n = float(scores.mean()), len(scores)
-        row |= {"score": score, "frames": n, "spread": float(scores.std())}
+        score = float(scores.mean())
+        row |= {"score": score, "frames": len(scores), "spread": float(scores.std())}
         row |= prediction_words(score, threshold)
-        row |= {"numbers": sampled.numbers, "scores": scores}
-        if f"file {sampled.facts['fingerprint']}" in trained_on:
-            row["note"] = "the model was trained or tuned on this video"
+        row |= {"numbers": sampled.numbers.tolist(), "scores": scores.tolist()}
+        row["face_share"] = sampled.facts.get("face_share")
+        row["note"] = describe_video(sampled.facts, trained_on)
         if pictures:
-            shown = sample_frame_numbers(n, 8)
+            shown = sample_frame_numbers(len(scores), 8)
             row["pictures"] = [(i, sampled.frames[i].clone()) for i in shown]  # not all frames
         return row
 
     return map_threads(predict, paths, num_workers, ahead=2 if pictures else 64)
 
 
-def load_backbone_of(extraction: Extraction | None, device: str) -> nn.Module:
-    """The backbone that a model's features were made with, its face detector checked."""
+def describe_video(facts: dict, trained_on: set[str]) -> str:
+    """What one should know of a video that was scored: damage, no face, seen in training."""
+    notes = [facts["note"]] if facts["note"] else []
+    if facts.get("face_share") == 0:
+        notes.append("no face found: whole frames were scored, by a model that knows faces")
+    if f"file {facts['fingerprint']}" in trained_on:
+        notes.append("the model was trained or tuned on this video")
+    return "; ".join(notes)
+
+
+def load_backbone_of(
+    extraction: Extraction | None,
+    device: str,
+    weights: str | None = None,
+    face_model: Path | None = None,
+) -> nn.Module:
+    """The backbone that a model's features were made with, its face detector checked.
+
+    `weights` and `face_model` are files of one's own; they are known by their hashes. Weights that
+    feature_extraction.py was given are found in torch's cache, where it has put them.
+    """
     if extraction is None:
         raise InputError(
             "the model was trained on features without extraction.json: how to make them from "
             "videos is unknown; extract again with feature_extraction.py, and train again"
         )
     expected, sampling = extraction.weights, extraction.sampling
+    name = weights or expected["name"]
+    if name not in ("imagenet", "random"):
+        name = weights or str(kept_weights(expected["sha256"]))
     try:
-        backbone, weights = load_backbone(expected["name"], pick_device(device))
+        backbone, found = load_backbone(name, pick_device(device))
     except InputError as error:
-        raise InputError(f"the model needs the weights it was trained with: {error}") from error
-    if weights["sha256"] != expected["sha256"]:
-        changed = f"{expected['name']} holds other weights than the model was trained with"
-        raise InputError(f"{changed}: put the old file back, or train again")
+        needed = f"the weights it was trained with, sha256 {expected['sha256'][:8]}"
+        raise InputError(f"the model needs {needed}, --weights FILE: {error}") from error
+    if found["sha256"] != expected["sha256"]:
+        hashes = f"sha256 {found['sha256'][:8]}, not {expected['sha256'][:8]}"
+        problem = f"{name} holds other weights than the model was trained with ({hashes})"
+        raise InputError(f"{problem}: name the right file with --weights FILE, or train again")
     if sampling.face_margin is not None:
-        load_face_detector()  # if it cannot be had, one error says so, and not each video
+        load_face_detector(face_model)  # if it cannot be had, one error says so, not each video
         if sampling.face_model != FACE_MODEL_SHA256:
             raise InputError("the model was trained on faces that another detector found")
     return backbone
@@ -125,50 +160,62 @@ def list_videos(paths: list[str]) -> list[Path]:
     return files
 
 
+def claim_table(output: Path, asked_for: str) -> Path:
+    """A new file predict_<name>.csv for this call alone, also where others write at this moment."""
+    name = re.sub(r"[^\w.-]+", "_", Path(os.path.abspath(asked_for)).stem)[:40]
+    for number in itertools.count(1):
+        path = output / f"predict_{name}{f'_{number}' if number > 1 else ''}.csv"
+        with suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+
+
 def predict_and_print(
-    paths: list[str], model: nn.Module, checkpoint: dict, device: str, output: Path, plot: bool
+    paths: list[str],
+    model: nn.Module,
+    checkpoint: dict,
+    backbone: nn.Module,
+    output: Path,
+    plot: bool,
 ) -> None:
-    """Score what --predict names: a line a video as it comes, on the screen and in predict.csv."""
+    """Score what --predict names: a line a video as it comes, on the screen and in a table."""
     files = list_videos(paths)
     num_workers = min(len(files), count_cores())
-    results = score_videos(files, model, checkpoint, device, num_workers, plot)
-    make_folder(output)
+    results = score_videos(files, model, checkpoint, backbone, num_workers, plot)
+    make_folder(output, "--output-dir")
+    table = claim_table(output, paths[0])
     screen.print_checkpoint(checkpoint)
-    if (output / "predict.csv").is_file():
-        print(f"Replaces   {output / 'predict.csv'} and the pictures of that prediction")
-        remove_predictions(output)
     screen.print_prediction_header()
-    n_scored = 0
+    rows = []
     with (
-        if_interrupted(f"{output / 'predict.csv'} holds what was scored"),
+        if_interrupted(f"{table} holds what was scored"),
         closing(results),
-        csv_writer(output / "predict.csv", PREDICT_COLUMNS) as write_row,
-        tqdm(total=len(files), unit="video", desc="predicting", disable=None) as bar,
+        csv_writer(table, COLUMNS) as write_row,
+        Progress(len(files), "predicting") as progress,
     ):
         for row in results:
-            bar.write(screen.format_prediction(row), file=sys.stdout)
-            write_row(row)  # at once: an interrupted run keeps what it has
-            n_scored += row["score"] is not None
+            progress.write(screen.format_prediction(row), file=sys.stdout)
+            row["picture"] = ""
             if plot and row["score"] is not None:
-                draw_prediction(row, n_scored, checkpoint, output)
-            bar.update()
-    print(f"\n{n_scored} scored, {len(files) - n_scored} failed")
-    print(f"Written    {output / 'predict.csv'}" + ", predict_*.png" * plot)
-    if not n_scored:
+                row["picture"] = f"{table.stem}_{len(rows) + 1:04d}.png"
+                draw_prediction(row, checkpoint, output / row["picture"])
+            row.pop("pictures", None)
+            write_row(row)  # at once: an interrupted run keeps what it has
+            rows.append(row)
+            progress.update(row["frames"])
+    report = {"model": checkpoint["file"], "thresholds": checkpoint["thresholds"], "videos": rows}
+    write_json(table.with_suffix(".json"), report)
+    screen.print_predictions_written(rows, table, plot)
+    if all(row["score"] is None for row in rows):
         raise InputError(f"none of the {len(files)} videos could be scored: the table says why")
 
 
-def draw_prediction(row: dict, number: int, checkpoint: dict, output: Path) -> None:
-    """Draw the picture of a video that was scored, the `number`-th one."""
+def draw_prediction(row: dict, checkpoint: dict, path: Path) -> None:
+    """Draw the picture of a video that was scored."""
     extraction = checkpoint["extraction"]
     footer = f"{screen.describe_extraction(extraction)}; model: {checkpoint['file']}"
-    plot_prediction(
-        row,
-        checkpoint["thresholds"]["used"],
-        path=output / f"predict_{number:04d}_{Path(row['video']).stem[:40]}.png",
-        footer=footer,
-        caution=screen.caution_of(extraction),
-    )
+    caution = screen.caution_of(extraction)
+    plot_prediction(row, checkpoint["thresholds"]["used"], path, footer, caution)
 
 
 # --- Other sets -----------------------------------------------------------------------------------
@@ -244,13 +291,13 @@ def evaluate_split(
     folder = output / "evaluated" / folder_of_set(file)
     if folder.is_dir():
         print(f"Replaces   {folder}")
-    make_folder(folder)
+    make_folder(folder, "--output-dir")
     report = {
         "checkpoint": checkpoint["file"],
-        "features": os.path.abspath(file),
+        "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
-        "extraction": split.extraction and asdict(split.extraction),
+        "extraction": split.extraction and asdict(split.extraction.without_paths()),
     }
     write_json(folder / "metrics.json", report)
     seed = checkpoint["settings"]["seed"]

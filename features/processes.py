@@ -18,9 +18,9 @@ from pathlib import Path
 
 from torch import distributed
 
-from data.files import InputError, make_folder
+from data.files import InputError, hold_folder, make_folder
 from data.layouts import Video
-from features.cache import Outcome, hold_folder
+from features.cache import Outcome
 from features.extraction import Extraction
 
 
@@ -69,13 +69,13 @@ def check_processes_agree(extraction: Extraction, videos: list[Video], world_siz
 @contextmanager
 def hold_for_all(folder: Path, rank: int, world_size: int) -> Iterator[None]:
     """A block that keeps other runs out of the folder; none writes before the first holds it."""
-    make_folder(folder / "cache")
+    make_folder(folder / "cache", "--features-dir")
     if rank:
         with with_others():
             distributed.barrier()
         yield
         return
-    with hold_folder(folder):
+    with hold_folder(folder, folder / "cache/.lock"):
         if world_size > 1:
             with with_others():
                 distributed.barrier()

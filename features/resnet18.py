@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet18_Weights, resnet18
 
 from data.decode import SampledVideo
-from data.files import InputError, fetch
+from data.files import InputError, cache_folder, fetch, replacing
 from data.frames import Sampling, sample_video
 from features.run import use_full_precision
 
@@ -40,9 +40,10 @@ def load_backbone(
     elif weights == "random":
         model = make_untrained()
     else:
-        weights = os.path.abspath(weights)  # it is looked for again by --predict, from any folder
         model = load_own_weights(weights)
     provenance = {"name": weights, "sha256": hash_weights(model)}
+    if weights not in ("imagenet", "random"):
+        keep_weights(model, kept_weights(provenance["sha256"]))
     model.eval().requires_grad_(False)
     fold_batch_norm(model)
     use_full_precision()  # features on CUDA must agree with the CPU's
@@ -97,6 +98,21 @@ def load_torch_file(path: str | os.PathLike, wanted: str) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected {wanted}")
     return content
+
+
+def kept_weights(sha256: str) -> Path:
+    """Where weights of one's own are kept in torch's cache, to be found by --predict."""
+    return cache_folder() / f"resnet18-own-{sha256[:16]}.pth"
+
+
+def keep_weights(model: nn.Module, file: Path) -> None:
+    """Keep weights for later, where that is possible."""
+    if file.is_file():
+        return
+    with suppress(OSError, RuntimeError):  # RuntimeError: torch's word for a full disk
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            torch.save(model.state_dict(), temporary)
 
 
 def hash_weights(model: nn.Module) -> str:

@@ -3,12 +3,13 @@
 import csv
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import roc_curve
 
-from data.files import InputError, make_folder, read_json, replacing, write_csv
+from data.files import InputError, read_json, replacing, write_csv
 from data.layouts import CLASSES
 from features.dataset import Split
 
@@ -30,13 +31,6 @@ def pick_output(output_dir: Path | None, features_file: Path) -> Path:
         found = f"{folder} holds results of {earlier}"
         raise InputError(f"{found}: name another folder, or this one, with --output-dir")
     return folder
-
-
-def prepare_output(folder: Path) -> None:
-    """Make the folder of a training, and say whether it holds results that will be replaced."""
-    make_folder(folder)
-    if (folder / "model.pt").is_file():
-        print(f"Replaces   {folder}")
 
 
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
@@ -82,37 +76,59 @@ def draw_pictures(
     return drawn
 
 
-def remove_predictions(folder: Path) -> None:
-    """Remove what an earlier --predict left, perhaps with another model."""
-    for path in [*folder.glob("predict_[0-9][0-9][0-9][0-9]_*.png"), folder / "predict.csv"]:
-        path.unlink(missing_ok=True)
+def list_roc(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> list[dict]:
+    """The rows of roc.csv: the points of the ROC of each split that has both classes."""
+    rows = []
+    for name, split in splits.items():
+        _, labels, values = split.at_level(scores[name])
+        if labels.min() == labels.max():
+            continue
+        for fpr, tpr, threshold in zip(*roc_curve(labels, values), strict=True):
+            rows.append({"split": name, "threshold": threshold, "fpr": fpr, "tpr": tpr})
+    return rows
 
 
-def append_run(
-    path: Path, features_file: Path, changed: dict, seed: int, results: dict[str, dict]
-) -> None:
-    """Add a line to runs.csv, so that runs can be compared; `changed` are settings not default."""
-    row = {
-        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "features": str(features_file),
-        "settings": " ".join(f"{name}={value}" for name, value in changed.items()),
-        "seed": seed,
-    }
-    for split in ("val", "test"):
-        result = results.get(split, {})
-        metrics = result.get("videos") or result.get("frames") or {}
-        for key in ("n", "accuracy", "eer", "auc"):
-            row[f"{split}_{key}"] = metrics.get(key)
+def write_roc(path: Path, rows: list[dict]) -> None:
+    """Write roc.csv, whole or not at all."""
+    with replacing(path) as temporary:
+        write_csv(temporary, ("split", "threshold", "fpr", "tpr"), rows)
+
+
+RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be told apart
+    "num_epochs",
+    "lr",
+    "batch_size",
+    "val_fraction",
+    "split_unit",
+    "select",
+)
+
+
+def append_run(path: Path, features_file: Path, settings: dict, runs: Iterable) -> None:
+    """Add a line for each seed to runs.csv, so that runs can be compared.
+
+    `runs` have a seed and results, {split: what evaluate gives}.
+    """
+    rows = []
+    for run in runs:
+        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "features": str(features_file)}
+        row |= {"seed": run.seed} | {name: settings[name] for name in RUN_SETTINGS}
+        for split in ("val", "test"):
+            result = run.results.get(split, {})
+            metrics = result.get("videos") or result.get("frames") or {}
+            for key in ("n", "accuracy", "eer", "auc"):
+                row[f"{split}_{key}"] = metrics.get(key)
+        rows.append(row)
     try:
         is_new = not path.is_file() or not path.stat().st_size
-        if not is_new and path.read_text(encoding="utf-8").split("\n")[0] != ",".join(row):
+        if not is_new and path.read_text(encoding="utf-8").split("\n")[0] != ",".join(rows[0]):
             print(f"WARNING: {path} gets no line: it has other columns")
             return
         with open(path, "a", newline="", encoding="utf-8") as file:  # several runs may write to it
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             if is_new:
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerows(rows)
     except (OSError, UnicodeDecodeError) as error:  # the results themselves are written already
         print(f"WARNING: {path} gets no line: {error}")
 

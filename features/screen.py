@@ -24,12 +24,6 @@ from features.tables import (
 )
 
 
-def print_samples(samples: list[SampleFrame]) -> None:
-    if samples:
-        print(f"\n{samples_table(samples)}")
-    print()
-
-
 def print_prediction_header() -> None:
     print("\nScore: the probability of fake. It proves nothing about a single video.")
     print("  Score  At 0.5       At T         Frames   Spread  Video")
@@ -47,6 +41,17 @@ def format_epoch(record: dict, num_epochs: int) -> str:
     accuracy, eer = percent(record["val_accuracy"]), percent(record["val_eer"])
     figures = f"validation accuracy {accuracy:>7}   EER {eer:>7}"
     return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
+
+
+def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None:
+    n_scored = sum(row["score"] is not None for row in rows)
+    n_apart = sum(row["at_0.5"] != row["at_T"] for row in rows)
+    print(f"\n{n_scored} scored, {len(rows) - n_scored} failed")
+    if n_apart:
+        print(f"The two verdicts differ for {n_apart}: T is right where a video is like those that")
+        print("the model was validated on; where it is not, trust neither.")
+    pictures = f", {table.stem}_*.png" if plot else ""
+    print(f"Written    {table}, {table.stem}.json{pictures}")
 
 
 # --- Extraction -----------------------------------------------------------------------------------
@@ -108,10 +113,10 @@ def describe_extraction(extraction: Extraction | None) -> str:
     """Data set and weights in a few words, for headers and the footers of pictures."""
     if extraction is None:
         return "unknown videos, unknown weights"
-    videos = "the drawn sample set" if extraction.sample else extraction.videos_dir
+    videos = "the sample set" if extraction.sample else Path(extraction.videos_dir).name
     margin = extraction.sampling.face_margin
     faces = f", faces with margin {margin:g}" if margin else ""
-    return f"{videos}{faces}, ResNet-18 weights: {extraction.weights['name']}"
+    return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -194,18 +199,23 @@ def format_run(results: dict[str, dict]) -> str:
     return "\n".join(cells)
 
 
-def print_results(results: list[dict[str, dict]], thresholds: dict, seed: int, select: str) -> None:
-    """The tables of the first seed and, of several, the mean of all."""
-    of_seed = f"Seed {seed}, the first of {len(results)}:\n" if len(results) > 1 else ""
-    print(f"\n{of_seed}{results_table(results[0])}")
+def print_results(runs: list, report: dict, samples: list[SampleFrame], select: str) -> None:
+    """The tables of the first run and, of several, the mean of all; sample frames; shortcuts."""
+    run = runs[0]
+    of_seed = f"Seed {run.seed}, the first of {len(runs)}:\n" if len(runs) > 1 else ""
+    print(f"\n{of_seed}{results_table(run.results)}")
     if select == "best":
         print("The validation figures are too good: the epoch was chosen by them (--select best).")
-    print(f"\n{threshold_table(results[0], thresholds)}")
-    methods = methods_table(results[0])
+    print(f"\n{threshold_table(run.results, report['thresholds'])}")
+    methods = methods_table(run.results)
     if methods:
         print(f"\n{methods}")
-    if len(results) > 1:
-        print(f"\n{seeds_table(results)}")
+    if len(runs) > 1:
+        print(f"\n{seeds_table([each.results for each in runs])}")
+    if samples:
+        print(f"\n{samples_table(samples)}")
+    print()
+    warn_of_shortcuts(report["split"]["shortcuts"], run.results["val"])
 
 
 def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:

@@ -36,7 +36,7 @@ def methods_of(split: Split) -> np.ndarray:
     return np.where(split.labels == 1, methods, "")
 
 
-def leave_out(splits: dict[str, Split], method: str) -> dict[str, Split]:
+def without(splits: dict[str, Split], method: str) -> dict[str, Split]:
     """The splits without the fakes of a method; groups stay on the side where they were."""
     left = {name: split.part(methods_of(split) != method) for name, split in splits.items()}
     for name, split in left.items():
@@ -57,7 +57,7 @@ def measure_unseen(
     rows = []
     with tqdm(methods, desc="leaving out", unit="method", disable=None) as bar:
         for method in bar:
-            model, threshold = train(leave_out(splits, method))
+            model, threshold = train(without(splits, method))
             for name in ("val", "test"):
                 if method not in seen.get(name, {}).get("methods", {}):
                     continue
