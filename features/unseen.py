@@ -19,14 +19,14 @@ def pick_methods(train: Split, wanted: str) -> list[str]:
 
     Raises InputError for one that training has not, and where nothing would be left to train on.
     """
-    methods = sorted({method for method in methods_of(train) if method})
+    methods = sorted(set(methods_of(train).tolist()) - {""})
     if len(methods) < 2:
         found = f"the training fakes are of {len(methods)} named methods"
         raise InputError(f"--leave-out {wanted}: {found}, at least two are needed")
     if wanted == "each":
         return methods
     if wanted not in methods:
-        raise InputError(f"--leave-out {wanted}: training has no such method, but {methods}")
+        raise InputError(f"--leave-out {wanted}: training has no such method, but {', '.join(methods)}")
     return [wanted]
 
 

@@ -1,0 +1,94 @@
+"""features/compare.py: two results folders on the videos that both have scored."""
+
+import numpy as np
+import pytest
+from conftest import read_table
+
+import deepfake_detection_model
+from data.files import InputError, write_csv, write_json
+from features.compare import compare_results
+from features.metrics import compare_scores
+
+COLUMNS = ("seed", "split", "video", "label", "method", "group", "score")
+
+
+def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None, seed=0):
+    """A results folder in which the videos of a split have these scores; half of them fake."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, score in scores.items():
+        label = (labels or {}).get(name, "fake" if name.endswith("f") else "real")
+        row = {"seed": seed, "split": split, "video": name, "label": label, "method": ""}
+        rows.append(row | {"group": name[:-1], "score": score})
+    write_csv(folder / "predictions.csv", COLUMNS, rows)
+    write_json(folder / "metrics.json", {"thresholds": {"used": threshold}})
+
+
+def draw_scores(seed: int, shift: float, n: int = 30) -> dict:
+    rng = np.random.default_rng(seed)
+    scores = {}
+    for i in range(n):
+        scores[f"{i}r"] = float(np.clip(rng.normal(0.4), 0, 1))
+        scores[f"{i}f"] = float(np.clip(rng.normal(0.4 + shift), 0, 1))
+    return scores
+
+
+def test_the_difference_is_that_of_the_videos_that_both_scored(tmp_path):
+    a, b = draw_scores(0, 0.2), draw_scores(1, 0.9)
+    only_a = {f"{i}f": 0.1 for i in range(30, 37)}
+    write_results(tmp_path / "a", a | only_a, threshold=0.3)
+    write_results(tmp_path / "b", b, threshold=0.6)
+    found = compare_results(tmp_path / "a", tmp_path / "b")["val"]
+    names = sorted(a)
+    labels = [int(name.endswith("f")) for name in names]
+    wanted = compare_scores(
+        labels,
+        [a[name] for name in names],
+        [b[name] for name in names],
+        [name[:-1] for name in names],
+        0.3,
+        0.6,
+    )
+    for figure in ("accuracy", "eer", "auc"):
+        assert found[figure] == wanted[figure]
+    counts = {"n": 60, "n_fake": 30, "n_groups": 30, "only_a": 7, "only_b": 0}
+    assert {name: found[name] for name in counts} == counts
+
+
+def test_a_video_with_two_labels_and_splits_without_a_common_video_are_refused(tmp_path):
+    write_results(tmp_path / "a", draw_scores(0, 0.5))
+    write_results(tmp_path / "b", draw_scores(1, 0.5), labels={"3r": "fake"})
+    with pytest.raises(InputError, match="3r has two labels"):
+        compare_results(tmp_path / "a", tmp_path / "b")
+    write_results(tmp_path / "c", {"x1r": 0.1, "x1f": 0.9})
+    with pytest.raises(InputError, match="no video that both scored"):
+        compare_results(tmp_path / "a", tmp_path / "c")
+
+
+def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        write_results(tmp_path / name, draw_scores(seed, 0.5), split="train")
+        of_set = tmp_path / name / "evaluated" / "other_test"
+        write_results(of_set, draw_scores(seed, 0.3), split="test")
+    assert set(compare_results(tmp_path / "a", tmp_path / "b")) == {"other_test"}
+
+
+def test_what_compare_prints(tmp_path, capsys):
+    write_results(tmp_path / "a", draw_scores(0, 0.1, n=60))
+    write_results(tmp_path / "b", draw_scores(0, 2.0, n=60))
+    deepfake_detection_model.main(["--compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    printed = capsys.readouterr().out
+    assert "Validation Set: B is better (AUC +" in printed
+    assert "not for other trainings" in printed
+    deepfake_detection_model.main(["--compare", str(tmp_path / "b"), str(tmp_path / "b")])
+    assert "no difference shown (AUC +0.0 [0.0, 0.0] points)" in capsys.readouterr().out
+
+
+def test_results_of_another_version_are_one_line(tmp_path):
+    write_results(tmp_path / "a", draw_scores(0, 0.5))
+    rows = read_table(tmp_path / "a" / "predictions.csv")
+    write_csv(tmp_path / "a" / "predictions.csv", ("split", "video", "label", "score"), rows)
+    with pytest.raises(InputError, match=r"another version.*train or evaluate again"):
+        compare_results(tmp_path / "a", tmp_path / "a")
+    with pytest.raises(InputError, match="name a folder of results"):
+        compare_results(tmp_path / "nowhere", tmp_path / "a")

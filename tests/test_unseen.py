@@ -1,0 +1,95 @@
+"""features/unseen.py: methods that are left out of the training."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import make_split, read_json, read_table, train
+
+from data.files import InputError
+from features.dataset import load_split
+from features.unseen import measure_unseen, methods_of, pick_methods, without
+
+
+def make_methods(folder, split="train", n_groups=12, seed=0):
+    """Features of make_split in which every other fake is of method A, the rest of method B.
+
+    A is shifted as make_split does it; B lies on the other side of the reals.
+    """
+    file = make_split(folder, split, n_groups=n_groups, seed=seed)
+    rows = read_table(folder / f"{split}_videos.csv")
+    features = np.load(file)
+    frames = np.load(folder / f"{split}_frames.npy")
+    for i, row in enumerate(rows):
+        if row["label"] == "1":
+            row["method"] = "AB"[int(row["group"][-5]) % 2]
+            if row["method"] == "B":
+                features[frames[:, 0] == i] -= 2.0
+    np.save(file, features)
+    with open(folder / f"{split}_videos.csv", "w", newline="") as table:
+        writer = csv.DictWriter(table, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def test_no_frame_of_the_method_is_left_and_all_others_stay_where_they_were(tmp_path):
+    split = load_split(make_methods(tmp_path))
+    left = without({"train": split}, "B")["train"]
+    assert "B" in methods_of(split) and set(methods_of(left)) == {"", "A"}
+    kept = methods_of(split) != "B"
+    assert np.array_equal(left.rows, split.rows[kept])
+    assert np.array_equal(left.video_index, split.video_index[kept])
+
+
+def test_which_methods_are_left_out(tmp_path):
+    split = load_split(make_methods(tmp_path))
+    assert pick_methods(split, "each") == ["A", "B"]
+    assert pick_methods(split, "B") == ["B"]
+    with pytest.raises(InputError, match="no such method, but A, B"):
+        pick_methods(split, "C")
+    unnamed = load_split(make_split(tmp_path / "unnamed"))
+    with pytest.raises(InputError, match="at least two are needed"):
+        pick_methods(unnamed, "each")
+
+
+def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
+    splits = {
+        "train": load_split(make_methods(tmp_path)),
+        "val": load_split(make_methods(tmp_path)),
+    }
+    trained_on = []
+
+    class Model:
+        def score(self, features):
+            return features.mean(dim=1).sigmoid().double().numpy()
+
+    def train_on(splits):
+        trained_on.append({name: set(methods_of(split)) for name, split in splits.items()})
+        return Model(), 0.5
+
+    metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
+    seen = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
+    rows = measure_unseen(splits, seen, ["A", "B"], train_on)
+    assert trained_on == [
+        {"train": {"", "B"}, "val": {"", "B"}},
+        {"train": {"", "A"}, "val": {"", "A"}},
+    ]
+    assert [(row["method"], row["split"]) for row in rows] == [("A", "val"), ("B", "val")]
+    assert rows[0]["unseen"]["auc"] == 1.0 and rows[1]["unseen"]["auc"] == 0.0
+
+
+def test_a_method_that_was_left_out_is_found_less_often(tmp_path, capsys):
+    make_methods(tmp_path / "features", n_groups=60)
+    report = train(tmp_path, "--leave-out", "each", "--num-epochs", "4")
+    table = {row["method"]: row for row in read_table(tmp_path / "results" / "methods.csv")}
+    for method in ("A", "B"):
+        row = table[method]
+        seen = report["splits"]["val"]["methods"][method]
+        assert float(row["auc_seen"]) == seen["auc"]
+        assert [float(row["auc_seen_low"]), float(row["auc_seen_high"])] == seen["intervals"]["auc"]
+        assert float(row["auc_unseen"]) < 0.6 < 0.9 < float(row["auc_seen"])
+    printed = capsys.readouterr().out
+    assert "Left out" in printed and "model.pt knows all methods" in printed
+    saved = read_json(tmp_path / "results" / "metrics.json")
+    assert saved["splits"]["train"]["methods"].keys() == {"A", "B"}
