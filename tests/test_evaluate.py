@@ -1,0 +1,164 @@
+"""features/evaluate.py and --evaluate: T by a wanted FPR, several sets in one table."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import make_split, read_json, read_table, train
+
+import deepfake_detection_model
+from data.files import InputError
+from features.dataset import load_split
+from features.evaluate import choose_threshold, evaluate
+from features.predict import list_features
+
+
+def evaluate_sets(folder, *paths) -> list[dict]:
+    """The rows of evaluated.csv after --evaluate with the model of folder/results."""
+    flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--no-pictures"]
+    deepfake_detection_model.main([*flags, "--evaluate", *map(str, paths)])
+    return read_table(folder / "results" / "evaluated" / "evaluated.csv")
+
+
+def drop_videos(file, label: str) -> None:
+    """Take the videos of a label out of a split that make_split made."""
+    folder, split = file.parent, file.name.split("_")[0]
+    rows = read_table(folder / f"{split}_videos.csv")
+    kept = [i for i, row in enumerate(rows) if row["label"] != label]
+    frames = np.load(folder / f"{split}_frames.npy")
+    mask = np.isin(frames[:, 0], kept)
+    for name in ("features", "labels"):
+        path = folder / f"{split}_{name}.npy"
+        np.save(path, np.load(path)[mask])
+    frames = frames[mask]
+    frames[:, 0] = np.searchsorted(kept, frames[:, 0])
+    np.save(folder / f"{split}_frames.npy", frames)
+    with open(folder / f"{split}_videos.csv", "w", newline="") as table:
+        writer = csv.DictWriter(table, rows[0])
+        writer.writeheader()
+        writer.writerows(rows[i] for i in kept)
+
+
+def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    near = make_split(tmp_path / "near", "test", shift=1.0, seed=1)
+    far = make_split(tmp_path / "far", "test", shift=-1.0, seed=2)
+    rows = {row["set"]: row for row in evaluate_sets(tmp_path, near, far)}
+    for name, folder in (("near, test", "near_test"), ("far, test", "far_test")):
+        report = read_json(tmp_path / "results" / "evaluated" / folder / "metrics.json")
+        metrics = report["splits"]["test"]["videos"]
+        row = rows[name]
+        assert float(row["auc"]) == metrics["auc"] and float(row["eer"]) == metrics["eer"]
+        assert float(row["accuracy_at_T"]) == metrics["at_threshold"]["accuracy"]
+        assert [float(row["auc_low"]), float(row["auc_high"])] == metrics["intervals"]["auc"]
+        assert (row["n_real"], row["n_fake"], row["shared"]) == ("10", "10", "False")
+    assert float(rows["near, test"]["auc"]) > 0.9 and float(rows["far, test"]["auc"]) < 0.1
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("Evaluated  ")) :]
+    assert table[1].split()[:5] == ["near,", "test", "10", "+", "10"]
+
+
+def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
+    file = make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    rows = evaluate_sets(tmp_path, file, make_split(tmp_path / "new", "test", seed=3))
+    assert [row["shared"] for row in rows] == ["True", "False"]
+    printed = capsys.readouterr().out
+    assert "features, train *" in printed and "new, test *" not in printed
+    assert "* not the figures of unseen people" in printed
+
+
+@pytest.mark.parametrize(("gone", "rate"), [("0", "fnr"), ("1", "fpr")])
+def test_a_set_of_one_class_has_its_error_rate(tmp_path, capsys, gone, rate):
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    file = make_split(tmp_path / "one", "test", shift=0.3, seed=1)
+    drop_videos(file, gone)
+    (row,) = evaluate_sets(tmp_path, file)
+    report = read_json(tmp_path / "results" / "evaluated" / "one_test" / "metrics.json")
+    at_threshold = report["splits"]["test"]["videos"]["at_threshold"]
+    assert float(row[f"{rate}_at_T"]) == at_threshold[rate] == 1 - at_threshold["accuracy"]
+    assert row["auc"] == row["eer"] == ""
+    printed = capsys.readouterr().out
+    assert f"{rate.upper()} at T" in printed and "one class alone" in printed
+
+
+def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_path, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for split in ("train", "val", "test"):
+        make_split(whole, split)
+    make_split(parts, "train")
+    make_split(parts, "val")
+    found = [file.name for file in list_features([whole, parts])]
+    expected = ["val_features.npy", "test_features.npy", "train_features.npy", "val_features.npy"]
+    assert found == expected
+    assert f"Evaluates  {whole}: val_features.npy, test_features.npy" in capsys.readouterr().out
+    with pytest.raises(InputError, match="in this folder"):
+        list_features([tmp_path])
+
+
+def test_methods_stand_below_their_set_worst_first(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    file = make_split(tmp_path / "two", "test", n_groups=20, shift=1.0, seed=1)
+    rows = read_table(tmp_path / "two" / "test_videos.csv")
+    features, frames = np.load(file), np.load(tmp_path / "two" / "test_frames.npy")
+    for i, row in enumerate(rows):
+        if row["label"] == "1":
+            row["method"] = "AB"[i % 2]
+            features[frames[:, 0] == i] -= 2.0 * (row["method"] == "A")
+    np.save(file, features)
+    with open(tmp_path / "two" / "test_videos.csv", "w", newline="") as table:
+        writer = csv.DictWriter(table, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    by_method = {row["method"]: row for row in evaluate_sets(tmp_path, file)}
+    assert float(by_method["A"]["auc"]) < 0.1 and float(by_method["B"]["auc"]) > 0.9
+    table = capsys.readouterr().out.partition("Evaluated  ")[2]
+    assert 0 < table.index("\n  A ") < table.index("\n  B ")
+
+
+# --- T by a wanted FPR ----------------------------------------------------------------------------
+
+
+def test_t_is_the_lowest_threshold_with_the_wanted_fpr(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=40))
+    index = split.video_index
+    of_video = np.linspace(0, 1, len(split.videos))  # reals and fakes mixed: a bad model
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(of_video)[index]
+    for max_fpr in (0.0, 0.05, 0.5):
+        threshold, origin = choose_threshold(split, scores, max_fpr)
+        _, labels, values = split.at_level(scores)
+        reals = np.sort(values[labels == 0])
+        assert np.mean(reals >= threshold) <= max_fpr
+        below = reals[reals < threshold][-1]  # a lower T would call this real fake too
+        assert np.mean(reals >= below) > max_fpr
+        assert origin.startswith(f"the lowest with an FPR of at most {100 * max_fpr:.1f} %")
+
+
+def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=30, shift=0.05)
+    make_split(tmp_path / "features", "test", n_groups=30, shift=0.05, seed=5)
+    report = train(tmp_path, "--max-fpr", "0.1")
+    assert report["thresholds"]["max_fpr"] == 0.1
+    rates = report["splits"]["val"]["videos"]["at_threshold"]
+    assert rates["fpr"] <= 0.1
+    of_test = report["splits"]["test"]["videos"]["at_threshold"]
+    low, high = of_test["intervals"]["fpr"]
+    printed = capsys.readouterr().out
+    assert "FPR that was wanted" in printed and "at most 10.0 %" in printed
+    wanted = f"{100 * of_test['fpr']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    assert wanted in next(line for line in printed.splitlines() if line.startswith("FPR, real"))
+
+
+def test_figures_of_videos_and_methods_are_those_of_their_mean_scores(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=6))
+    scores = np.random.default_rng(1).uniform(size=len(split.rows))
+    results = evaluate(split, scores, 0.5)
+    _, labels, means = split.video_scores(scores)
+    right = (means >= 0.5) == labels
+    assert results["videos"]["accuracy"] == pytest.approx(right.mean())
+    of_frames = (scores >= 0.5) == split.labels
+    assert results["frames"]["accuracy"] == pytest.approx(of_frames.mean())
