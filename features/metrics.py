@@ -229,21 +229,16 @@ def find_difference(a: Estimate | None, b: Estimate | None, same: bool) -> dict:
     variance is at least that of two videos judged otherwise, one in favour of each. Only the
     `same` scores twice differ nowhere.
     """
-    if a is None:
-        return {"difference": None, "interval": None}
-    difference = float(b.share - a.share)
-    if same:
-        return {"difference": difference, "interval": find_interval(a) and [0.0, 0.0]}
-    if a.n_groups < 2:
+    difference = None if a is None else float(b.share - a.share)
+    if a is None or a.n_groups < 2:
         return {"difference": difference, "interval": None}
-    variance = group_variance(b.influence - a.influence, a.n_groups)
-    half = student_quantile(a.n_groups - 1) * np.sqrt(variance)
-    least = Z * np.sqrt(2) / max(effective_number(a), effective_number(b))
-    half = float(max(half, least))
-    return {
-        "difference": difference,
-        "interval": [max(-1.0, difference - half), min(1.0, difference + half)],
-    }
+    half = 0.0
+    if not same:
+        variance = group_variance(b.influence - a.influence, a.n_groups)
+        least = Z * np.sqrt(2) / max(effective_number(a), effective_number(b))
+        half = float(max(student_quantile(a.n_groups - 1) * np.sqrt(variance), least))
+    interval = [max(-1.0, difference - half), min(1.0, difference + half)]
+    return {"difference": difference, "interval": interval}
 
 
 def place(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
