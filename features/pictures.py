@@ -194,6 +194,8 @@ def plot_samples(
         colour = "black" if called == truth else COLOURS["val"]
         axes = free[sample.label].pop(0)
         show_frame(axes, find_frame(sample, extraction), title, color=colour)
+    if any((sample.score >= 0.5) != sample.label for sample in samples):
+        footer = f"Orange: the frame is called wrong at 0.5. {footer}"
     save_figure(figure, path, footer)
 
 

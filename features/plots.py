@@ -76,7 +76,7 @@ def plot_curves(
         titles[name] = f"{TITLES[name]} (n = {results[name][level]['n']})"
     draw_curve(left, histories, "log_loss", titles)
     left.set_title(f"log loss of {level}")
-    left.set_ylabel("nats")
+    left.set_ylabel("0: sure and right; 0.69: always 50 %")
     draw_curve(middle, histories, "accuracy", titles)
     middle.set_title(f"accuracy at 0.5 of {level}")
     draw_curve(right, histories, "eer", titles)
@@ -323,13 +323,13 @@ def plot_features(
     figure = Figure((11.2, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_points(left, reduced[:, :2], parts)
-    left.set_title(f"PCA of {n} frames")
+    left.set_title(f"PCA of {n} frames: the two directions in which they differ most", fontsize=10)
     first, second = pca.explained_variance_ratio_[:2]
     left.set_xlabel(f"component 1 ({percent(first)} of the variance)")
     left.set_ylabel(f"component 2 ({percent(second)} of the variance)")
     draw_points(right, tsne.fit_transform(reduced), parts)
-    right.set_title(f"t-SNE of {n} frames")
-    right.set_xlabel("no unit: neighbours alone mean something")
+    right.set_title(f"t-SNE of {n} frames: those that are alike lie together", fontsize=10)
+    right.set_xlabel("no unit: who is near means something, distances and directions do not")
     save_figure(figure, path, footer)
 
 
