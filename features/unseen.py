@@ -26,7 +26,8 @@ def pick_methods(train: Split, wanted: str) -> list[str]:
     if wanted == "each":
         return methods
     if wanted not in methods:
-        raise InputError(f"--leave-out {wanted}: training has no such method, but {', '.join(methods)}")
+        known = ", ".join(methods)
+        raise InputError(f"--leave-out {wanted}: training has no such method, but {known}")
     return [wanted]
 
 
