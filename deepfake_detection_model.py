@@ -50,7 +50,7 @@ from data.files import (
     write_json,
 )
 from data.frames import Extraction
-from data.layouts import SPLITS, list_video_files
+from data.layouts import SPLITS, list_videos
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
 from features.compare import check_same_extraction
@@ -465,7 +465,7 @@ def list_videos(paths: list[str]) -> list[Path]:
     for path in paths:
         if not path:
             raise InputError('--predict "": an empty name; expected a video or a folder of videos')
-        found = list_video_files(Path(path)) if Path(path).is_dir() else [Path(path)]
+        found = list_videos(Path(path)) if Path(path).is_dir() else [Path(path)]
         if not Path(path).exists():
             raise InputError(f"--predict {path}: no such file")
         if not found:

@@ -42,15 +42,9 @@ from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, command, make_folder
 from data.frames import Crop, Extraction
-from data.layouts import (
-    COMPRESSIONS,
-    SAMPLE_DIR,
-    Video,
-    check_list,
-    find_videos,
-    read_drawn_by,
-    recognise_layout,
-)
+from data.layouts import SAMPLE_DIR, Video, find_data_set, print_data_set, read_drawn_by
+from data.public_sets import COMPRESSIONS
+from data.video_list import check_list
 from features.cache import Outcome, hold_folder, process_video
 from features.machine import count_cores, map_threads, package_versions, pick_device, run_script
 from features.pictures import write_preview
@@ -305,14 +299,16 @@ def main(argv=None):
     source = args.videos_csv or args.videos_dir
     root = source.parent if args.videos_csv else source
     folder = pick_folder(args.features_dir, source, os.path.realpath(root))
-    videos = find_videos(source, args.compression)
+    data_set = find_data_set(source, args.compression)
+    print_data_set(data_set)
+    videos = data_set.videos
     extraction = Extraction(
         frames_per_video=args.frames_per_video,
         frame_choice=args.frame_choice,
         crop=prepare_crop(args.crop_faces, args.face_margin, args.no_face, args.face_model),
         versions=package_versions(),
         videos_dir=os.path.realpath(root),
-        layout=recognise_layout(source)[0],
+        layout=data_set.layout,
         compression=args.compression or "all",
         sample=read_drawn_by(root),
     )
