@@ -50,7 +50,8 @@ from data.files import (
     write_json,
 )
 from data.frames import Extraction
-from data.layouts import SPLITS, list_videos
+from data.layouts import SPLITS
+from data.walk import list_videos
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
 from features.compare import check_same_extraction

@@ -42,11 +42,6 @@ class Video:
         is_file = self.path.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
         return self.path.stem if is_file else self.path.name
 
-    @property
-    def is_related(self) -> bool:
-        """Whether the data set, or its name, tells what it belongs to."""
-        return bool(self.people or self.group_keys)
-
 
 def set_groups(videos: list[Video]) -> list[str]:
     """Give each video its group, clip and method, and return what is to be said about them.
@@ -54,15 +49,15 @@ def set_groups(videos: list[Video]) -> list[str]:
     What the data set tells comes first, then names; what is not certain is not joined, but said.
     Raises InputError where one file is in both classes.
     """
-    unknown = [video for video in videos if not video.is_related]
-    notes = relate_by_folders(videos)
-    public = relate_by_public_names(unknown)
-    notes += relate_by_names([video for video in unknown if id(video) not in public])
+    told = {video.video for video in videos if video.people or video.group_keys}
+    told |= relate_by_public_names([video for video in videos if video.video not in told])
+    notes = relate_by_folders(videos, told)
+    notes += relate_by_names(videos, told)
     notes += relate_copies([video for video in videos if not video.n_images])
     join_related(videos)
     for video in videos:
         video.clip = video.clip or video.video
-    return notes + describe_lone_fakes(videos, public)
+    return notes + describe_lone_fakes(videos)
 
 
 # --- The names of the public sets ---
@@ -97,16 +92,15 @@ def read_name(ids: str, parts: dict[str, str | None]) -> tuple[str, tuple[str, .
     return f"{ids} {clip}" if clip else "", tuple(f"{ids} {name}" for name in people if name)
 
 
-def relate_by_public_names(videos: list[Video]) -> set[int]:
-    """Relate videos that are named as in DFD or Celeb-DF, wherever they lie; return their id()s.
+def relate_by_public_names(videos: list[Video]) -> set[str]:
+    """Relate videos that are named as in DFD or Celeb-DF, wherever they lie, and return which.
 
     The names count within this data set only: anybody may name other people's videos so.
     FaceForensics++'s own (000, 000_003) are too plain to be told from other people's, and
     relate_by_names finds all that they say.
     """
     related = set()
-    for kind in ("dfd", "celeb"):
-        ids, pattern = NAMES[kind]
+    for ids, pattern in (NAMES["dfd"], NAMES["celeb"]):
         named = []
         for video in videos:
             match = re.fullmatch(pattern, video.name, re.IGNORECASE)
@@ -118,52 +112,51 @@ def relate_by_public_names(videos: list[Video]) -> set[int]:
         for video, clip, people in sorted(named, key=lambda row: row[0].label):
             video.group_keys += people
             video.clip = first_of_clip.setdefault(clip, video.video)
-            related.add(id(video))
+            related.add(video.video)
     return related
 
 
 # --- Folders ---
 
 
-def relate_by_folders(videos: list[Video]) -> list[str]:
+def relate_by_folders(videos: list[Video], told: set[str]) -> list[str]:
     """A folder below both classes holds one person: a group. Another one below fake/ is a method.
 
-    It is no person if the names in it tell more: fake/set/000_003 of real/set/000 and 003.
+    It is no person where the names in it tell more: set/000_003 is of set/000 and set/003.
     """
-    members = defaultdict(list)
+    inside = defaultdict(list)
     for video in videos:
         for folder in video.folders:
-            members[folder.lower()].append(video)
-    shared = {
-        name for name, inside in members.items() if len({video.label for video in inside}) == 2
-    }
-    people = {name for name in shared if not holds_pairs(members[name])}
+            inside[folder.lower()].append(video)
+    shared = {name for name in inside if {video.label for video in inside[name]} == {0, 1}}
     for video in videos:
         methods = [folder for folder in video.folders if folder.lower() not in shared]
         if video.label and methods:
-            video.method = video.method or methods[0]
-    split_by_name = {}
-    for name in sorted(people):
-        for video in members[name]:
-            if not video.people:
-                video.group_keys += (f"{video.split} folder {name}",)
-        split_by_name[name] = {video.split for video in members[name]}
-    if not people:
-        return []
-    example = min(people)
-    notes = [f"{len(people)} folders hold reals and fakes, {example}/ for one: each is a group"]
-    across = [name for name, splits in split_by_name.items() if len(splits) > 1]
+            video.method = methods[0]
+    unknown = {name for name in shared if any(v.video not in told for v in inside[name])}
+    people = sorted(name for name in unknown if not holds_pairs(inside[name]))
+    across = [name for name in people if len({video.split for video in inside[name]}) > 1]
+    for name in people:
+        for video in inside[name]:
+            if video.video in told:
+                continue
+            video.group_keys += (f"{video.split} folder {name}",)
+    notes = []
+    if people:
+        one = f"{people[0]}/ for one"
+        notes.append(f"{len(people)} folders hold reals and fakes, {one}: each is a group")
     if across:
-        where = f"{len(across)} such folders are in more than one split, {across[0]}/ for one"
-        notes.append(f"{where}: people may be on both sides")
+        one = f"{across[0]}/ for one"
+        notes.append(
+            f"{len(across)} of them are in several splits, {one}: are people on both sides?"
+        )
     return notes
 
 
 def holds_pairs(videos: list[Video]) -> bool:
     """Whether a fake among these is named after two of the reals."""
     known = {words_of(video) for video in videos if video.label == 0}
-    fakes = [video for video in videos if video.label]
-    return any(len(find_names(words_of(video), known)) > 1 for video in fakes)
+    return any(len(find_names(words_of(video), known)) > 1 for video in videos if video.label)
 
 
 # --- Any names ---
@@ -174,7 +167,6 @@ COMMON = (  # words that name no person, also with a number after them
     "camera|frames?|images?|img|dsc|mvi|photo|pic|sample|out|output|result|test|train|val|version|"
     "ver|v|c|crf|h|x|mp|seed|epoch|step|fps|method|model|file|the"
 )
-PLENTY = 10  # a word in more fakes than this, and in a tenth of them, is not taken for a person
 
 
 def words_of(video: Video) -> tuple[str, ...]:
@@ -192,8 +184,8 @@ def find_names(words: tuple[str, ...], known) -> list[tuple[int, int]]:
     return sorted(places)
 
 
-def find_takes(reals: list[Video]) -> dict[int, tuple[str, ...]]:
-    """{id(video): words before the number}, if reals are named as takes of people: anna_1, anna_2.
+def find_takes(reals: list[Video]) -> dict[str, tuple[str, ...]]:
+    """{video: words before the number}, if reals are named as takes of people: anna_1, anna_2.
 
     So they are if nine of ten end in a number and most of these share the words before it with
     others, but not all with all.
@@ -203,69 +195,69 @@ def find_takes(reals: list[Video]) -> dict[int, tuple[str, ...]]:
         *person, number = words_of(video) or ("",)
         name = " ".join(person)
         if number.isdigit() and re.search(r"[^\W\d]", name) and not re.fullmatch(COMMON, name):
-            takes[id(video)] = tuple(person)
+            takes[video.video] = tuple(person)
     sizes = Counter(takes.values())
     recurring = sum(size for size in sizes.values() if size > 1)
     is_sure = len(takes) >= 0.9 * len(reals) and len(sizes) > 1 and recurring >= len(takes) / 2
     return takes if is_sure else {}
 
 
-def relate_by_names(videos: list[Video]) -> list[str]:
-    """Relate each fake to the reals whose names its own joins, and takes of a person.
+def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
+    """Relate takes of a person, and each fake to the reals whose names its own joins.
 
     `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to the other fakes of
     the two. A real in the fake's own folder comes first, then one in its own split: people number
-    each split from 1. What is left of a fake's name may name a person, see `relate_by_words`.
+    each split from 1. Nothing is added to the videos that are `told` already.
     """
     reals = [video for video in videos if video.label == 0]
-    takes = find_takes(reals)
+    takes = find_takes([video for video in reals if video.video not in told])
     known = defaultdict(list)  # words, or a place and words: reals
     for video in reals:
         names = {words_of(video)}
-        if id(video) in takes:
-            names.add(takes[id(video)])
-            video.group_keys += (f"{video.split} takes of {takes[id(video)]}",)
+        if video.video in takes:
+            names.add(takes[video.video])
+            video.group_keys += (f"{video.split} takes of {takes[video.video]}",)
         for words in names:
-            for place in ((video.split, video.folders), video.split):
-                known[place, words].append(video)
-            known[words].append(video)
-    left = []
+            for key in (words, (video.split, words), (video.split, video.folders, words)):
+                known[key].append(video)
+    rests = []
     for video in videos:
-        if video.label == 0:
+        if video.label == 0 or video.video in told:
             continue
         words = words_of(video)
         rest = list(words)
         for start, end in find_names(words, known):
             name = words[start:end]
-            own = known.get(((video.split, video.folders), name)) or known.get((video.split, name))
-            originals = own or known[name]
+            near = known.get((video.split, video.folders, name)) or known.get((video.split, name))
+            originals = near or known[name]
             video.group_keys += tuple(real.video for real in originals)
-            if words_of(originals[0]) == name:
+            if words_of(originals[0]) == name:  # and not the words of a person
                 video.clip = video.clip or originals[0].video
             rest[start:end] = [""] * (end - start)
         if len(words) > 1:
             video.group_keys += (f"{video.split} {sorted(words)}",)
-        left.append((video, rest))
-    relate_by_words(left)
-    people = len(set(takes.values()))
-    return [f"reals are named as takes of {people} people: kept together"] if people else []
+        rests.append((video, rest))
+    relate_by_words(rests)
+    people = set(takes.values())
+    return [f"reals are named as takes of {len(people)} people: kept together"] if people else []
 
 
-def relate_by_words(fakes: list[tuple[Video, list[str]]]) -> None:
-    """Relate fakes with a word in common that names a person, as M101 does, and no take or method.
+def relate_by_words(rests: list[tuple[Video, list[str]]]) -> None:
+    """Relate fakes by a word that names a person: M101, or the first where no real is named.
 
-    A plain word counts at the start of a name in which no real is found: anna_ben, anna_carl.
+    `rests` are the words of a fake's name, "" for those that named a real. fake/anna_ben and
+    fake/anna_carl are of one person. A word in more than a tenth of the fakes may be a method.
     """
     names = {}
-    for video, rest in fakes:
-        names[id(video)] = {word for word in rest if re.fullmatch(r"[^\W\d]{1,3}\d{2,}", word)}
+    for video, rest in rests:
+        words = {word for word in rest if re.fullmatch(r"[^\W\d]{1,3}\d{2,}", word)}
         if all(rest) and len(rest) > 1 and re.search(r"[^\W\d]{2}", rest[0]):
-            names[id(video)].add(rest[0])
+            words.add(rest[0])
+        names[video.video] = {word for word in words if not re.fullmatch(rf"({COMMON})\d*", word)}
     counts = Counter(word for words in names.values() for word in words)
-    plenty = max(PLENTY, len(fakes) / 10)
-    for video, _ in fakes:
-        for word in sorted(names[id(video)]):
-            if counts[word] <= plenty and not re.fullmatch(rf"(?:{COMMON})\d*", word):
+    for video, _ in rests:
+        for word in sorted(names[video.video]):
+            if counts[word] <= max(10, len(rests) / 10):
                 video.group_keys += (f"{video.split} name {word}",)
 
 
@@ -330,17 +322,13 @@ def keys_of(video: Video) -> tuple[str, ...]:
     return (video.video, *video.people, *video.group_keys)
 
 
-def describe_lone_fakes(videos: list[Video], public: set[int]) -> list[str]:
-    """How many fakes belong to no real, other than by ids of people or groups that were given."""
+def describe_lone_fakes(videos: list[Video]) -> list[str]:
+    """How many fakes belong to no real video, though a CSV or ids of people do not say to whom."""
     with_real = {video.group for video in videos if video.label == 0}
     fakes = [video for video in videos if video.label]
-    lone = [video for video in fakes if video.group not in with_real and id(video) not in public]
-    lone = [v for v in lone if not v.people and not any(map(is_given, v.group_keys))]
+    lone = [video for video in fakes if video.group not in with_real and not video.people]
+    lone = [v for v in lone if not any(key.startswith("group ") for key in v.group_keys)]
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
     return [f"{known}: people may be on both sides (--videos-csv groups them)"]
-
-
-def is_given(key: str) -> bool:
-    return key.startswith("group ")

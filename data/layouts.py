@@ -2,160 +2,21 @@
 
 import os
 import random
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.files import InputError, printable, read_json
-from data.groups import CLASSES, IMAGE_SUFFIXES, SPLITS, VIDEO_SUFFIXES, Video, set_groups
-from data.public_sets import (
-    DFDC,
-    LABEL_FILES,
-    NO_NAME,
-    SETS,
-    PublicSet,
-    drop_levels,
-    lacks_reals,
-    read_dfdc,
-    set_splits,
-)
+from data.groups import CLASSES, SPLITS, Video, set_groups
+from data.official_lists import drop_levels, read_dfdc, set_splits
+from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
+from data.walk import READINGS, Folder, Item, find_skipped, join, read_file, read_images, walk
 
 SAMPLE_DIR = Path("data/sample")
 
-# --- The walk: one look at every folder, and what may be a video in it ----------------------------
-
-
-@dataclass
-class Folder:
-    """A folder, its path below the root ("" for the root itself), and names in it."""
-
-    path: str
-    videos: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)  # files that hold DFDC's labels
-
-
-@dataclass
-class Item:
-    """A video file, an image, a folder of frames, or frames of one video among others.
-
-    The last are named after what their names have in common: a/000_003 for a/000_003_0017.png.
-    """
-
-    path: str  # below the root
-    key: str  # the same without ending
-    kind: str = "videos"  # or how images are read: one of READINGS
-    n_images: int = 0
-
-
-READINGS = {
-    "frames": "{n} folders of images are read as {n} videos of {images} frames",
-    "mixed": "{images} loose images are read as frames of {n} videos, named before the last number",
-    "photos": "{n} loose images are read as {n} videos of one frame",
-}
-
-
-def walk(root: Path) -> tuple[list[Folder], list[str]]:
-    """All folders, sorted, and a line on each that is not read. Hidden ones are left alone.
-
-    Links are followed, but no folder is read twice.
-    """
-    folders, problems, visited = [], [], set()
-    waiting = [("", os.path.realpath(root))]
-    while waiting:
-        path, real_path = waiting.pop()
-        if real_path in visited:
-            problems.append(f"{path}/ leads to a folder that was read already: left out")
-            continue
-        visited.add(real_path)
-        try:
-            with os.scandir(real_path) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
-        except OSError as error:
-            problems.append(f"{path}/ cannot be read ({error.strerror}): videos may be missing")
-            continue
-        folder, below = Folder(path), []
-        for entry in entries:
-            name = entry.name
-            ending = f".{name.rpartition('.')[2].lower()}"
-            if name.startswith("."):
-                continue
-            if entry.is_dir():  # known from the listing: only a link needs another look
-                inside = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                below.append((join(path, name), inside))
-            elif ending in VIDEO_SUFFIXES:
-                folder.videos.append(name)
-            elif ending in IMAGE_SUFFIXES:
-                folder.images.append(name)
-            elif name in LABEL_FILES:
-                folder.labels.append(name)
-        folders.append(folder)
-        waiting += reversed(below)
-    return folders, problems
-
-
-def join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def read_file(folder: Folder, name: str, kind: str) -> Item:
-    path = join(folder.path, name)
-    return Item(path, path.rpartition(".")[0], kind, int(kind == "photos"))
-
-
-def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
-    """The videos that the images of a folder make, if there is no video file beside them.
-
-    They are frames of several videos where what stands before the last number of their names
-    recurs; else frames of one, where the folder may be a video and they have numbers; else photos.
-    """
-    prefix_of, n_numbered = {}, 0
-    for name in folder.images:
-        match = re.fullmatch(r"(.*?)[\W_]*\d+", name.rpartition(".")[0])
-        n_numbered += bool(match)
-        prefix_of[name] = match[1] if match else ""
-    sizes = Counter(filter(None, prefix_of.values()))
-    least = 3 if may_be_video else 2  # frames named after frame and face: 0017_0, 0017_1
-    if len(sizes) > 1 and sizes.total() >= max(0.9 * len(prefix_of), least * len(sizes)):
-        paths = {join(folder.path, prefix): n for prefix, n in sizes.items()}
-        mixed = [Item(path, path, "mixed", n) for path, n in paths.items()]
-        alone = [name for name, prefix in prefix_of.items() if not prefix]
-        return mixed + [read_file(folder, name, "photos") for name in alone]
-    if may_be_video and n_numbered >= len(prefix_of) / 2:
-        return [Item(folder.path, folder.path, "frames", len(prefix_of))]
-    return [read_file(folder, name, "photos") for name in folder.images]
-
-
-def list_videos(folder: Path) -> list[Path]:
-    """Sorted videos below a folder: files, folders of frames (perhaps itself), and photos."""
-    items = []
-    for inside in walk(folder)[0]:
-        if find_skipped(inside.path):
-            continue
-        if inside.videos:
-            items += [read_file(inside, name, "videos") for name in inside.videos]
-        elif inside.images:
-            items += read_images(inside, may_be_video=True)
-    return sorted(Path(folder, item.path) for item in items)
-
-
 # --- Which set it is ------------------------------------------------------------------------------
-
-SKIPPED = re.compile(
-    r"masks?|landmarks?|b?boxes|thumb(?:nail)?s?|downloaded_videos\w*|source_videos", re.IGNORECASE
-)
-
-
-def find_skipped(path: str) -> str:
-    """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
-    parts = path.split("/")
-    for end, part in enumerate(parts, 1):
-        if SKIPPED.fullmatch(part):
-            return "/".join(parts[:end])
-    return ""
 
 
 def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
@@ -187,7 +48,7 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
         return SETS[row], base
     labels = [join(folder.path, name) for folder in folders for name in folder.labels]
     if labels:
-        return read_dfdc(root, labels), ""
+        return replace(DFDC, told=read_dfdc(root, labels)), ""
     seen = [(join(f.path, name), "", "") for f in folders for name in f.videos + f.images]
     found = ", ".join(f"{left.n} in {left.path}" for left in summarise(seen)[:3])
     problem = f"{root} has the layout of no data set that is known (found {found or 'no video'})"
@@ -261,6 +122,14 @@ def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]],
     again += [(video.video, "", "a fake of DFD, whose reals are not here") for video in alone]
     videos = [video for video in videos if video not in alone]
     return public_set.name, videos, left + again, notes
+
+
+def lacks_reals(videos: list[Video]) -> list[Video]:
+    """DFD's fakes among FaceForensics++'s, if no real of DFD is there: their scenes give them away."""
+    fakes = [v for v in videos if v.label and v.people and v.people[0].startswith("DFD ")]
+    reals = [v for v in videos if not v.label]
+    has_real = any(v.people and v.people[0].startswith("DFD ") for v in reals)
+    return fakes if reals and not has_real else []
 
 
 def match_items(folders: list[Folder], public_set: PublicSet, base: str):

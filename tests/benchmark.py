@@ -38,7 +38,8 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
-from data.layouts import CLASSES, list_videos
+from data.layouts import CLASSES
+from data.walk import list_videos
 from deepfake_detection_model import DeepfakeMLP, train_epoch
 from features.machine import (
     choose_threads,

@@ -21,7 +21,7 @@ from data.faces import (
 )
 from data.files import DownloadError, InputError
 from data.frames import Crop, Extraction, resize_frame, sample_video
-from data.layouts import list_videos
+from data.walk import list_videos
 
 
 def follow(*frames):

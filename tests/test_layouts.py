@@ -15,13 +15,12 @@ from data.layouts import (
     SAMPLE_DIR,
     find_data_set,
     find_videos,
-    list_videos,
     print_data_set,
     read_drawn_by,
     sample_command,
-    walk,
 )
 from data.public_sets import PUBLIC, SETS, SHARES_PEOPLE
+from data.walk import list_videos, walk
 
 # --- Every tree of data/README.md -----------------------------------------------------------------
 
