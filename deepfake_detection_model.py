@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from data.decode import quiet_decoder
 from data.files import InputError, hold_folder, make_folder, write_json
-from data.layouts import SPLITS
+from data.groups import SPLITS
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training
 from features.checkpoint import load_checkpoint, save_checkpoint

@@ -1,14 +1,14 @@
 """Extract ResNet-18 features from the frames of real and fake videos.
 
-Reads a data set: FaceForensics++, Celeb-DF, DFDC, folders real/ and fake/, or a CSV that lists
-videos. Writes to features/<name of the data set>/, for each split (train; val and test where the
+Reads a data set: FaceForensics++, Celeb-DF, DFDC, others, folders real/ and fake/, or a CSV that
+lists videos. Writes to features/<name of the data set>/, for each split (train; val and test where the
 data set has them):
 
     <split>_features.npy  (N, 1000) float32  one row a frame: the ImageNet logits of ResNet-18
     <split>_labels.npy    (N,) int64         1 = fake, 0 = real
     <split>_frames.npy    (N, 2) int32       row in <split>_videos.csv, number of the frame
     <split>_videos.csv    a line a video     identifier, label, method, group, size, ...
-    failed.csv            a line a video     videos that could not be used, and why
+    failed.csv            a line a video     what could not be used or was left out, and why
     extraction.json                          weights, sampling, versions, counts
     cache/                a file a video     lets a stopped run go on; safe to delete
 
@@ -31,15 +31,10 @@ from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
-from data.layouts import (
-    COMPRESSIONS,
-    SAMPLE_DIR,
-    Video,
-    check_list,
-    find_videos,
-    read_drawn_by,
-    recognise_layout,
-)
+from data.groups import Video
+from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
+from data.public_sets import COMPRESSIONS
+from data.video_list import check_list
 from features import screen
 from features.cache import Outcome, process_video
 from features.extraction import Extraction, load_extraction
@@ -136,6 +131,7 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         "frames_per_video": (1, 1000),  # with face crops a worker then holds up to 1.2 GB
         "num_workers": (1, 10_000),
         "preview": (0, 100),
+        "max_videos": (0, 10**9),
         "face_margin": (1, 5),
     }
     for name, (low, high) in limits.items():
@@ -158,11 +154,15 @@ def main(argv=None):
     # fmt: off
     add = parser.add_argument_group("what to read, where to write").add_argument
     add("--videos-dir", type=Path, default=SAMPLE_DIR, metavar="DIR",
-        help=f"data set: FaceForensics++, Celeb-DF, DFDC, or folders real/ and fake/ {default}")
+        help=f"data set: FaceForensics++, Celeb-DF, DFDC, ..., or folders real/ and fake/ {default}")
     add("--videos-csv", type=Path, metavar="FILE",
         help="CSV that lists the videos instead: path,label and, if known, group,split,method")
     add("--compression", default="", choices=COMPRESSIONS,
         help="FaceForensics++: take the videos of this compression only (default: all)")
+    add("--methods", default="", metavar="A,B",
+        help="only the fakes of these methods, and all reals (default: all)")
+    add("--max-videos", type=int, default=0, metavar="N",
+        help="for a first try: at most N videos of each class, always the same ones (0: all)")
     add("--features-dir", type=Path, metavar="DIR",
         help="where to write (default: features/<name of the folder or CSV>)")
     add("--overwrite", action="store_true",
@@ -202,7 +202,10 @@ def main(argv=None):
     source = args.videos_csv or args.videos_dir
     root = source.parent if args.videos_csv else source
     folder = pick_folder(args.features_dir, source, os.path.realpath(root))
-    videos = find_videos(source, args.compression)
+    methods = [name.strip() for name in args.methods.split(",") if name.strip()]
+    data_set = find_data_set(source, args.compression, methods, args.max_videos)
+    screen.print_data_set(data_set)
+    videos = data_set.videos
     if args.crop_faces:
         load_face_detector(args.face_model)  # downloaded now, if it is not there
     extraction = Extraction(
@@ -215,9 +218,10 @@ def main(argv=None):
         ),
         versions=package_versions(),
         videos_dir=os.path.realpath(root),
-        layout=recognise_layout(source)[0],
+        layout=data_set.layout,
         compression=args.compression or "all",
         sample=read_drawn_by(root),
+        notes=data_set.notes,
     )
     if args.preview:
         if rank == 0:
@@ -246,9 +250,9 @@ def main(argv=None):
         outcomes = extract_all(videos, process, args.num_workers, rank, world_size)
         if outcomes is None:  # the first process does the rest
             return
-        screen.print_outcomes(videos, outcomes, args.overwrite)
-        n_frames = write_features(folder, videos, outcomes, extraction)
-    screen.print_features_written(folder, n_frames)
+        screen.print_outcomes(data_set, outcomes, args.overwrite)
+        write_features(folder, data_set, outcomes, extraction)
+    screen.print_features_written(folder, extraction.counts["frames"])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,29 @@
-"""Which videos belong together and must stay on one side of a split, as far as can be told."""
+"""Which videos belong together and must stay on one side of a split, as far as names tell."""
 
 import re
-from collections import defaultdict
+import stat
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from data.files import InputError, fingerprint
+
+SPLITS = ("train", "val", "test")
+CLASSES = ("real", "fake")  # a label is an index into this
+VIDEO_ENDINGS = (
+    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
+    "ts mts m2ts vob ogv mxf h264 264 hevc 265"
+)
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
 
 @dataclass
 class Video:
-    """A video file and what its data set tells of it."""
+    """A video file, a folder of frames or an image, and what its data set tells of it."""
 
-    path: Path
+    path: Path  # of frames that lie loose in a folder: folder / what their names have in common
     label: int  # 1 = fake, 0 = real
     split: str = "train"
     method: str = ""  # how a fake was made, where that is known
@@ -20,101 +32,272 @@ class Video:
     group_keys: tuple[str, ...] = ()  # videos with a key or a person in common are in one group
     video: str = ""  # its identifier: the path below the root with `/` between the parts
     group: str = ""  # what must stay on one side of a split, named after its first video
+    compression: str = ""  # of FaceForensics++
+    folders: tuple[str, ...] = ()  # between the class folder and the video
+    n_images: int = 0  # 0 for a video file
 
     @property
-    def is_related(self) -> bool:
-        """Whether the data set, or its name, tells what it belongs to."""
-        return bool(self.people or self.group_keys)
+    def name(self) -> str:
+        """The name of its file without the ending, or of its folder."""
+        is_file = self.path.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+        return self.path.stem if is_file else self.path.name
 
 
-def set_groups(videos: list[Video]) -> None:
-    """Give each video its group and, where the data set does not tell it, its clip."""
-    relate_by_public_names(videos)
-    relate_by_names(videos)
+def set_groups(videos: list[Video]) -> list[str]:
+    """Give each video its group, clip and method, and return what is to be said about them.
+
+    What the data set tells comes first, then names; what is not certain is not joined, but said.
+    Raises InputError where one file is in both classes.
+    """
+    told = {video.video for video in videos if video.people or video.group_keys}
+    told |= relate_by_public_names([video for video in videos if video.video not in told])
+    notes = relate_by_folders(videos, told)
+    notes += relate_by_names(videos, told)
+    notes += relate_copies([video for video in videos if not video.n_images])
     join_related(videos)
     for video in videos:
         video.clip = video.clip or video.video
+    return notes + describe_lone_fakes(videos)
 
 
 # --- The names of the public sets ---
 
+# How public sets name a video, and whose ids these are. `target` is the person who is seen,
+# `source` the one whose face is put in, `take` which clip of the target it is.
+NAMES = {
+    "ff": (
+        "FaceForensics++",  # also DeeperForensics' 000_M101, where M101 is an actor
+        r"(?P<target>\d+)(?:_(?P<source>\d+|[mw]\d+))?(?P<ending>_[a-z]\w*)?",
+    ),
+    "dfd": (
+        "DFD",  # actor 03 is not FaceForensics++'s video 03
+        r"(?P<target>\d\d)(?:_(?P<source>\d\d))?(?P<take>__[a-z_]+?)(?:__[a-z0-9]{8})?",
+    ),
+    "celeb": (
+        "Celeb-DF",
+        r"(?P<target>id\d+)(?:_(?P<source>id\d+))?(?P<take>_\d+)(?P<ending>_[a-z]\w*)?",
+    ),
+    "youtube": ("Celeb-DF", r"(?P<take>\d+)(?P<ending>_[a-z]\w*)?"),
+}
 
-def read_faceforensics_name(stem: str) -> tuple[str, tuple[str, ...]]:
-    """Clip and people of NNN or TTT_SSS (target, source).
 
-    In DFD the names are actor__scene and target_source__scene__id.
+def read_name(ids: str, parts: dict[str, str | None]) -> tuple[str, tuple[str, ...]]:
+    """Clip and people that the named parts of a video's name tell; `ids` says whose ids they are.
+
+    `rest` holds ids of more people, as id00166 in FakeAVCeleb.
     """
-    ids, *scene = stem.split("__")
-    data_set = "DFD" if scene else "FaceForensics++"  # actor 03 is not video 03
-    people = tuple(f"{data_set} {person}" for person in ids.split("_"))
-    clip = "__".join([people[0], *scene[:1]])
-    return clip, people
+    people = [parts.get("target"), parts.get("source")]
+    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest") or "")
+    clip = (parts.get("target") or "") + (parts.get("take") or "")
+    return f"{ids} {clip}" if clip else "", tuple(f"{ids} {name}" for name in people if name)
 
 
-def read_celeb_df_name(stem: str) -> tuple[str, tuple[str, ...]]:
-    """Clip and people of idA_CCCC, idA_idB_CCCC (target, source) or NNNNN (from YouTube)."""
-    *ids, number = stem.split("_")
-    people = tuple(f"Celeb-DF {person}" for person in ids)
-    clip = "_".join([*ids[:1], number])
-    return f"Celeb-DF {clip}", people
-
-
-# How reals and fakes are named, and who reads the names. FaceForensics++'s own (000, 000_003) are
-# too plain to be told from other people's, and relate_by_names finds all that they say.
-PUBLIC_NAMES = (
-    (r"\d\d__[a-z_]+", r"\d\d_\d\d__[a-z_]+__[A-Z0-9]{8}", read_faceforensics_name),  # DFD
-    (r"id\d+_\d{4}", r"id\d+_id\d+_\d{4}", read_celeb_df_name),
-)
-
-
-def relate_by_public_names(videos: list[Video]) -> None:
-    """Relate videos that are named as in DFD or Celeb-DF by people and clip, wherever they lie.
+def relate_by_public_names(videos: list[Video]) -> set[str]:
+    """Relate videos that are named as in DFD or Celeb-DF, wherever they lie, and return which.
 
     The names count within this data set only: anybody may name other people's videos so.
+    FaceForensics++'s own (000, 000_003) are too plain to be told from other people's, and
+    relate_by_names finds all that they say.
     """
-    for real_pattern, fake_pattern, read_name in PUBLIC_NAMES:
-        reals, fakes = [], []
+    related = set()
+    for ids, pattern in (NAMES["dfd"], NAMES["celeb"]):
+        named = []
         for video in videos:
-            name = video.path.stem
-            if video.label == 0 and re.fullmatch(real_pattern, name) and not video.people:
-                reals.append(video)
-            if video.label == 1 and re.fullmatch(fake_pattern, name) and not video.is_related:
-                fakes.append(video)
-        if not fakes:  # then the names of the reals only look like it
+            match = re.fullmatch(pattern, video.name, re.IGNORECASE)
+            if match and bool(match["source"]) == bool(video.label):
+                named.append((video, *read_name(ids, match.groupdict())))
+        if not any(video.label for video, *_ in named):  # the names of the reals only look like it
             continue
         first_of_clip = {}
-        for video in reals + fakes:
-            clip, people = read_name(video.path.stem)
+        for video, clip, people in sorted(named, key=lambda row: row[0].label):
             video.group_keys += people
             video.clip = first_of_clip.setdefault(clip, video.video)
+            related.add(video.video)
+    return related
+
+
+# --- Folders ---
+
+
+def relate_by_folders(videos: list[Video], told: set[str]) -> list[str]:
+    """A folder below both classes holds one person: a group. Another one below fake/ is a method.
+
+    It is no person where the names in it tell more: set/000_003 is of set/000 and set/003.
+    """
+    inside = defaultdict(list)
+    for video in videos:
+        for folder in video.folders:
+            inside[folder.lower()].append(video)
+    shared = {name for name in inside if {video.label for video in inside[name]} == {0, 1}}
+    for video in videos:
+        methods = [folder for folder in video.folders if folder.lower() not in shared]
+        if video.label and methods:
+            video.method = methods[0]
+    unknown = {name for name in shared if any(v.video not in told for v in inside[name])}
+    people = sorted(name for name in unknown if not holds_pairs(inside[name]))
+    across = [name for name in people if len({video.split for video in inside[name]}) > 1]
+    for name in people:
+        for video in inside[name]:
+            if video.video in told:
+                continue
+            video.group_keys += (f"{video.split} folder {name}",)
+    notes = []
+    if people:
+        one = f"{people[0]}/ for one"
+        notes.append(f"{len(people)} folders hold reals and fakes, {one}: each is a group")
+    if across:
+        one = f"{across[0]}/ for one"
+        notes.append(
+            f"{len(across)} of them are in several splits, {one}: are people on both sides?"
+        )
+    return notes
+
+
+def holds_pairs(videos: list[Video]) -> bool:
+    """Whether a fake among these is named after two of the reals."""
+    known = {words_of(video) for video in videos if video.label == 0}
+    return any(len(find_names(words_of(video), known)) > 1 for video in videos if video.label)
 
 
 # --- Any names ---
 
+COMMON = (  # words that name no person, also with a number after them
+    "fakes?|reals?|deepfakes?|(?:face)?swap(?:ped|s)?|face2face|faceshifter|neuraltextures|wav2lip|"
+    "fsgan|simswap|gan|gen|generated|synth|videos?|vid|clip|movie|mov|take|scene|shot|part|cam|"
+    "camera|frames?|images?|img|dsc|mvi|photo|pic|sample|out|output|result|test|train|val|version|"
+    "ver|v|c|crf|h|x|mp|seed|epoch|step|fps|method|model|file|the"
+)
 
-def relate_by_names(videos: list[Video]) -> None:
-    """Relate each fake of which nothing is known to the reals whose names its own joins by `_`.
+
+def words_of(video: Video) -> tuple[str, ...]:
+    """The words of a video's name: Anna_02-b is ("anna", "02", "b")."""
+    return tuple(word for word in re.split(r"[\W_]+", video.name.lower()) if word)
+
+
+def find_names(words: tuple[str, ...], known) -> list[tuple[int, int]]:
+    """Places (start, end) in `words` of what is `known`, the longest first, none twice."""
+    free, places = set(range(len(words))), []
+    for start, end in sorted(combinations(range(len(words) + 1), 2), key=lambda at: at[0] - at[1]):
+        if free.issuperset(range(start, end)) and words[start:end] in known:
+            places.append((start, end))
+            free -= set(range(start, end))
+    return sorted(places)
+
+
+def find_takes(reals: list[Video]) -> dict[str, tuple[str, ...]]:
+    """{video: words before the number}, if reals are named as takes of people: anna_1, anna_2.
+
+    So they are if nine of ten end in a number and most of these share the words before it with
+    others, but not all with all.
+    """
+    takes = {}
+    for video in reals:
+        *person, number = words_of(video) or ("",)
+        name = " ".join(person)
+        if number.isdigit() and re.search(r"[^\W\d]", name) and not re.fullmatch(COMMON, name):
+            takes[video.video] = tuple(person)
+    sizes = Counter(takes.values())
+    recurring = sum(size for size in sizes.values() if size > 1)
+    is_sure = len(takes) >= 0.9 * len(reals) and len(sizes) > 1 and recurring >= len(takes) / 2
+    return takes if is_sure else {}
+
+
+def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
+    """Relate takes of a person, and each fake to the reals whose names its own joins.
 
     `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to the other fakes of
-    the two. A real is looked up in the fake's own split first: people number each split from 1.
+    the two. A real in the fake's own folder comes first, then one in its own split: people number
+    each split from 1. Nothing is added to the videos that are `told` already.
     """
-    reals = defaultdict(list)
+    reals = [video for video in videos if video.label == 0]
+    takes = find_takes([video for video in reals if video.video not in told])
+    known = defaultdict(list)  # words, or a place and words: reals
+    for video in reals:
+        names = {words_of(video)}
+        if video.video in takes:
+            names.add(takes[video.video])
+            video.group_keys += (f"{video.split} takes of {takes[video.video]}",)
+        for words in names:
+            for key in (words, (video.split, words), (video.split, video.folders, words)):
+                known[key].append(video)
+    rests = []
     for video in videos:
-        if video.label == 0:
-            reals[video.split, video.path.stem].append(video.video)
-            reals["any", video.path.stem].append(video.video)
-    for video in videos:
-        if video.label == 0 or video.is_related:
+        if video.label == 0 or video.video in told:
             continue
-        words = video.path.stem.split("_")
-        originals = []
-        for start, end in combinations(range(len(words) + 1), 2):
-            name = "_".join(words[start:end])
-            originals += reals.get((video.split, name)) or reals.get(("any", name), [])
-        if originals and not video.clip:
-            video.clip = originals[0]
-        pair = [f"{video.split} {sorted(words)}"] if len(words) > 1 else []
-        video.group_keys = (*originals, *pair)
+        words = words_of(video)
+        rest = list(words)
+        for start, end in find_names(words, known):
+            name = words[start:end]
+            near = known.get((video.split, video.folders, name)) or known.get((video.split, name))
+            originals = near or known[name]
+            video.group_keys += tuple(real.video for real in originals)
+            if words_of(originals[0]) == name:  # and not the words of a person
+                video.clip = video.clip or originals[0].video
+            rest[start:end] = [""] * (end - start)
+        if len(words) > 1:
+            video.group_keys += (f"{video.split} {sorted(words)}",)
+        rests.append((video, rest))
+    relate_by_words(rests)
+    people = set(takes.values())
+    return [f"reals are named as takes of {len(people)} people: kept together"] if people else []
+
+
+def relate_by_words(rests: list[tuple[Video, list[str]]]) -> None:
+    """Relate fakes by a word that names a person: M101, or the first where no real is named.
+
+    `rests` are the words of a fake's name, "" for those that named a real. fake/anna_ben and
+    fake/anna_carl are of one person. A word in more than a tenth of the fakes may be a method.
+    """
+    names = {}
+    for video, rest in rests:
+        words = {word for word in rest if re.fullmatch(r"[^\W\d]{1,3}\d{2,}", word)}
+        if all(rest) and len(rest) > 1 and re.search(r"[^\W\d]{2}", rest[0]):
+            words.add(rest[0])
+        names[video.video] = {word for word in words if not re.fullmatch(rf"({COMMON})\d*", word)}
+    counts = Counter(word for words in names.values() for word in words)
+    for video, _ in rests:
+        for word in sorted(names[video.video]):
+            if counts[word] <= max(10, len(rests) / 10):
+                video.group_keys += (f"{video.split} name {word}",)
+
+
+# --- Copies ---
+
+
+def relate_copies(videos: list[Video]) -> list[str]:
+    """Keep copies of one file together. Only files of equal size are read, 128 kB of each.
+
+    Raises InputError where one is real and the other fake.
+    """
+    of_size = defaultdict(list)
+    for video in videos:
+        size = size_of(video.path)
+        if size:
+            of_size[size].append(video)
+    first, copies = {}, []
+    for video in (video for alike in of_size.values() if len(alike) > 1 for video in alike):
+        key = f"file {fingerprint(video.path)}"
+        other = first.setdefault(key, video)
+        if other.label != video.label:
+            both = f"{other.video} and {video.video} are one file"
+            raise InputError(f"{both}, once real and once fake: take one of them away")
+        if other is not video:
+            copies.append((other, video))
+            other.group_keys += (key,)
+            video.group_keys += (key,)
+    if not copies:
+        return []
+    example = " and ".join(video.video for video in copies[0])
+    return [f"{len(copies)} files are there twice: kept together, {example} for one"]
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes; 0 where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 # --- Groups ---
@@ -137,3 +320,15 @@ def join_related(videos: list[Video]) -> None:
 
 def keys_of(video: Video) -> tuple[str, ...]:
     return (video.video, *video.people, *video.group_keys)
+
+
+def describe_lone_fakes(videos: list[Video]) -> list[str]:
+    """How many fakes belong to no real video, though a CSV or ids of people do not say to whom."""
+    with_real = {video.group for video in videos if video.label == 0}
+    fakes = [video for video in videos if video.label]
+    lone = [video for video in fakes if video.group not in with_real and not video.people]
+    lone = [v for v in lone if not any(key.startswith("group ") for key in v.group_keys)]
+    if not lone or not with_real:
+        return []
+    known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
+    return [f"{known}: people may be on both sides (--videos-csv groups them)"]

@@ -8,14 +8,13 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from data.files import InputError
+from data.public_sets import PUBLIC, SHARES_PEOPLE
 from features.dataset import Split
 from features.extraction import AGAIN
 from features.metrics import compute_intervals
 
 # --- Leaks: videos, groups and clips on both sides ------------------------------------------------
 
-# In these sets the ids of people and clips mean the same wherever the set lies.
-PUBLIC_LAYOUTS = ("FaceForensics++", "Celeb-DF", "DFDC")
 KINDS = ("videos", "groups", "clips")
 
 
@@ -29,7 +28,7 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
     extraction = split.extraction
     # a hash: keys are kept in the checkpoint, which need not tell where somebody's videos lie
     root = hashlib.sha256(extraction.videos_dir.encode()).hexdigest()[:8] if extraction else ""
-    is_public = extraction is not None and extraction.layout in PUBLIC_LAYOUTS
+    is_public = extraction is not None and extraction.layout in PUBLIC
     keys = {kind: defaultdict(set) for kind in KINDS}
     for index in np.unique(split.video_index):
         row = split.videos[index]
@@ -86,7 +85,7 @@ def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str,
     }
     allowed = {"train-val": held_out_by[unit]}
     extraction = splits["train"].extraction
-    if extraction and extraction.layout == "Celeb-DF":
+    if extraction and extraction.layout in SHARES_PEOPLE:
         allowed |= dict.fromkeys(("train-test", "val-test"), ("groups", "clips"))
     return allowed
 

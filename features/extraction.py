@@ -21,7 +21,8 @@ class Extraction:
     layout: str = ""
     compression: str = "all"
     sample: dict | None = None  # how the sample set was drawn, if it is one
-    counts: dict = field(default_factory=dict)  # found, used, failed; frames by split
+    notes: list = field(default_factory=list)  # what was said of the data set
+    counts: dict = field(default_factory=dict)  # of videos: see features/write.py
 
     @classmethod
     def from_dict(cls, values: dict) -> "Extraction":

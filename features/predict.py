@@ -28,7 +28,8 @@ from data.files import (
     write_csv,
     write_json,
 )
-from data.layouts import SPLITS, list_video_files
+from data.groups import SPLITS
+from data.walk import list_videos
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
@@ -145,13 +146,13 @@ def load_backbone_of(
     return backbone
 
 
-def list_videos(paths: list[str]) -> list[Path]:
-    """The files that --predict names, and those in its folders."""
+def list_named(paths: list[str]) -> list[Path]:
+    """The videos that --predict names, and those in its folders."""
     files = []
     for path in paths:
         if not path:
             raise InputError('--predict "": an empty name; expected a video or a folder of videos')
-        found = list_video_files(Path(path)) if Path(path).is_dir() else [Path(path)]
+        found = list_videos(Path(path)) if Path(path).is_dir() else [Path(path)]
         if not Path(path).exists():
             raise InputError(f"--predict {path}: no such file")
         if not found:
@@ -179,7 +180,7 @@ def predict_and_print(
     plot: bool,
 ) -> None:
     """Score what --predict names: a line a video as it comes, on the screen and in a table."""
-    files = list_videos(paths)
+    files = list_named(paths)
     num_workers = min(len(files), count_cores())
     results = score_videos(files, model, checkpoint, backbone, num_workers, plot)
     make_folder(output, "--output-dir")
@@ -286,6 +287,7 @@ def evaluate_split(
     thresholds = checkpoint["thresholds"]
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
+    screen.print_history(split.extraction)
     print(f"\nEvaluated: {describe_file(file)}\n{results_table(results)}\n")
     print(threshold_table(results, thresholds))
     folder = output / "evaluated" / folder_of_set(file)

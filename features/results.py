@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from data.files import InputError, read_json, replacing, write_csv
-from data.layouts import CLASSES
+from data.groups import CLASSES
 from features.dataset import Split
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from data.files import command
-from data.layouts import Video
+from data.groups import CLASSES, SPLITS
+from data.layouts import DataSet
 from features.audit import count_shared, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split
@@ -22,6 +23,8 @@ from features.tables import (
     threshold_table,
     unseen_table,
 )
+
+MOST_LINES = 10  # of what is left out
 
 
 def print_prediction_header() -> None:
@@ -57,6 +60,36 @@ def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None
 # --- Extraction -----------------------------------------------------------------------------------
 
 
+def print_data_set(data_set: DataSet) -> None:
+    """How many videos there are by split, class and method, what is left out, and notes."""
+    print(f"Videos     {data_set.root}, layout: {data_set.layout}")
+    videos = data_set.videos
+    counts = Counter((video.split, video.label, video.method) for video in videos)
+    for split in SPLITS:
+        for (of_split, label, method), n in sorted(counts.items()):
+            if of_split == split:
+                print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
+        groups = {video.group for video in videos if video.split == split}
+        if groups:
+            print(f"  {split:<6} in {len(groups)} groups")
+    sizes = Counter(video.group for video in videos)
+    n_joined = sum(size > 1 for size in sizes.values())
+    joined = (
+        f"{n_joined} hold more than one video" if n_joined else "none holds more than one video"
+    )
+    print(f"  {len(sizes)} groups in all; {joined}")
+    n_left = data_set.found - len(videos)
+    if n_left:
+        print(f"Left out   {n_left} of {data_set.found} videos")
+    for left in data_set.left_out[:MOST_LINES]:
+        many = f"{left.n} videos: " if left.n > 1 else ""
+        print(f"  {left.path}: {many}{left.reason}")
+    if len(data_set.left_out) > MOST_LINES:
+        print(f"  and more: {len(data_set.left_out) - MOST_LINES} lines, all in failed.csv")
+    for note in data_set.notes:
+        print(f"Note       {note}")
+
+
 def print_extraction(
     extraction: Extraction, device: str, num_workers: int, world_size: int
 ) -> None:
@@ -72,8 +105,9 @@ def print_extraction(
     print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
 
 
-def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool) -> None:
-    """What became of the videos: used, failed by class, taken from the cache."""
+def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) -> None:
+    """What became of the videos: used, failed by class, left out, taken from the cache."""
+    videos = data_set.videos
     failed = [
         video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
     ]
@@ -81,7 +115,10 @@ def print_outcomes(videos: list[Video], outcomes: list[Outcome], overwrite: bool
     n_fake = sum(failed)
     # if one class fails more often than the other, what is left is biased
     by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
-    print(f"Result     {len(videos)} found = {used} used + {len(failed)} failed{by_class}")
+    n_left = data_set.found - len(videos)
+    left_out = f" + {n_left} left out" if n_left else ""
+    found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
+    print(f"Result     {found}")
     states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
     if states["cached"] + states["redone"] and not overwrite:
         redone = f"{states['redone']} done again, as the file or a setting had changed"
@@ -117,6 +154,20 @@ def describe_extraction(extraction: Extraction | None) -> str:
     margin = extraction.sampling.face_margin
     faces = f", faces with margin {margin:g}" if margin else ""
     return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"
+
+
+def print_history(extraction: Extraction | None) -> None:
+    """What the extraction said of its data set: a training must not forget it."""
+    counts = extraction.counts if extraction else {}
+    if counts.get("failed"):
+        by_class = f"{counts['failed_real']} real, {counts['failed_fake']} fake"
+        print(
+            f"Failed     {counts['failed']} of {counts['found']} videos: {by_class}; see failed.csv"
+        )
+    if counts.get("left_out"):
+        print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
+    for note in extraction.notes if extraction else ():
+        print(f"Note       {note}")
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -161,6 +212,7 @@ def print_training(
     """The header of a training: features, splits, how they came about and what they share."""
     train = splits["train"]
     print(f"Features   {describe_extraction(train.extraction)}")
+    print_history(train.extraction)
     if train.extraction and train.extraction.weights["name"] == "random":
         print(
             "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"

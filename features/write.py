@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data.files import InputError, replacing, write_csv, write_json
-from data.layouts import SPLITS, Video
+from data.groups import SPLITS, Video
+from data.layouts import DataSet
 from features.cache import Outcome, load_cached
 from features.extraction import Extraction
 from features.resnet18 import N_FEATURES
@@ -17,18 +18,30 @@ VIDEO_COLUMNS = ("video", "label", "method", "group", "clip")  # of <split>_vide
 
 
 def write_features(
-    folder: Path, videos: list[Video], outcomes: list[Outcome], extraction: Extraction
-) -> dict[str, int]:
-    """Write the files of all splits, from the cache; the number of frames of each split.
+    folder: Path, data_set: DataSet, outcomes: list[Outcome], extraction: Extraction
+) -> None:
+    """Write the files of all splits, from the cache.
 
-    `outcomes` are those of the `videos`, in order. Fills in extraction.counts. Raises InputError.
+    `outcomes` are those of the data set's videos, in order. Fills in extraction.counts: of videos
+    found = used + failed + left_out, failed of each class; frames of each split. Raises InputError.
     """
-    splits, failed = sort_outcomes(videos, outcomes)
+    splits, failed = sort_outcomes(data_set.videos, outcomes)
     n_frames = {}
     for split, members in splits.items():
         n_frames[split] = sum(outcome.frames for _, outcome in members)
-    counts = {"found": len(videos), "used": len(videos) - len(failed), "failed": len(failed)}
-    extraction.counts = counts | {"frames": n_frames}
+    n_fake = sum(row["label"] for row in failed)
+    extraction.counts = {
+        "found": data_set.found,
+        "used": len(data_set.videos) - len(failed),
+        "failed": len(failed),
+        "failed_real": len(failed) - n_fake,
+        "failed_fake": n_fake,
+        "left_out": data_set.found - len(data_set.videos),
+        "frames": n_frames,
+    }
+    for left in data_set.left_out:
+        many = f", {left.n} videos" if left.n > 1 else ""
+        failed.append({"video": left.path, "reason": f"left out{many}: {left.reason}"})
 
     # All are written in full before the first takes its place; the first named here is the last.
     with ExitStack() as stack:
@@ -43,7 +56,6 @@ def write_features(
     for split in set(SPLITS) - set(splits):  # only now: on a full disk they stay
         for name in FILES:
             (folder / f"{split}_{name}").unlink(missing_ok=True)
-    return n_frames
 
 
 def sort_outcomes(videos: list[Video], outcomes: list[Outcome]) -> tuple[dict, list[dict]]:

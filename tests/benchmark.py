@@ -38,7 +38,8 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
-from data.layouts import CLASSES, list_video_files
+from data.layouts import CLASSES
+from data.walk import list_videos
 from deepfake_detection_model import DeepfakeMLP, train_epoch
 from features.machine import (
     choose_threads,
@@ -305,7 +306,7 @@ def choose_clips(videos_dir: Path | None, most: int, folder: Path) -> list[str]:
     """Videos spread over the set, so that each of its folders has its share; or drawn ones."""
     if not videos_dir:
         return draw_clips(folder)
-    found = list_video_files(videos_dir)
+    found = list_videos(videos_dir)
     if not found:
         sys.exit(f"no videos in {videos_dir}")
     return [str(found[i]) for i in sample_frame_numbers(len(found), most)]

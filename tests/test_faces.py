@@ -21,7 +21,7 @@ from data.faces import (
 )
 from data.files import DownloadError, InputError
 from data.frames import Crop, Extraction, resize_frame, sample_video
-from data.layouts import list_video_files
+from data.walk import list_videos
 
 
 def follow(*frames):
@@ -357,7 +357,7 @@ def test_the_largest_faces_are_kept_in_a_crowd():
 def test_real_faces_are_found(real_videos, real_extraction):
     clips = []
     for name in ("faceforensics", "dfdc"):
-        clips += list_video_files(real_videos / name)
+        clips += list_videos(real_videos / name)
     assert len(clips) == 11
     for clip in clips:
         sampled = sample_video(clip, real_extraction)

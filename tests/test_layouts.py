@@ -1,568 +1,321 @@
-import errno
-import itertools
+"""Each tree that people have on disk: every video used, with the right label, or left out."""
+
 import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import groups_of, touch
 
-from data.files import InputError, ReadError
+from data.files import InputError
 from data.layouts import (
     SAMPLE_DIR,
-    SPLITS,
-    check_list,
+    find_data_set,
     find_videos,
-    list_video_files,
+    print_data_set,
     read_drawn_by,
     sample_command,
 )
-
-# --- Class folders ---
-
-
-def test_label_comes_from_the_class_folder_alone(tmp_path):
-    touch(
-        tmp_path,
-        "real/fake_looking.MP4",
-        "real/a/b/x.webm",
-        "fake/real.avi",
-        "fake/Face2Face/x.mp4",
-    )
-    touch(
-        tmp_path,
-        "real/.hidden.mp4",
-        "fake/._x.mp4",
-        "fake/.cache/y.mp4",
-        "real/notes.txt",
-        "fake/masks.png",
-    )
-    found = {video.video: (video.label, video.method) for video in find_videos(tmp_path)}
-    assert found == {
-        "fake/Face2Face/x.mp4": (1, "Face2Face"),
-        "fake/real.avi": (1, ""),
-        "real/a/b/x.webm": (0, ""),
-        "real/fake_looking.MP4": (0, ""),
-    }
-    assert list(found) == sorted(found)
-
-
-def test_links_are_followed_but_not_in_circles(tmp_path):
-    touch(tmp_path, "elsewhere/x.mp4", "set/fake/y.mp4")
-    (tmp_path / "set/real").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
-    assert [video.video for video in find_videos(tmp_path / "set")] == ["fake/y.mp4", "real/x.mp4"]
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([], r"is not a folder: point --videos-dir at a folder with real/ and fake/"),
-        (["real/x.mp4"], r"fake is missing: expected real/ and fake/ with videos in"),
-        (["real/x.mp4", "fake/readme.txt"], r"fake holds no videos"),
-        (["val/real/x.mp4", "val/fake/x.mp4"], r"has no real video to train on"),
-        (
-            ["footage/x.mp4"],
-            r"no data set that is known. Looked for FaceForensics\+\+: original_.* or .*DFDC: meta",
-        ),
-        (["train/real/x.mp4", "train/fake/x.mp4", "test/real/x.mp4"], r"test/fake is missing"),
-    ],
-)
-def test_unexpected_folders(tmp_path, names, message):
-    if names:
-        touch(tmp_path / "set", *names)
-    with pytest.raises(InputError, match=message):
-        find_videos(tmp_path / "set")
-
-
-def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command = r"python /.*data/make_sample\.py --output-dir data/sample"
-    with pytest.raises(InputError, match=rf"draw the sample set with `{command}`.*--videos-dir"):
-        find_videos(SAMPLE_DIR)
-    script = Path(sample_command().split()[1])
-    assert script.is_file()
-    assert script.parent.parent != tmp_path
-    monkeypatch.chdir(script.parent.parent)  # where the script draws to by itself
-    assert sample_command() == "python data/make_sample.py"
-
-
-def test_the_command_of_the_hint_draws_where_the_default_looks(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    options = ["--people", "2", "--num-workers", "1"]
-    command = [sys.executable, *sample_command().split()[1:], *options]
-    subprocess.run(command, check=True, capture_output=True)
-    assert len(find_videos(SAMPLE_DIR)) == 4
-    assert read_drawn_by(SAMPLE_DIR)["people"] == 2
-
-
-def test_only_the_drawn_set_is_taken_for_drawn(tmp_path):
-    assert read_drawn_by(tmp_path) is None
-    for content in ("[", "[]", "{}", '{"drawn_by": "me"}'):
-        (tmp_path / "sample.json").write_text(content)
-        assert read_drawn_by(tmp_path) is None
-
-
-def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch, capsys):
-    touch(tmp_path, "real/x.mp4", "real/closed/y.mp4", "fake/z.mp4")
-    scan = os.scandir
-
-    def refuse(path):
-        if Path(path).name == "closed":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr("os.scandir", refuse)
-    assert len(list_video_files(tmp_path)) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("WARNING: videos may be left out: no permission for ") and "closed" in err
-    assert list_video_files(tmp_path / "gone") == [] and not capsys.readouterr().err
-
-
-def test_counts_are_printed_by_split_class_and_method(tmp_path, capsys):
-    touch(tmp_path, "train/real/a.mp4", "train/fake/m/a_1.mp4", "train/fake/m/a_2.mp4")
-    touch(tmp_path, "train/fake/k/a_1.mp4", "test/real/b.mp4", "test/fake/b_1.mp4")
-    find_videos(tmp_path)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0][-3:] == ["layout:", "class", "folders"]
-    assert lines[1:-1] == [
-        ["train", "real", "1"],
-        ["train", "fake", "k", "1"],
-        ["train", "fake", "m", "2"],
-        ["train", "in", "1", "groups"],
-        ["test", "real", "1"],
-        ["test", "fake", "1"],
-        ["test", "in", "1", "groups"],
-    ]
-    assert lines[-1][:8] == ["in", "all", "2", "groups,", "2", "of", "them", "of"]
-
-
-# --- Identifiers ---
-
-
-def test_a_video_on_another_drive_is_identified_by_its_path(tmp_path, monkeypatch):
-    (tmp_path / "list.csv").write_text(f"path,label\na.mp4,0\n{tmp_path}/elsewhere/b.mp4,1\n")
-    relpath = os.path.relpath
-
-    def windows(path, base):
-        if "elsewhere" in str(path):
-            raise ValueError("path is on mount 'D:', start on mount 'C:'")
-        return relpath(path, base)
-
-    monkeypatch.setattr("os.path.relpath", windows)
-    found = {video.video for video in find_videos(tmp_path / "list.csv")}
-    assert found == {"a.mp4", (tmp_path / "elsewhere/b.mp4").as_posix()}
-
-
-# --- FaceForensics++ and DFD ---
-
-FF_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
-
-
-def faceforensics(root, pairs, compressions=("c23",)):
-    """The tree as its authors ship it, with all that a recursive glob would stumble over."""
-    for compression in compressions:
-        for a, b in pairs:
-            touch(
-                root,
-                *(f"original_sequences/youtube/{compression}/videos/{name}.mp4" for name in (a, b)),
-            )
-            for method in FF_METHODS:
-                folder = f"manipulated_sequences/{method}/{compression}/videos"
-                touch(root, f"{folder}/{a}_{b}.mp4", f"{folder}/{b}_{a}.mp4")
-    for a, b in pairs:
-        touch(
-            root,
-            f"manipulated_sequences/Deepfakes/masks/videos/{a}_{b}.mp4",
-            f"downloaded_videos/{a}.mp4",
-        )
-        touch(root, "original_sequences/stray.mp4")
-        touch(root, f"original_sequences/youtube/c23/images/{a}/0000.png")
-
-
-def write_official_splits(folder, **pairs):
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, members in pairs.items():
-        (folder / f"{split}.json").write_text(json.dumps(members))
-
-
-@pytest.mark.parametrize("where", ["", "splits"])
-def test_faceforensics_with_official_splits(tmp_path, where, capsys):
-    pairs = [("000", "003"), ("001", "002"), ("008", "990")]
-    faceforensics(tmp_path, pairs)
-    write_official_splits(
-        tmp_path / where, train=[["003", "000"]], val=[["001", "002"]], test=[["008", "990"]]
-    )
-    videos = find_videos(tmp_path)
-    assert (
-        len(videos) == len({video.video for video in videos}) == 3 * (2 + 2 * 5)
-    )  # no mask, no download
-    for split, pair in zip(("train", "val", "test"), pairs, strict=True):
-        members = [video for video in videos if video.split == split]
-        assert len(members) == 12 and len({video.group for video in members}) == 1
-        assert all(set(video.path.stem.split("_")) <= set(pair) for video in members)
-    assert {video.method for video in videos} == {*FF_METHODS, ""}
-    same_name = [video for video in videos if video.path.stem == "000_003"]
-    assert len(same_name) == 5
-    assert {video.clip for video in same_name} == {"FaceForensics++ 000"}
-    assert all(video.label == video.video.startswith("manipulated") for video in videos)
-    out = capsys.readouterr().out
-    assert "layout: FaceForensics++" in out
-    assert [line.split() for line in out.splitlines() if "NeuralTextures" in line] == [
-        [split, "fake", "NeuralTextures", "2"] for split in ("train", "val", "test")
-    ]
-
-
-def test_faceforensics_compressions_of_a_clip_share_a_group(tmp_path):
-    faceforensics(tmp_path, [("000", "003"), ("001", "002")], ("raw", "c23", "c40"))
-    videos = find_videos(tmp_path)
-    assert len(videos) == 3 * 24 and {video.split for video in videos} == {"train"}
-    assert len(groups_of(videos)) == 2
-    assert {video.clip for video in videos if video.path.stem == "000"} == {"FaceForensics++ 000"}
-    assert len({video.video for video in videos}) == len(videos)
-    assert len(find_videos(tmp_path, "c40")) == 24
-    with pytest.raises(InputError, match=r"no real video to train on with --compression c0"):
-        find_videos(tmp_path, "c0")
-
-
-def test_ids_of_faceforensics_hold_wherever_the_tree_lies(tmp_path):
-    faceforensics(tmp_path / "here", [("000", "003")], ["c23"])
-    faceforensics(tmp_path / "there/tree", [("000", "003")], ["c40"])
-    here, there = find_videos(tmp_path / "here"), find_videos(tmp_path / "there/tree")
-    assert [video.people for video in here] == [video.people for video in there]
-    assert [video.clip for video in here] == [video.clip for video in there]
-    assert {video.people for video in here if video.path.stem == "003_000"} == {
-        ("FaceForensics++ 003", "FaceForensics++ 000")
-    }
-    assert {video.video for video in here}.isdisjoint(video.video for video in there)
-
-
-def test_compression_is_for_faceforensics_alone(tmp_path):
-    touch(tmp_path, "set/real/x.mp4", "set/fake/y.mp4")
-    (tmp_path / "list.csv").write_text("path,label\na.mp4,0\nb.mp4,1\n")
-    for root in (tmp_path / "set", tmp_path / "list.csv"):
-        problem = r"--compression c23 is for FaceForensics\+\+, but .* is: (class folders|list)"
-        with pytest.raises(InputError, match=problem):
-            find_videos(root, "c23")
-
-
-def test_faceforensics_has_500_groups(tmp_path):
-    for i in range(0, 1000, 2):
-        a, b = f"{i:03d}", f"{i + 1:03d}"
-        touch(tmp_path, *(f"original_sequences/youtube/c23/videos/{name}.mp4" for name in (a, b)))
-        touch(tmp_path, f"manipulated_sequences/Deepfakes/c23/videos/{a}_{b}.mp4")
-    assert len(groups_of(find_videos(tmp_path))) == 500
-
-
-def test_dfd_in_the_same_tree_is_for_training(tmp_path):
-    faceforensics(tmp_path, [("01", "02"), ("03", "04")])
-    write_official_splits(tmp_path, train=[["01", "02"]], test=[["03", "04"]])
-    touch(
-        tmp_path,
-        *(
-            f"original_sequences/actors/c23/videos/{name}.mp4"
-            for name in ("03__exit", "07__exit", "09__hug")
-        ),
-    )
-    touch(tmp_path, "manipulated_sequences/DeepFakeDetection/c23/videos/03_07__exit__ABCD1234.mp4")
-    videos = {video.path.stem: video for video in find_videos(tmp_path)}
-    fake = videos["03_07__exit__ABCD1234"]
-    assert (fake.label, fake.split, fake.method) == (1, "train", "DeepFakeDetection")
-    assert (fake.clip, fake.people) == ("DFD 03__exit", ("DFD 03", "DFD 07"))
-    assert videos["03"].people == ("FaceForensics++ 03",)
-    assert (
-        fake.group
-        == videos["03__exit"].group
-        == videos["07__exit"].group
-        != videos["09__hug"].group
-    )
-    assert videos["03__exit"].clip == fake.clip
-    assert (
-        videos["03"].split == "test" and videos["03"].group != fake.group
-    )  # actor 03 is not video 03
-
-
-def test_a_fake_across_official_splits_is_an_error(tmp_path):
-    faceforensics(tmp_path, [("000", "003")])
-    write_official_splits(tmp_path, train=[["000", "001"]], val=[["003", "002"]])
-    with pytest.raises(
-        InputError, match=r"000_003\.mp4 joins people of the official splits train and val"
-    ):
-        find_videos(tmp_path)
-    for text in ("[[0, 3]]", '["000_003"]', '[["000", "003", "004"]]', '[[["000", "003"]]]'):
-        (tmp_path / "val.json").write_text(text)
-        with pytest.raises(InputError, match=r"val\.json: .* is not a pair of ids"):
-            find_videos(tmp_path)
-    (tmp_path / "val.json").write_text('[["000", "002"]]')
-    with pytest.raises(InputError, match=r"val\.json: 000 is in the train split too"):
-        find_videos(tmp_path)
-    (tmp_path / "val.json").write_text("[[")
-    with pytest.raises(InputError, match=r"val\.json is not valid JSON"):
-        find_videos(tmp_path)
-
-
-# --- Celeb-DF ---
-
-
-@pytest.mark.parametrize("level", ["", "videos/"])
-def test_celeb_df(tmp_path, level, capsys):
-    touch(
-        tmp_path,
-        *(
-            f"Celeb-real/{level}{name}.mp4"
-            for name in ("id0_0000", "id0_0001", "id1_0000", "id27_0005")
-        ),
-    )
-    touch(tmp_path, *(f"YouTube-real/{level}{name}.mp4" for name in ("00170", "00171")))
-    touch(
-        tmp_path,
-        *(
-            f"Celeb-synthesis/{level}{name}.mp4"
-            for name in ("id0_id1_0000", "id0_id1_0001", "id2_id3_0000")
-        ),
-    )
-    (tmp_path / "List_of_testing_videos.txt").write_text(
-        "1 Celeb-real/id0_0001.mp4\n1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
-        "0 Celeb-synthesis/id9_id8_0000.mp4"  # listed, but not there; no final newline
-    )
-    videos = {video.path.stem: video for video in find_videos(tmp_path)}
-    assert {name for name, video in videos.items() if video.split == "test"} == {
-        "id0_0001",
-        "00170",
-        "id0_id1_0000",
-    }
-    assert all(video.label == ("Celeb-synthesis" in video.video) for video in videos.values())
-    assert {video.split for video in videos.values()} == {"train", "test"}
-    assert [len(group) for group in groups_of(videos.values())].count(
-        5
-    ) == 1  # id0 and id1, joined by swaps
-    assert len(groups_of(videos.values())) == 5  # and id27, id2 with id3, and each YouTube clip
-    assert videos["id0_id1_0000"].clip == videos["id0_0000"].clip != videos["id0_0001"].clip
-    assert videos["id0_id1_0001"].clip == "Celeb-DF id0_0001"
-    assert videos["id0_id1_0001"].people == ("Celeb-DF id0", "Celeb-DF id1")
-    assert (videos["00170"].clip, videos["00170"].people) == ("Celeb-DF 00170", ())
-    out = capsys.readouterr().out
-    assert "on both sides" not in out
-    assert (
-        "layout: Celeb-DF" in out and "1 videos in List_of_testing_videos.txt are not there" in out
-    )
-
-
-def test_celeb_df_copies_at_both_levels_are_in_one_split(tmp_path):
-    touch(
-        tmp_path,
-        *(f"Celeb-real/{level}id{i}_0000.mp4" for level in ("", "videos/") for i in (0, 1)),
-    )
-    touch(tmp_path, "Celeb-synthesis/id2_id3_0000.mp4")
-    (tmp_path / "List_of_testing_videos.txt").write_text("1 Celeb-real/id0_0000.mp4\n")
-    found = [(video.path.stem, video.split) for video in find_videos(tmp_path) if video.label == 0]
-    assert sorted(found) == [("id0_0000", "test")] * 2 + [("id1_0000", "train")] * 2
-
-
-@pytest.mark.parametrize(
-    "line", ["0 Celeb-real/id0_0000.mp4", "1 Celeb-synthesis/id0_id1_0000.mp4", "real x.mp4"]
-)
-def test_celeb_df_list_that_disagrees_with_the_folder(tmp_path, line):
-    touch(
-        tmp_path,
-        "Celeb-real/id0_0000.mp4",
-        "Celeb-synthesis/id0_id1_0000.mp4",
-        "YouTube-real/00000.mp4",
-    )
-    (tmp_path / "List_of_testing_videos.txt").write_text(f"1 YouTube-real/00000.mp4\n{line}\n")
-    with pytest.raises(
-        InputError, match=rf"List_of_testing_videos\.txt, line 2: '{line}' does not fit"
-    ):
-        find_videos(tmp_path)
-
-
-# --- DFDC ---
-
-
-def dfdc_part(folder, **entries):
-    """entries: name = original of a fake, None for a real, "no key" for a real without that key."""
-    touch(folder, *(f"{name}.mp4" for name in entries if not name.startswith("missing")))
-    metadata = {}
-    for name, original in entries.items():
-        metadata[f"{name}.mp4"] = {
-            "label": "FAKE" if original not in (None, "no key") else "REAL",
-            "split": "train",
-        }
-        if original != "no key":
-            metadata[f"{name}.mp4"]["original"] = original and f"{original}.mp4"
-    (folder / "metadata.json").write_text(json.dumps(metadata))
-
-
-def test_dfdc_one_part_is_grouped_by_original(tmp_path, capsys):
-    folder = tmp_path / "train_sample_videos"
-    dfdc_part(
-        folder, aaa=None, bbb="aaa", ccc="missing_a", ddd="no key", eee="missing_a", missing_a=None
-    )
-    touch(folder, "unlisted.mp4")
-    for root in (folder, tmp_path):
-        videos = {video.path.stem: video for video in find_videos(root)}
-        assert {name: video.label for name, video in videos.items()} == {
-            "aaa": 0,
-            "bbb": 1,
-            "ccc": 1,
-            "ddd": 0,
-            "eee": 1,
-        }
-        assert [[name[-7:-4] for name in group] for group in groups_of(videos.values())] == [
-            ["aaa", "bbb"],
-            ["ccc", "eee"],
-            ["ddd"],
-        ]
-        assert (
-            "6 listed, 1 not there; 1 there but not listed unlisted.mp4" in capsys.readouterr().out
-        )
-    assert videos["bbb"].clip == videos["aaa"].clip == "DFDC aaa.mp4"
-    assert videos["bbb"].people == videos["aaa"].people == ("DFDC aaa.mp4",)
-    assert videos["ccc"].people == ("DFDC missing_a.mp4",)
-
-
-def test_dfdc_parts_stay_together(tmp_path, capsys):
-    dfdc_part(tmp_path / "dfdc_train_part_0", aaa=None, bbb="aaa", ccc=None)
-    dfdc_part(tmp_path / "dfdc_train_part_1", ddd=None, eee="ddd")
-    touch(tmp_path, "test_videos/fff.mp4", "test_videos/ggg.mp4")
-    assert [len(group) for group in groups_of(find_videos(tmp_path))] == [3, 2]
-    assert "2 videos in folders without metadata.json are left out" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "text", ["[", '{"a.mp4": {"label": "UNKNOWN"}}', '{"a.mp4": 1}', '["a.mp4"]']
-)
-def test_dfdc_metadata_of_another_kind(tmp_path, text):
-    touch(tmp_path, "a.mp4")
-    (tmp_path / "metadata.json").write_text(text)
-    with pytest.raises(InputError, match=r"metadata\.json"):
-        find_videos(tmp_path)
-
-
-# --- A list of videos ---
-
-
-def test_list_of_videos(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    file = tmp_path / "lists" / "mine.csv"
-    file.parent.mkdir()
-    file.write_text(
-        "\ufeffpath,label,group,split,method\na/x.mp4,real,p1,train,\n./a/y.mp4,FAKE,p1,train,swap\n"
-        f"../elsewhere/z.mp4,1,,val,\n{tmp_path}/lists/w.mp4,0,p2,val,\n",
-        encoding="utf-8",
-    )
-    videos = {video.video: video for video in find_videos(file)}
-    found = {name: (video.label, video.split, video.method) for name, video in videos.items()}
-    assert found == {
-        "../elsewhere/z.mp4": (1, "val", ""),
-        "a/x.mp4": (0, "train", ""),
-        "a/y.mp4": (1, "train", "swap"),
-        "w.mp4": (0, "val", ""),
-    }
-    assert groups_of(videos.values()) == [["../elsewhere/z.mp4"], ["a/x.mp4", "a/y.mp4"], ["w.mp4"]]
-    assert videos["a/y.mp4"].path == tmp_path / "lists/a/y.mp4"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("file,label\na.mp4,0\n", r"line 1: \['file', 'label'\], expected path,label\["),
-        ("", r"line 1: \[\], expected path,label"),
-        ("path;label\na.mp4;0\n", r"line 1: the columns are separated by ';', expected commas"),
-        ("path\tlabel\na.mp4\t0\n", r"line 1: the columns are separated by '\\t', expected c"),
-        ("path,label\na.mp4,0\nb.mp4,maybe\n", r"line 3: label 'maybe', expected real, fake, 0 or"),
-        ("path,label\na.mp4\n", r"line 2: label '', expected real"),
-        ("path,label\n,1\n", r"line 2: path '', expected the path of a video"),
-        ("path,label\n.,1\n", r"line 2: path '\.', expected the path of a video"),
-        ("path,label\na.mp4,0\nb.mp4,0\n./a.mp4,1\n", r"line 4: './a.mp4' is listed twice, .* 2;"),
-        ("path,label\na\0.mp4,0\n", r"line 2|line contains NUL"),
-        ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
-        ("path,label,split\na.mp4,0,dev\n", r"line 2: split 'dev', expected train, val or test"),
-    ],
-)
-def test_bad_lines_of_a_list(tmp_path, text, message):
-    (tmp_path / "list.csv").write_text(text, errors="surrogateescape")
-    with pytest.raises(InputError, match=message):
-        find_videos(tmp_path / "list.csv")
-
-
-def test_a_wrong_value_is_named_alone(tmp_path):
-    (tmp_path / "list.csv").write_text("path,label,split\na.mp4,0,dev\n")
-    with pytest.raises(InputError, match="'dev'") as caught:
-        find_videos(tmp_path / "list.csv")
-    message = str(caught.value)
-    assert "a.mp4" not in message and "real, fake" not in message and "once" not in message
-
-
-def test_what_is_no_list(tmp_path, monkeypatch):
-    touch(tmp_path, "folder/x.mp4", "clip.MP4")
-    with pytest.raises(InputError, match=r"folder is a folder: give it to --videos-dir, or name a"):
-        check_list(tmp_path / "folder")
-    with pytest.raises(InputError, match=r"gone\.csv: no such file; expected a CSV with the colum"):
-        check_list(tmp_path / "gone.csv")
-    for check in (check_list, find_videos):
-        with pytest.raises(InputError, match=r"clip\.MP4 is a video: name the folder that holds"):
-            check(tmp_path / "clip.MP4")
-    (tmp_path / "list.csv").write_text("path,label\na.mp4,0\nb.mp4,1\n")
-    check_list(tmp_path / "list.csv")
-
-    def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("data.layouts.open", refuse, raising=False)
-    with pytest.raises(ReadError, match=r"no permission for .*list\.csv"):
-        find_videos(tmp_path / "list.csv")
-
-
-# --- The real trees ---
-
-
-def counts(videos):
+from data.public_sets import PUBLIC, SETS, SHARES_PEOPLE
+from data.walk import list_videos, walk
+
+# --- Every tree of data/README.md -----------------------------------------------------------------
+
+# A line a video: its path (/* is a folder of five frames, * five numbers), real or the method of a
+# fake, split, group, people; or "-" and a part of the reason why it is left out. "." is nothing.
+# A line with = is a file with content.
+FF_JSON = '[["000", "003"]]'
+TREES = {
+    "FaceForensics++ as its authors ship it": """
+        FaceForensics++
+        original_sequences/youtube/c23/videos/000.mp4         real train a FaceForensics++_000
+        original_sequences/youtube/c23/videos/003.mp4         real train a FaceForensics++_003
+        original_sequences/youtube/c40/videos/003.mp4         real train a FaceForensics++_003
+        original_sequences/youtube/c23/videos/001.mp4         real val   b FaceForensics++_001
+        original_sequences/youtube/c23/videos/008.mp4         real test  c FaceForensics++_008
+        original_sequences/youtube/c23/videos/005.mp4         real train d FaceForensics++_005
+        manipulated_sequences/Deepfakes/c23/videos/000_003.mp4  Deepfakes train a FaceForensics++_000+003
+        manipulated_sequences/FaceSwap/raw/videos/003_000.mp4   FaceSwap  train a FaceForensics++_003+000
+        manipulated_sequences/FaceSwap/c40/videos/001_002.mp4   FaceSwap  val   b FaceForensics++_001+002
+        manipulated_sequences/Deepfakes/c23/videos/odd name.mp4 Deepfakes train e .
+        manipulated_videos/end_to_end/008_M101.mp4   end_to_end test  c FaceForensics++_008+M101
+        manipulated_sequences/Deepfakes/masks/videos/000_003.mp4 - masks, not videos
+        downloaded_videos/000.mp4                                - downloaded_videos, not videos
+        splits/elsewhere/000.mp4                                 - not where FaceForensics++ has its videos
+        train.json = [[0, 3]]
+        val.json = [["002", "001"]]
+        splits/test.json = [["008", "990"]]
+    """,
+    "FaceForensics++ with other levels": """
+        FaceForensics++
+        original_sequences/youtube/C23/000.mp4                  real train a FaceForensics++_000
+        original_sequences/youtube/c23/videos/part1/003.mp4     real train a FaceForensics++_003
+        original_sequences/youtube/videos/001.mp4               real val   b FaceForensics++_001
+        manipulated_sequences/NeuralTextures/C23/000_003.mp4    NeuralTextures train a FaceForensics++_000+003
+        manipulated_sequences/Face2Face/c23/videos/part2/001_002.mp4 Face2Face val b FaceForensics++_001+002
+        dataset/splits/train.json = [["000", "003"]]
+        dataset/splits/val.json = [[1, 2]]
+        dataset/splits/test.json = []
+    """,
+    "DFD in FaceForensics++'s tree": """
+        FaceForensics++
+        original_sequences/actors/c23/videos/03__exit_room.mp4   real train a DFD_03
+        original_sequences/actors/c23/videos/07__exit_room.mp4   real train a DFD_07
+        original_sequences/actors/c23/videos/09__hug.mp4         real train b DFD_09
+        original_sequences/youtube/c23/videos/003.mp4            real train c FaceForensics++_003
+        manipulated_sequences/DeepFakeDetection/c23/videos/03_07__exit_room__ABCD1234.mp4 DeepFakeDetection train a DFD_03+07
+    """,
+    "FaceForensics++ as frames": """
+        FaceForensics++
+        original_sequences/youtube/c23/images/000/*.png          real train a FaceForensics++_000
+        original_sequences/youtube/c23/frames/003/*.png          real train a FaceForensics++_003
+        manipulated_sequences/Deepfakes/c23/frames/000_003/*.png Deepfakes train a FaceForensics++_000+003
+        manipulated_sequences/Deepfakes/c23/videos/003_000.mp4   Deepfakes train a FaceForensics++_003+000
+        manipulated_sequences/Deepfakes/c23/frames/003_000/*.png - frames of a clip that is used already
+        manipulated_sequences/Deepfakes/c23/masks/000_003/*.png  - masks, not videos
+        manipulated_sequences/Deepfakes/c23/landmarks/000_003/*.png - landmarks, not videos
+    """,
+    "Kaggle's FaceForensics++": """
+        FaceForensics++
+        FaceForensics++_C23/original/000.mp4                 real train a FaceForensics++_000
+        FaceForensics++_C23/original/003.mp4                 real train a FaceForensics++_003
+        FaceForensics++_C23/original/001.mp4                 real val   b FaceForensics++_001
+        FaceForensics++_C23/Deepfakes/000_003.mp4            Deepfakes train a FaceForensics++_000+003
+        FaceForensics++_C23/Face2Face/003_000.mp4            Face2Face train a FaceForensics++_003+000
+        FaceForensics++_C23/FaceShifter/001_002.mp4          FaceShifter val b FaceForensics++_001+002
+        FaceForensics++_C23/FaceSwap/000_003.mp4             FaceSwap train a FaceForensics++_000+003
+        FaceForensics++_C23/NeuralTextures/000_003.mp4       NeuralTextures train a FaceForensics++_000+003
+        FaceForensics++_C23/DeepFakeDetection/01_02__exit__ABCD1234.mp4 - a fake of DFD, whose reals are not here
+        FaceForensics++_C23/csv/FF++_Metadata.csv = x
+        FaceForensics++_C23/train.json = [["000", "003"]]
+        val.json = [["001", "002"]]
+    """,
+    "Kaggle's DFD": """
+        DFD
+        DFD_original sequences/01__exit_room.mp4           real train a DFD_01
+        DFD_original_sequences/02__exit_room.mp4           real train a DFD_02
+        DFD_manipulated_sequences/DFD_manipulated_sequences/01_02__exit_room__ABCD1234.mp4 DeepFakeDetection train a DFD_01+02
+        DFD_manipulated_sequences/03_04__hug__ABCD1235.mp4 DeepFakeDetection train b DFD_03+04
+    """,
+    "Celeb-DF v2": """
+        Celeb-DF
+        Celeb-real/id0_0000.mp4              real train a Celeb-DF_id0
+        Celeb-real/id1_0003.mp4              real test  a Celeb-DF_id1
+        YouTube-real/00170.mp4               real test  b .
+        YouTube-real/00171.mp4               real train c .
+        Celeb-synthesis/id0_id1_0000.mp4     Celeb-synthesis test a Celeb-DF_id0+id1
+        Celeb-synthesis/id2_id3_0000.mp4     Celeb-synthesis train d Celeb-DF_id2+id3
+        Celeb-synthesis/no name.mp4          Celeb-synthesis train e .
+        demo.png                             - not where Celeb-DF has its videos
+        List_of_testing_videos.txt = 1 Celeb-real/id1_0003.mp4
+1 YouTube-real/00170.mp4
+0 Celeb-synthesis/id0_id1_0000.mp4
+    """,
+    "Celeb-DF as others spell it": """
+        Celeb-DF
+        Celeb-DF-v1/Celeb-real/videos/id0_0000_c.mp4          real test  a Celeb-DF_id0
+        Celeb-DF-v1/Youtube-real/videos/00170_face.mp4        real test  b .
+        Celeb-DF-v1/Celeb-synthesis/videos/id0_id1_0000_face.mp4 Celeb-synthesis test a Celeb-DF_id0+id1
+        Celeb-DF-v1/Celeb-synthesis/frames/id0_id1_0001/*.png Celeb-synthesis train a Celeb-DF_id0+id1
+        Celeb-DF-v1/List_of_testing_videos.txt = 1 Celeb-real/id0_0000.mp4
+1 YouTube-real/00170.mp4
+0 Celeb-synthesis/id0_id1_0000.mp4
+    """,
+    "Celeb-DF++": """
+        Celeb-DF
+        Celeb-real/id0_0000.mp4                                  real train a Celeb-DF_id0
+        Celeb-synthesis/FaceSwap/Celeb-DF/id0_id1_0000.mp4       Celeb-DF train a Celeb-DF_id0+id1
+        Celeb-synthesis/FaceSwap/BlendFace/id0_id1_0000.mp4      BlendFace test a Celeb-DF_id0+id1
+        Celeb-synthesis/TalkingFace/SadTalker/videos/id2_0000.mp4 SadTalker train b Celeb-DF_id2
+        List_of_testing_videos.txt = 0 Celeb-synthesis/FaceSwap/BlendFace/id0_id1_0000.mp4
+    """,
+    "DeeperForensics-1.0 alone": """
+        DeeperForensics-1.0
+        manipulated_videos/end_to_end/000_M004.mp4             end_to_end train a FaceForensics++_000+M004
+        manipulated_videos/end_to_end_level_1/001_M004.mp4     end_to_end_level_1 train a FaceForensics++_001+M004
+        manipulated_videos/reenact_postprocess/002_W010.mp4    reenact_postprocess test b FaceForensics++_002+W010
+        original/000.mp4                                       real train a FaceForensics++_000
+        original_sequences/youtube/c23/videos/002.mp4          real test  b FaceForensics++_002
+        source_videos/M004/BlendShape/x.mp4                    - source_videos, not videos
+        lists/splits/train.txt = 000_M004.mp4 001_M004.mp4
+        lists/splits/val.txt =
+        lists/splits/test.txt = 002_W010.mp4
+    """,
+    "DeeperForensics-1.0 and a little of FaceForensics++": """
+        DeeperForensics-1.0
+        manipulated_videos/end_to_end/000_M004.mp4             end_to_end train a FaceForensics++_000+M004
+        manipulated_videos/end_to_end_level_1/000_M004.mp4     end_to_end_level_1 train a FaceForensics++_000+M004
+        original_sequences/youtube/c23/videos/000.mp4          real train a FaceForensics++_000
+        manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap train a FaceForensics++_000+003
+    """,
+    "FakeAVCeleb": """
+        FakeAVCeleb
+        FakeAVCeleb_v1.2/RealVideo-RealAudio/African/men/id00109/00109.mp4      real train a FakeAVCeleb_id00109
+        FakeAVCeleb_v1.2/RealVideo-FakeAudio/African/men/id00109/00109_fake.mp4 real train a FakeAVCeleb_id00109
+        FakeAVCeleb_v1.2/FakeVideo-FakeAudio/African/men/id00109/00109_2_id00166_wavtolip.mp4 wavtolip train a FakeAVCeleb_id00109+id00166
+        FakeAVCeleb_v1.2/FakeVideo-RealAudio/African/men/id00200/00001_id00166_abc_faceswap.mp4 faceswap train a FakeAVCeleb_id00200+id00166
+        FakeAVCeleb_v1.2/RealVideo-RealAudio/Asian/women/id00300/00002.mp4      real train b FakeAVCeleb_id00300
+        FakeAVCeleb_v1.2/meta_data.csv = source,target1
+    """,
+    "DFDC in parts": """
+        DFDC
+        train/dfdc_train_part_0/a.mp4         real  train a DFDC_a.mp4
+        train/dfdc_train_part_0/b.mp4         .     train a DFDC_a.mp4
+        train/dfdc_train_part_0/c.mp4         real  train a DFDC_c.mp4
+        train/dfdc_train_part_0/unlisted.mp4  - not where DFDC has its videos
+        train/part_01/part_1/d.mp4            .     train b DFDC_gone.mp4
+        test/videos/e.mp4                     .     test  c .
+        test/videos/f.mp4                     real  test  d .
+        validation/g.mp4                      .     val   e .
+        test_videos/h.mp4                     - not where DFDC has its videos
+        train/dfdc_train_part_0/metadata.json = {"a.mp4": {"label": "REAL", "split": "train", "original": null}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
+        train/part_01/part_1/metadata.json = {"d.mp4": {"label": "FAKE", "original": "gone.mp4"}, "gone.mp4": {"label": "REAL"}}
+        test/labels.csv = filename,label
+e.mp4,1
+f.mp4,0
+        validation/labels.csv = filename,label
+g.mp4,1
+    """,
+    "DFDC with one metadata.json": """
+        DFDC
+        videos/a.mp4 real train a DFDC_a.mp4
+        videos/b.mp4 .    train a DFDC_a.mp4
+        videos/c.mp4 real train b DFDC_c.mp4
+        metadata.json = {"a.mp4": {"label": "REAL"}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
+    """,
+    "DFDC preview": """
+        DFDC preview
+        original_videos/1226/1226_A_001.mp4         real train a DFDC-preview_1226
+        original_videos/77/77_B_002.mp4             real test  b DFDC-preview_77
+        method_A/1226/1226_77/x.mp4                 method_A train a DFDC-preview_1226
+        method_B/77/77_D/y.mp4                      method_B test b DFDC-preview_77
+        dataset.json = {"original_videos/1226/1226_A_001.mp4": {"label": "real", "set": "train"}, "original_videos/77/77_B_002.mp4": {"label": "real", "set": "test"}, "method_A/1226/1226_77/x.mp4": {"label": "fake", "set": "train"}, "method_B/77/77_D/y.mp4": {"label": "fake", "set": "test"}}
+    """,
+    "DeepfakeTIMIT": """
+        DeepfakeTIMIT
+        higher_quality/fadg0/sa1-video-fram1.avi  higher_quality train a DeepfakeTIMIT_fadg0
+        lower_quality/fadg0/sa2-video-fram1.avi   lower_quality  train a DeepfakeTIMIT_fadg0
+        lower_quality/mccs0/sa1-video-mccs0.avi   lower_quality  train b DeepfakeTIMIT_mccs0
+    """,
+    "DF40": """
+        DF40
+        blendface/ff/frames/000_003/*.png      blendface train a FaceForensics++_000+003
+        blendface/cdf/frames/id0_id1_0000/*.png blendface train b Celeb-DF_id0+id1
+        sd2.1/fake/1/*.png                     sd2.1 train c FaceForensics++_1
+        sd2.1/real/2/*.png                     real train d FaceForensics++_2
+    """,
+    "WildDeepfake": """
+        WildDeepfake
+        real_train/0/12/*.png   real train a .
+        real_train/0/13/*.png   real train a .
+        real_train/1/14/*.png   real train b .
+        fake_train/0/12/*.png   .    train c .
+        real test/3/1/*.png     real test  d .
+        fake_test/3/1/*.png     .    test  e .
+    """,
+    "class folders": """
+        class folders
+        real/000.mp4                real train a .
+        real/003.MP4                real train a .
+        real/deep/er/clip.webm      real train b .
+        fake/000_003.mp4            .    train a .
+        fake/FaceSwap/003_000.mp4   FaceSwap train a .
+        fake/real.avi               .    train c .
+        fake2/x.mp4                 - not where class folders has its videos
+        notes/figure.png            - not where class folders has its videos
+        fake/thumbnails/000.png     - thumbnails, not videos
+        fake/FaceSwap/003_000.jpg   - image beside videos
+    """,
+    "split folders": """
+        class folders
+        Training/Real/a.mp4      real train a .
+        Training/Fake/a_b.mp4    .    train a .
+        valid/REAL/a.mp4         real val   b .
+        valid/FAKE/a_b.mp4       .    val   b .
+        Test/original/c.mp4      real test  c .
+        Test/manipulated/m/c.mp4 m    test  c .
+        holdout/real/x.mp4       - not where class folders has its videos
+    """,
+    "split words of others": """
+        class folders
+        data/validation/originals/a.mp4 real val   a .
+        data/dev/synthetic/a_1.mp4      .    val   a .
+        data/testing/authentic/b.mp4    real test  b .
+        data/testing/deepfakes/c.mp4    .    test  c .
+    """,
+    "classes with numbers and splits": """
+        class folders
+        0_real/train/a.mp4              real train a .
+        1_fake/train/m/a_b.mp4          m    train a .
+        real_test/c.mp4                 real test  b .
+        fake-test/c_d.mp4               .    test  b .
+        training_fake/k.mp4             .    train c .
+        train_real/l.mp4                real train d .
+        Real videos/test/n.mp4          real test  e .
+    """,
+    "frames and photos": """
+        class folders
+        real/anna/*.jpg                 real train a .
+        real/frames/ben/*.png           real train b .
+        real/000_*.png                  real train c .
+        real/003_*.png                  real train c .
+        fake/m/anna_x/*.png             m    train a .
+        fake/videos/ben_y.mp4           .    train b .
+        fake/frames/ben_y/*.png         - frames of a clip that is used already
+        fake/photos/000_003_*.jpg       photos train c .
+        fake/photos/003_000_*.jpg       photos train c .
+        fake/smile.jpg                  .    train d .
+        fake/masks/anna_x/*.png         - masks, not videos
+    """,
+}
+
+
+def build(root, tree):
+    """Write a tree; return its layout, and the rest of each video's line by its identifier."""
+    entries = []
+    layout, *lines = tree.strip().split("\n")
+    for line in lines:
+        if not line.startswith(" " * 8):
+            entries[-1] += "\n" + line
+        elif line.strip():
+            entries.append(line.strip())
+    expected = {}
+    for entry in entries:
+        if " = " in entry or entry.endswith(" ="):
+            name, _, content = entry.partition(" =")
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(content.strip())
+            continue
+        end = entry.index(".", entry.rindex("/") if "/" in entry else 0)
+        end = next(i for i in range(end, len(entry) + 1) if entry[i : i + 1] in (" ", ""))
+        path, rest = entry[:end], entry[end:].split(None, 1 if entry[end:].split()[0] == "-" else 4)
+        touch(root, *(path.replace("*", f"{i:04d}") for i in range(5)))
+        name = path.split("/*")[0].split("_*")[0]
+        expected[name] = rest
+    return layout.strip(), expected
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_tree(tmp_path, name):
+    layout, expected = build(tmp_path, TREES[name])
+    data_set = find_data_set(tmp_path)
+    assert data_set.layout == layout
     found = {}
-    for video in videos:
-        found[video.split, video.label] = found.get((video.split, video.label), 0) + 1
-    return found
-
-
-def test_real_trees(real_videos, capsys):
-    videos = find_videos(real_videos / "faceforensics")
-    assert counts(videos) == {
-        **{
-            ("train", 0): 1,
-            ("train", 1): 2,
-            ("val", 0): 1,
-            ("val", 1): 1,
-            ("test", 0): 1,
-            ("test", 1): 1,
-        }
-    }
-    capsys.readouterr()
-    assert counts(find_videos(real_videos / "dfdc")) == {("train", 0): 1, ("train", 1): 3}
-    assert "3 listed, 2 not there" in capsys.readouterr().out
-
-
-def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):
-    """All names of the whole set, under the official split files."""
-    folder = real_videos / "faceforensics" / "splits"
-    pairs = {split: json.loads((folder / f"{split}.json").read_text()) for split in SPLITS}
-    assert {split: len(members) for split, members in pairs.items()} == {
-        "train": 360,
-        "val": 70,
-        "test": 70,
-    }
-    write_official_splits(tmp_path, **pairs)
-    for a, b in itertools.chain(*pairs.values()):
-        touch(tmp_path, *(f"original_sequences/youtube/c23/videos/{name}.mp4" for name in (a, b)))
-        folder = "manipulated_sequences/NeuralTextures/c23/videos"
-        touch(tmp_path, f"{folder}/{a}_{b}.mp4", f"{folder}/{b}_{a}.mp4")
-    videos = find_videos(tmp_path)
-    assert counts(videos) == {
-        (split, label): 2 * len(pairs[split]) for split in SPLITS for label in (0, 1)
-    }
-    assert len({video.group for video in videos}) == 500
-    splits_of_group = {}
-    for video in videos:
-        splits_of_group.setdefault(video.group, set()).add(video.split)
-    assert all(len(splits) == 1 for splits in splits_of_group.values())
+    letters = {}
+    for video in data_set.videos:
+        group = letters.setdefault(video.group, expected[video.video][2])
+        ids = {person.rpartition(" ")[0].replace(" ", "-") for person in video.people}
+        people = "+".join(person.rpartition(" ")[2] for person in video.people)
+        method = video.method or "." if video.label else "real"
+        told = [method, video.split, group, "_".join([*ids, people]) or "."]
+        found[video.video] = told
+        assert (tmp_path / video.video) == video.path
+    for line in data_set.left_out:
+        assert line.n == 1, line
+        found[line.path] = ["-", line.reason]
+    assert found == expected
+    assert len(set(letters.values())) == len(letters), letters
+    assert data_set.found == len(expected)

@@ -1,0 +1,183 @@
+"""What files beside the videos of a public set tell: official splits, and DFDC's labels."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.files import InputError, read_json
+from data.groups import SPLITS, Video
+from data.walk import LEVEL
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def drop_levels(path: str) -> str:
+    """The path in lower case, without folders such as videos/ that tell nothing."""
+    *folders, name = path.lower().split("/")
+    return "/".join([*(folder for folder in folders if not re.fullmatch(LEVEL, folder)), name])
+
+
+def path_key(path: str) -> str:
+    """What a list and a tree have in common: a/id0_0000 for a/videos/id0_0000_face.mp4."""
+    path = re.sub(r"\.(mp4|avi)$", "", drop_levels(path.strip()))
+    return re.sub(r"(?<=\d)_(?!id\d|[mw]\d)[a-z][^\W/]*$", "", path)
+
+
+# --- The readers of official lists: each gives a path, a name or a person, and its split ---
+
+
+def read_ids(file: Path, split: str) -> Iterator[tuple[str, str]]:
+    """FaceForensics++'s pairs of ids, or DeeperForensics' names of fakes, TTT_M004.mp4."""
+    if file.suffix == ".txt":
+        for name in file.read_text(encoding="utf-8").split():
+            key = path_key(name)
+            yield from ((key, split), (f"FaceForensics++ {key.split('_')[0]}", split))
+        return
+    for pair in read_json(file, list):
+        if not isinstance(pair, list) or [type(name) in (str, int) for name in pair] != [True] * 2:
+            raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
+        for name in pair:
+            yield (
+                f"FaceForensics++ {name:03d}" if type(name) is int else f"FaceForensics++ {name}",
+                split,
+            )
+
+
+def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
+    """Lines of a label and a path. In this list 1 = real and 0 = fake."""
+    expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
+    for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), 1):
+        label, _, name = line.strip().partition(" ")
+        key = path_key(name)
+        if line.strip() and expected.get(key.split("/")[0]) != label:
+            problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
+            raise InputError(f"{file}, line {number}: {problem}")
+        if line.strip():
+            yield key, "test"
+
+
+def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
+    """{path: {"label": "real" or "fake", "set": "train" or "test"}}."""
+    for name, entry in read_json(file).items():
+        label = "real" if name.startswith("original_videos/") else "fake"
+        try:
+            if entry["label"] != label:
+                raise InputError(f"{file}: {name} is {entry['label']}, but lies where {label}s are")
+            yield path_key(name), SPLIT_WORDS[entry["set"]]
+        except (KeyError, TypeError):
+            raise InputError(f"{file}: {name} has no label, or no set train or test") from None
+
+
+# --- The split of each video ---
+
+
+def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
+    """Give each video its official split, or that of its folder, or train; return what to say.
+
+    Raises InputError where a list contradicts the tree or itself, or belongs to other videos.
+    """
+    named = {video.split for video in videos}
+    if "" in named and len(named) > 1:
+        both = f"{root} has both {max(named)}/ and real/ or fake/ outside of such a folder"
+        raise InputError(f"{both}: which is meant? Move one of them away")
+    split_of, notes = read_official_split(row, [root / base, root])
+    listed, n_unlisted = set(), 0
+    for video in videos:
+        key = path_key(video.path.relative_to(root / base).as_posix())
+        listed.add(key)
+        official = find_split(split_of, key, video.people)
+        n_unlisted += not official
+        video.split = official or video.split or "train"
+    paths = {key for key in split_of if "/" in key}
+    missing = sorted(paths - listed)
+    if missing:
+        absent = f"{len(missing)} of {len(paths)} videos of {row.lists[0]} are not there"
+        if len(missing) > len(paths) / 2:
+            remedy = "take the list that belongs to these videos, or only its lines for them"
+            raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
+        notes.append(f"{absent}, {missing[0]} for one")
+    if split_of and n_unlisted and not paths:
+        notes.append(f"{n_unlisted} videos are in no official list: they are for training")
+    return notes
+
+
+def read_official_split(row, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
+    """{path_key, name or person: split} of the lists of a set, and which were not found."""
+    split_of, notes = {}, []
+    has_three = any("{split}" in name for name in row.lists)
+    for split in SPLITS if has_three else ("",) if row.lists else ():
+        names = [name.format(split=split) for name in row.lists]
+        file = next((f / name for f in folders for name in names if (f / name).is_file()), None)
+        if file is None:
+            notes.append(f"no official split found: looked for {' and '.join(names)}")
+            continue
+        for key, of_key in row.read_list(file, split):
+            other = split_of.setdefault(key, of_key)
+            if other != of_key:
+                raise InputError(f"{file}: {key.split()[-1]} is in the {other} split too")
+    return split_of, notes
+
+
+def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> str:
+    """The official split of a video by its path, its name, or its people; "" if none is listed."""
+    for keys in ([key], [key.rpartition("/")[2]], people):
+        splits = sorted({split_of[key] for key in keys if key in split_of})
+        if len(splits) > 1:
+            both = " and ".join(splits)
+            raise InputError(f"{key} joins people of the official splits {both}: remove it")
+        if splits:
+            return splits[0]
+    return ""
+
+
+# --- DFDC ---
+
+
+def read_dfdc(root: Path, files: list[str]) -> dict[str, dict]:
+    """{path_key: fields of Video}: what DFDC's `files`, paths below the root, tell.
+
+    Of several parts of the training set each is one group: the set does not say who is in a video.
+    """
+    told = {}
+    parts = [file for file in files if not split_in(file)]
+    for file in files:
+        folder = file.rpartition("/")[0]
+        for name, entry in read_labels(root / file).items():
+            try:
+                label = ("REAL", "FAKE").index(entry["label"])
+            except (KeyError, TypeError, ValueError):
+                raise InputError(f"{root / file}: {name} has no label REAL or FAKE") from None
+            clip = f"DFDC {entry.get('original') or name}"
+            split = split_in(file) or SPLIT_WORDS.get(entry.get("split"), "train")
+            told_of = {"label": label, "split": split, "clip": clip}
+            if file in parts:  # of the test videos nothing is known
+                part = (f"part {folder}",) if len(parts) > 1 else ()
+                told_of |= {"people": (clip,), "group_keys": (f"DFDC {name}", *part)}
+            told[path_key(f"{folder}/{name}".lstrip("/"))] = told_of
+    return told
+
+
+def split_in(path: str) -> str:
+    """The split that a folder of the path names: val or test, or "" for training."""
+    splits = [SPLIT_WORDS.get(folder.lower()) for folder in path.split("/")]
+    return next((split for split in splits if split in ("val", "test")), "")
+
+
+def read_labels(file: Path) -> dict[str, dict]:
+    """A metadata.json, or labels.csv with the columns filename and label in the same form."""
+    if file.suffix == ".json":
+        if isinstance(read_json(file, object), list):
+            raise InputError(f"{file} is a list, as in LAV-DF: make a CSV of it for --videos-csv")
+        return read_json(file)
+    with open(file, newline="", encoding="utf-8-sig") as lines:
+        rows = list(csv.DictReader(lines))
+    words = {"0": "REAL", "1": "FAKE"}
+    try:
+        return {row["filename"]: {"label": words.get(row["label"], row["label"])} for row in rows}
+    except KeyError:
+        raise InputError(f"{file}: expected the columns filename and label") from None

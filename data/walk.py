@@ -1,0 +1,138 @@
+"""One look at every folder below a root, and what may be a video in it."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.groups import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
+LEVEL = "(?:videos?|frames?|images?|imgs?|faces?|crops?|clips?)"  # folders that tell nothing
+SKIPPED = re.compile(
+    r"masks?|landmarks?|b?boxes|thumb(?:nail)?s?|downloaded_videos\w*|source_videos", re.IGNORECASE
+)
+
+
+@dataclass
+class Folder:
+    """A folder, its path below the root ("" for the root itself), and names in it."""
+
+    path: str
+    videos: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)  # files that hold DFDC's labels
+
+
+@dataclass
+class Item:
+    """A video file, an image, a folder of frames, or frames of one video among others.
+
+    The last are named after what their names have in common: a/000_003 for a/000_003_0017.png.
+    """
+
+    path: str  # below the root
+    key: str  # the same without ending
+    kind: str = "videos"  # or how images are read: one of READINGS
+    n_images: int = 0
+
+
+READINGS = {
+    "frames": "{n} folders of images are read as {n} videos of {images} frames",
+    "mixed": "{images} loose images are read as frames of {n} videos, named before the last number",
+    "photos": "{n} loose images are read as {n} videos of one frame",
+}
+
+
+def walk(root: Path) -> tuple[list[Folder], list[str]]:
+    """All folders, sorted, and a line on each that is not read. Hidden ones are left alone.
+
+    Links are followed, but no folder is read twice.
+    """
+    folders, problems, visited = [], [], set()
+    waiting = [("", os.path.realpath(root))]
+    while waiting:
+        path, real_path = waiting.pop()
+        if real_path in visited:
+            problems.append(f"{path}/ leads to a folder that was read already: left out")
+            continue
+        visited.add(real_path)
+        try:
+            with os.scandir(real_path) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            problems.append(f"{path}/ cannot be read ({error.strerror}): videos may be missing")
+            continue
+        folder, below = Folder(path), []
+        for entry in entries:
+            name = entry.name
+            ending = f".{name.rpartition('.')[2].lower()}"
+            if name.startswith("."):
+                continue
+            if entry.is_dir():  # known from the listing: only a link needs another look
+                inside = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                below.append((join(path, name), inside))
+            elif ending in VIDEO_SUFFIXES:
+                folder.videos.append(name)
+            elif ending in IMAGE_SUFFIXES:
+                folder.images.append(name)
+            elif name in LABEL_FILES:
+                folder.labels.append(name)
+        folders.append(folder)
+        waiting += reversed(below)
+    return folders, problems
+
+
+def join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def read_file(folder: Folder, name: str, kind: str) -> Item:
+    path = join(folder.path, name)
+    return Item(path, path.rpartition(".")[0], kind, int(kind == "photos"))
+
+
+def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
+    """The videos that the images of a folder make, if there is no video file beside them.
+
+    They are frames of several videos where what stands before the last number of their names
+    recurs; else frames of one, where the folder may be a video and they have numbers; else photos.
+    """
+    prefix_of, n_numbered = {}, 0
+    for name in folder.images:
+        match = re.fullmatch(r"(.*?)[\W_]*\d+", name.rpartition(".")[0])
+        n_numbered += bool(match)
+        prefix_of[name] = match[1] if match else ""
+    sizes = Counter(filter(None, prefix_of.values()))
+    least = 3 if may_be_video else 2  # frames named after frame and face: 0017_0, 0017_1
+    if len(sizes) > 1 and sizes.total() >= max(0.9 * len(prefix_of), least * len(sizes)):
+        paths = {join(folder.path, prefix): n for prefix, n in sizes.items()}
+        mixed = [Item(path, path, "mixed", n) for path, n in paths.items()]
+        alone = [name for name, prefix in prefix_of.items() if not prefix]
+        return mixed + [read_file(folder, name, "photos") for name in alone]
+    if may_be_video and n_numbered >= len(prefix_of) / 2:
+        return [Item(folder.path, folder.path, "frames", len(prefix_of))]
+    return [read_file(folder, name, "photos") for name in folder.images]
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Sorted videos below a folder: files, folders of frames (perhaps itself), and photos."""
+    items = []
+    for inside in walk(folder)[0]:
+        if find_skipped(inside.path):
+            continue
+        if inside.videos:
+            items += [read_file(inside, name, "videos") for name in inside.videos]
+        elif inside.images:
+            items += read_images(inside, may_be_video=True)
+    return sorted(Path(folder, item.path) for item in items)
+
+
+def find_skipped(path: str) -> str:
+    """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
+    parts = path.split("/")
+    for end, part in enumerate(parts, 1):
+        if SKIPPED.fullmatch(part):
+            return "/".join(parts[:end])
+    return ""
