@@ -20,6 +20,7 @@ from data.groups import CLASSES, Video
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import percent
+from features.originals import Match
 from features.plots import COLOURS, save_figure
 from features.run import map_threads
 
@@ -233,4 +234,28 @@ def plot_prediction(
         title = f"This model was {caution}\n{title}"
     colour = COLOURS["val"] if caution else "black"
     figure.suptitle(title, color=colour, fontsize=11, parse_math=False)
+    save_figure(figure, path, footer)
+
+
+# --- Originals ------------------------------------------------------------------------------------
+
+
+def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8) -> None:
+    """The middle frames of the nearest fakes and of the real videos that they seem to show.
+
+    Raises InputError where a video cannot be read again.
+    """
+    shown = matches[:most]
+    if not shown:
+        raise InputError("no fake looks like a real video here")
+    n_rows = -(-len(shown) // 2)
+    figure = Figure((11, 3.1 * n_rows + 0.4), layout="constrained")
+    grid = figure.subplots(n_rows, 4, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for match, (left, right) in zip(shown, grid.reshape(-1, 2), strict=False):
+        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}, {match.outcome}"
+        for axes, video, text in ((left, match.fake, figures), (right, match.real, "")):
+            title = f"{shorten(video.video, 39)}\nframe {video.number}\n{text}"
+            show_frame(axes, find_frame(video, video.extraction), title)
     save_figure(figure, path, footer)

@@ -1,0 +1,263 @@
+"""A fake is kept with the real video whose footage it shows, whatever the two are called."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import extract, make_split
+
+from features.originals import (
+    ACROSS,
+    COPIES,
+    FEWEST,
+    JOINED,
+    RATIO,
+    STATED,
+    TOO_MANY,
+    Footage,
+    Match,
+    describe_matches,
+    describe_originals,
+    find_matches,
+    join_matches,
+    keep_originals,
+    mean_features,
+    summarise,
+)
+from features.pictures import plot_originals
+from features.splits import hold_out, load_split
+
+# --- Distances and ratios -------------------------------------------------------------------------
+
+
+def near(rng, video, share) -> np.ndarray:
+    """Features at about this distance of others."""
+    length = share * np.linalg.norm(video) / np.sqrt(len(video))
+    return video + rng.normal(size=len(video)) * length
+
+
+@pytest.fixture
+def made_up():
+    """Means, labels and groups of 30 reals, two of which have copies, and of fakes of ten."""
+    rng = np.random.default_rng(0)
+    reals = rng.normal(size=(30, 1000))
+    copies = [near(rng, reals[0], 0.2), near(rng, reals[0], 0.25), near(rng, reals[1], 0.3)]
+    fakes = [near(rng, reals[i], 0.1 + 0.13 * i) for i in range(10)]
+    strangers = rng.normal(size=(5, 1000))
+    means = np.concatenate([reals, copies, fakes, strangers]).astype(np.float32)
+    labels = np.repeat([0, 0, 1, 1], [30, 3, 10, 5])
+    groups = np.arange(len(means))
+    groups[41] = groups[8]  # a fake whose original is known by name
+    groups[7] = groups[6]  # two reals of one group
+    return means, labels, groups
+
+
+def find_slowly(means, labels, groups) -> dict[tuple, tuple]:
+    """What find_matches finds, from the distances of all pairs."""
+
+    def distance(i, j):
+        a, b = means[i].astype(float), means[j].astype(float)
+        return np.linalg.norm(a - b) / ((np.linalg.norm(a) + np.linalg.norm(b)) / 2)
+
+    reals = [i for i, label in enumerate(labels) if label == 0]
+    found = {}
+    for i, label in enumerate(labels):
+        others = [j for j in reals if groups[j] != groups[i]]
+        if label == 1 and groups[i] in groups[reals]:
+            continue
+        first = min(others, key=lambda j: distance(i, j))
+        is_other = {j: groups[j] != groups[first] and distance(first, j) >= COPIES for j in others}
+        following = min(distance(i, j) for j in others if is_other[j])
+        ratio = distance(i, first) / following
+        if ratio < RATIO and (label == 1 or distance(i, first) < COPIES):
+            if (first, i) not in found:
+                found[i, first] = distance(i, first), ratio
+    return found
+
+
+def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up):
+    expected = find_slowly(*made_up)
+    matches = find_matches(*made_up)
+    assert {match[:2] for match in matches} == set(expected)
+    for video, real, *figures in matches:
+        np.testing.assert_allclose(figures, expected[video, real], rtol=1e-4)
+    assert [match[2] for match in matches] == sorted(match[2] for match in matches)
+
+
+def test_fakes_find_their_originals_and_copies_each_other(made_up):
+    pairs = {match[:2] for match in find_matches(*made_up)}
+    fakes = {video: real for video, real in pairs if video >= 33}
+    assert fakes[33] in (0, 30, 31)  # one of three copies: they are not the next ones
+    assert fakes[34] in (1, 32)
+    # from 39 on too far; 41 is known by name; those from 43 on have no original
+    others = {video: real for video, real in fakes.items() if video > 34}
+    assert others == {35: 2, 36: 3, 37: 4, 38: 5}
+    copies = {frozenset(pair) for pair in pairs if pair[0] < 33}
+    assert copies <= {frozenset(pair) for pair in [(0, 30), (0, 31), (30, 31), (1, 32)]}
+    assert len(copies) >= 3
+
+
+def test_among_few_real_videos_nothing_is_found(made_up):
+    means, labels, groups = made_up
+    few = np.flatnonzero((labels == 1) | (np.arange(len(labels)) < FEWEST - 1))
+    assert find_matches(means[few], labels[few], groups[few]) == []
+
+
+def test_means_are_standardised_over_all_videos(tmp_path):
+    splits = {}
+    for seed, name in enumerate(("train", "test")):
+        path = make_split(tmp_path, name, n_groups=3, frames=3, seed=seed)
+        splits[name] = load_split(path)
+    order = np.random.default_rng(0).permutation(18)
+    splits["train"] = splits["train"].part(order)  # frames of a video need not lie together
+    means = []
+    for name in ("train", "test"):
+        features = np.load(tmp_path / f"{name}_features.npy").astype(float)
+        index = np.load(tmp_path / f"{name}_frames.npy")[:, 0]
+        means += [features[index == i].mean(axis=0) for i in range(6)]
+    expected = (means - np.mean(means, axis=0)) / np.std(means, axis=0)
+    np.testing.assert_allclose(mean_features(splits), expected, atol=1e-4)
+
+
+# --- Joining --------------------------------------------------------------------------------------
+
+
+def footage(name: str, group: str = "", people: str = "", split: str = "train") -> Footage:
+    row = {"video": name, "label": str(int(name.startswith("fake"))), "people": people}
+    return Footage(split, row | {"group": group or name}, 0, None)
+
+
+def join(pairs, videos, n_others=0) -> tuple[list, list]:
+    """The outcomes of matches of these pairs of names, and the groups of the videos by then."""
+    by_name = {video.video: video for video in videos}
+    matches = []
+    for i, (fake, real) in enumerate(pairs):
+        matches.append(Match(by_name[fake], by_name[real], 0.1 + 0.01 * i, 0.2))
+    others = [footage(f"other {i}") for i in range(n_others)]
+    joined = join_matches(matches, [*videos, *others])
+    groups = defaultdict(set)
+    for video in videos:
+        groups[joined.get(video.group, video.group)].add(video.video)
+    return [match.outcome for match in matches], sorted(map(sorted, groups.values()))
+
+
+def test_a_fake_brings_its_group_to_that_of_its_original():
+    videos = [
+        footage("fake a", "x"),
+        footage("fake b", "x"),
+        footage("real c", "y"),
+        footage("real d", "y"),
+        footage("real e"),
+    ]
+    pairs = [("fake a", "real c"), ("fake b", "real d")]
+    outcomes, groups = join(pairs, videos)
+    assert outcomes == [JOINED, JOINED]
+    assert groups == [["fake a", "fake b", "real c", "real d"], ["real e"]]
+
+
+def test_what_the_data_set_keeps_apart_is_not_joined_even_through_others():
+    videos = [
+        footage("real a", people="anna"),
+        footage("real b", people="ben"),
+        footage("real c"),
+        footage("fake d", people="carl"),
+    ]
+    pairs = [("fake d", "real a"), ("real c", "real a"), ("real c", "real b")]
+    outcomes, groups = join(pairs, videos)
+    assert outcomes == [STATED, JOINED, STATED]
+    assert groups == [["fake d"], ["real a", "real c"], ["real b"]]
+
+
+@pytest.mark.parametrize(("n_others", "together"), [(0, 6), (100, 14)])
+def test_a_chain_does_not_run_away(n_others, together):
+    videos = [footage(f"real {i:02d}") for i in range(40)]
+    names = [video.video for video in videos]
+    outcomes, groups = join(list(zip(names[1:], names, strict=False)), videos, n_others)
+    assert max(map(len, groups)) <= 1 + max(5, (40 + n_others) // 10)
+    assert len(groups[0]) == together + (together == 14)
+    assert TOO_MANY in outcomes and JOINED in outcomes
+
+
+def test_large_groups_that_names_have_made_may_still_be_joined_to_a_fake():
+    videos = [footage(f"real {i}", "people") for i in range(30)] + [footage("fake")]
+    outcomes, groups = join([("fake", "real 3")], videos)
+    assert outcomes == [JOINED] and len(groups) == 1
+
+
+def test_nothing_is_joined_across_splits():
+    videos = [footage("fake a", split="test"), footage("real b")]
+    outcomes, groups = join([("fake a", "real b")], videos)
+    assert outcomes == [ACROSS] and len(groups) == 2
+
+
+# --- Videos ---------------------------------------------------------------------------------------
+
+
+def scene(seed: int) -> np.ndarray:
+    """A still picture of large soft spots of colour, (96, 128, 3)."""
+    spots = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    return cv2.resize(spots, (128, 96), interpolation=cv2.INTER_CUBIC)
+
+
+def write_scene(path: Path, picture: np.ndarray, size=(128, 96)) -> None:
+    """A clip of a picture that moves a little."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fourcc = "MJPG" if path.suffix == ".avi" else "mp4v"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), 25, size)
+    for i in range(6):
+        frame = np.roll(picture, 2 * i, axis=1)
+        writer.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    writer.release()
+
+
+@pytest.fixture
+def scenes(quick_backbone, tmp_path) -> Path:
+    """Features of twelve reals, copies of two, and fakes of two, all under names that say nothing.
+
+    What they show is the second word of their names: anna's 03 is 3.mp4's.
+    """
+    videos = tmp_path / "videos"
+    for i in range(12):
+        write_scene(videos / f"real/real-{i}.mp4", scene(i))
+    write_scene(videos / "real/again-3.avi", scene(3))
+    write_scene(videos / "real/small-4.mp4", scene(4), (64, 48))
+    for i in (5, 6):
+        swapped = scene(i)
+        swapped[30:54, 50:70] = scene(100 + i)[30:54, 50:70]
+        write_scene(videos / f"fake/swap-{i}.mp4", swapped, (112, 84))
+    for i in (50, 51):
+        write_scene(videos / f"fake/stranger-{i}.mp4", scene(i))
+    extract(videos, tmp_path / "features")
+    return tmp_path / "features"
+
+
+def number_of(name: str) -> str:
+    return Path(name).stem.split("-")[1]
+
+
+def test_videos_of_the_same_footage_are_kept_together(scenes):
+    split = load_split(scenes / "train_features.npy")
+    splits, search = keep_originals({"train": split})
+    pairs = {number_of(match.fake.video): number_of(match.real.video) for match in search.matches}
+    assert pairs == {number: number for number in "3456"}
+    assert all(match.outcome == JOINED for match in search.matches)
+    groups = defaultdict(set)
+    for row in splits["train"].videos:
+        groups[row["group"]].add(number_of(row["video"]))
+    assert len(groups) == 14 and all(len(numbers) == 1 for numbers in groups.values())
+    found = summarise(search)
+    assert (found["looked_for"], found["found"], found["copies"]) == (4, 2, 2)
+    for seed in range(10):
+        sides = [{row_of(part)[i] for i in part.video_index} for part in held_out(splits, seed)]
+        assert not sides[0] & sides[1]
+    assert [row["group"] for row in split.videos] == [row["video"] for row in split.videos]
+
+
+def row_of(part) -> list[str]:
+    return [number_of(row["video"]) for row in part.videos]
+
+
+def held_out(splits, seed):
+    return hold_out(splits["train"], 0.3, seed)
