@@ -20,24 +20,22 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-import sklearn
 import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
 
 from data.decode import quiet_decoder
-from data.files import InputError, hold_folder, make_folder, write_json
+from data.files import InputError, hold_folder, make_folder
 from data.groups import SPLITS
 from features import screen
-from features.audit import audit_leaks, audit_shortcuts, describe_training
-from features.checkpoint import load_checkpoint, save_checkpoint
+from features.audit import audit_leaks, audit_shortcuts
+from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import Split, divide, load_splits
 from features.evaluate import choose_threshold, evaluate, score_frames
@@ -47,8 +45,13 @@ from features.metrics import (  # noqa: F401
     compute_intervals,
     compute_metrics,
 )
-from features.pictures import SampleFrame, pick_samples, plot_samples
-from features.plots import plot_curves, plot_features, plot_roc, plot_scores, plot_unseen
+from features.originals import (
+    Search,
+    keep_originals,
+    summarise,
+)
+from features.pictures import pick_samples
+from features.plots import plot_unseen
 from features.predict import (
     evaluate_files,
     load_backbone_of,
@@ -59,18 +62,16 @@ from features.resnet18 import N_FEATURES
 from features.results import (
     append_run,
     draw_pictures,
+    draw_run,
     find_checkpoint,
-    list_predictions,
-    list_roc,
+    make_report,
     pick_output,
-    write_predictions,
-    write_roc,
+    write_run,
 )
 from features.run import (
     choose_threads,
     free_gpu_memory,
     if_interrupted,
-    package_versions,
     pick_device,
     run_script,
 )
@@ -321,62 +322,6 @@ def train_and_evaluate(splits: dict[str, Split], training: Training, device: tor
     )  # fmt: skip
 
 
-def make_report(run: Run, settings: dict, device: torch.device) -> dict:
-    """What metrics.json and the checkpoint both hold."""
-    extraction = run.splits["train"].extraction
-    versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
-    return {
-        "settings": settings,
-        "versions": package_versions() | versions,
-        "device": str(device),
-        "epoch": run.epoch,
-        "extraction": extraction and asdict(extraction.without_paths()),
-        "thresholds": {
-            "default": 0.5,
-            "used": run.threshold,
-            "from": run.threshold_from,
-            "max_fpr": settings["max_fpr"],
-        },
-    }
-
-
-def write_run(output: Path, runs: list[Run], report: dict) -> list[str]:
-    """Write model.pt, metrics.json and predictions.csv of the first run; their names."""
-    run = runs[0]
-    trained_on = describe_training([run.splits["train"], run.splits["val"]])
-    save_checkpoint(output / "model.pt", run.model, report, trained_on)
-    figures = []
-    for each in runs:
-        figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
-    report = report | figures[0]
-    if len(runs) > 1:
-        report["seeds"] = figures
-    write_json(output / "metrics.json", report)
-    rows = []
-    for each in runs:
-        rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
-    write_predictions(output / "predictions.csv", rows)
-    write_roc(output / "roc.csv", list_roc(run.splits, run.scores))
-    return ["model.pt", "metrics.json", "predictions.csv", "roc.csv"]
-
-
-def draw_run(output: Path, runs: list[Run], samples: list[SampleFrame], wanted: bool) -> list[str]:
-    """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
-    run = runs[0]
-    extraction = run.splits["val"].extraction
-    histories = [each.history for each in runs]
-    pictures = {
-        "training_curves.png": partial(plot_curves, histories, run.results),
-        "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
-        "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
-        "features.png": partial(plot_features, run.splits, run.seed),
-        "sample_frames.png": partial(plot_samples, samples, extraction),
-    }
-    seeds = f"seed {run.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
-    footer = f"{screen.describe_extraction(extraction)}; {seeds}"
-    return draw_pictures(output, pictures, footer, wanted)
-
-
 def leave_out(
     output: Path,
     run: Run,
@@ -459,6 +404,9 @@ def main(argv=None):
     add("--split-unit", choices=("group", "video", "frame"), default="group",
         help="what is kept together when a part is held out; anything but group puts the same "
         f"people on both sides {default}")
+    add("--no-match", action="store_true",
+        help="do not look by the features which real video a fake was made from (default: look, "
+        "and keep the two on one side)")
     add = parser.add_argument_group("training").add_argument
     add("--batch-size", type=int, default=16, metavar="N", help=f"frames a step {default}")
     add("--num-epochs", type=int, default=25, metavar="N",
@@ -521,6 +469,7 @@ def main(argv=None):
     device = pick_device(args.device)
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     extracted = load_splits(files, args.train_labels_file)
+    extracted, search = (extracted, Search()) if args.no_match else keep_originals(extracted)
     methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
     seeds = range(args.seed, args.seed + args.seeds)
     divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
@@ -528,6 +477,7 @@ def main(argv=None):
     splits, divided = divisions[0]
     settings = to_plain(vars(args))
     screen.print_training(splits, divided, leaks[0], settings, str(device))
+    screen.print_originals(search)
 
     output = pick_output(args.output_dir, args.train_features_file)
     make_folder(output, "--output-dir")
@@ -547,13 +497,14 @@ def main(argv=None):
         report = make_report(run, settings, device)
         report["split"] = divided | {"shared": leaks[0]}
         report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
+        report["split"]["originals"] = summarise(search)
         samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
         screen.print_results(runs, report, samples, args.select)
-        written = write_run(output, runs, report)
+        written = write_run(output, runs, report, search)
         runs_file = (args.output_dir or output.parent) / "runs.csv"
         append_run(runs_file, settings["train_features_file"], settings, runs)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-            written += draw_run(output, runs, samples, not args.no_pictures)
+            written += draw_run(output, runs, samples, search, not args.no_pictures)
             if methods:
                 written += leave_out(output, run, methods, training, device, args.no_pictures)
     screen.print_results_written(output, written, run.splits["val"].extraction)

@@ -1,8 +1,8 @@
 """Extract ResNet-18 features from the frames of real and fake videos.
 
-Reads a data set: FaceForensics++, Celeb-DF, DFDC, others, folders real/ and fake/, or a CSV that
-lists videos. Writes to features/<name of the data set>/, for each split (train; val and test where the
-data set has them):
+Reads a data set: FaceForensics++, Celeb-DF, DFDC and others, or folders real/ and fake/, or a CSV
+that lists videos. Writes to features/<name of the data set>/, for each split (train, val, test)
+that the data set has:
 
     <split>_features.npy  (N, 1000) float32  one row a frame: the ImageNet logits of ResNet-18
     <split>_labels.npy    (N,) int64         1 = fake, 0 = real
@@ -37,7 +37,7 @@ from data.public_sets import COMPRESSIONS
 from data.video_list import check_list
 from features import screen
 from features.cache import Outcome, process_video
-from features.extraction import Extraction, load_extraction
+from features.extraction import Extraction, find_difference, load_extraction
 from features.pictures import write_preview
 from features.processes import (
     check_processes_agree,
@@ -79,6 +79,20 @@ def pick_folder(features_dir: Path | None, source: Path, videos_dir: str) -> Pat
         found = f"{folder} holds features of {earlier.videos_dir}"
         raise InputError(f"{found}: name another folder, or this one, with --features-dir")
     return folder
+
+
+def check_replaced(folder: Path, extraction: Extraction, overwrite: bool) -> None:
+    """Raise InputError where finished features that were made otherwise would be replaced."""
+    try:
+        earlier = load_extraction(folder)
+    except InputError:
+        return
+    difference = find_difference(earlier, extraction) if earlier and not overwrite else None
+    if difference:
+        found = f"{folder} holds finished features with {difference[0]}, not {difference[1]}"
+        raise InputError(
+            f"{found}: write elsewhere with --features-dir, or replace them with --overwrite"
+        )
 
 
 def load_weights(
@@ -154,7 +168,7 @@ def main(argv=None):
     # fmt: off
     add = parser.add_argument_group("what to read, where to write").add_argument
     add("--videos-dir", type=Path, default=SAMPLE_DIR, metavar="DIR",
-        help=f"data set: FaceForensics++, Celeb-DF, DFDC, ..., or folders real/ and fake/ {default}")
+        help=f"a public data set, see data/README.md, or folders real/ and fake/ {default}")
     add("--videos-csv", type=Path, metavar="FILE",
         help="CSV that lists the videos instead: path,label and, if known, group,split,method")
     add("--compression", default="", choices=COMPRESSIONS,
@@ -241,6 +255,7 @@ def main(argv=None):
         extraction=extraction,
         overwrite=args.overwrite,
     )
+    check_replaced(folder, extraction, args.overwrite)
     with (
         if_interrupted("the same command goes on from here"),
         hold_for_all(folder, rank, world_size),

@@ -146,8 +146,8 @@ def csv_writer(path: Path, columns: Iterable[str]) -> Iterator[Callable[[dict], 
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
-    """Write a CSV with these columns of the rows."""
-    with csv_writer(path, columns) as write_row:
+    """Write a CSV with these columns of the rows, whole or not at all."""
+    with replacing(path) as temporary, csv_writer(temporary, columns) as write_row:
         for row in rows:
             write_row(row)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from data.frames import Extraction
-from features.splits import Split
+from features.dataset import Split
+from features.extraction import Extraction
 
 COPIES = 0.35  # real videos that are nearer show the same footage, compressed or scaled
 RATIO = 0.5  # the nearest real is the original if the next one is twice as far (Lowe 2004)
@@ -20,6 +20,7 @@ JOINED = "kept together"
 STATED = "apart by the data set"  # both have people, and other ones
 TOO_MANY = "the group would be too large"
 ACROSS = "in another split"
+ORIGINALS_COLUMNS = ("fake", "real", "distance", "ratio", "label", "outcome")
 OUTCOMES = (JOINED, STATED, TOO_MANY, ACROSS)
 
 
@@ -224,7 +225,9 @@ def rename_groups(split: Split, joined: dict[tuple, tuple]) -> Split:
     rows = []
     for row in split.videos:
         _, new = joined.get((root, row["group"]), (root, row["group"]))
-        rows.append(row if new == row["group"] else row | {"group": new, "named_group": row["group"]})
+        rows.append(
+            row if new == row["group"] else row | {"group": new, "named_group": row["group"]}
+        )
     return replace(split, videos=rows)
 
 

@@ -24,7 +24,6 @@ from data.files import (
     csv_writer,
     make_folder,
     printable,
-    replacing,
     write_csv,
     write_json,
 )
@@ -38,11 +37,11 @@ from features.pictures import pick_samples, plot_prediction, plot_samples
 from features.plots import plot_roc, plot_scores
 from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import (
+    PREDICTION_COLUMNS,
     draw_pictures,
     folder_of_set,
     list_predictions,
     prediction_words,
-    write_predictions,
 )
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
 from features.tables import results_table, sets_table, threshold_table
@@ -269,8 +268,7 @@ def evaluate_files(
     print(f"\n{sets_table(evaluated, shared)}")
     table = output / "evaluated" / "evaluated.csv"
     rows = list_evaluated(evaluated, shared)
-    with replacing(table) as temporary:
-        write_csv(temporary, rows[0], rows)
+    write_csv(table, rows[0], rows)
     print(f"\nWritten    {table}")
 
 
@@ -304,7 +302,7 @@ def evaluate_split(
     write_json(folder / "metrics.json", report)
     seed = checkpoint["settings"]["seed"]
     predictions = list_predictions(seed, {"test": split}, scores, thresholds["used"])
-    write_predictions(folder / "predictions.csv", predictions)
+    write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, predictions)
     samples = pick_samples(split, scores["test"], seed=0)
     shown = {
         "roc.png": partial(plot_roc, {"test": split}, scores, results),

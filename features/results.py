@@ -1,17 +1,56 @@
-"""The files in results/: predictions, pictures, runs.csv; which folder, which checkpoint."""
+"""The files in results/: predictions, pictures, runs.csv; which folder, which checkpoint.
+
+A run is what script 2 makes of a seed: it has seed, splits, model, epoch, history, scores,
+threshold, threshold_from and results.
+"""
 
 import csv
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+import sklearn
+import torch
 from sklearn.metrics import roc_curve
 
-from data.files import InputError, read_json, replacing, write_csv
+from data.files import InputError, read_json, write_csv, write_json
 from data.groups import CLASSES
+from features import screen
+from features.audit import describe_training
+from features.checkpoint import save_checkpoint
 from features.dataset import Split
+from features.originals import ORIGINALS_COLUMNS, Search, describe_matches
+from features.pictures import SampleFrame, plot_originals, plot_samples
+from features.plots import plot_curves, plot_features, plot_roc, plot_scores
+from features.run import package_versions
+
+PREDICTION_COLUMNS = (  # of predictions.csv
+    "seed",
+    "split",
+    "video",
+    "label",
+    "method",
+    "group",
+    "score",
+    "at_0.5",
+    "at_T",
+)
+ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")  # of roc.csv
+RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be told apart
+    "num_epochs",
+    "lr",
+    "batch_size",
+    "val_fraction",
+    "split_unit",
+    "select",
+)
+
+# --- Which folder, which checkpoint ---------------------------------------------------------------
 
 
 def pick_output(output_dir: Path | None, features_file: Path) -> Path:
@@ -33,6 +72,30 @@ def pick_output(output_dir: Path | None, features_file: Path) -> Path:
     return folder
 
 
+def folder_of_set(features_file: Path) -> str:
+    """The name of the folder for the results of a features file, such as `other_test`."""
+    file = Path(os.path.abspath(features_file))
+    return f"{file.parent.name}_{file.name.removesuffix('features.npy').strip('_') or 'all'}"
+
+
+def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
+    """The checkpoint to use: the one that is named, else the only one in results/."""
+    if checkpoint or output_dir:
+        return checkpoint or output_dir / "model.pt"
+    models = sorted(Path("results").glob("*/model.pt"))
+    if not models:
+        raise InputError(
+            "there is no results/*/model.pt: train a model first, or give --checkpoint"
+        )
+    if len(models) > 1:
+        names = ", ".join(map(str, models))
+        raise InputError(f"there are several models, say which with --checkpoint: {names}")
+    return models[0]
+
+
+# --- Tables and pictures of one model -------------------------------------------------------------
+
+
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
     """What a score is called at 0.5 and at T; a score of exactly the threshold is called fake."""
     return {"at_0.5": CLASSES[int(score >= 0.5)], "at_T": CLASSES[int(score >= threshold)]}
@@ -51,10 +114,16 @@ def list_predictions(
     return rows
 
 
-def write_predictions(path: Path, rows: list[dict]) -> None:
-    """Write predictions.csv, whole or not at all."""
-    with replacing(path) as temporary:
-        write_csv(temporary, rows[0], rows)
+def list_roc(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> list[dict]:
+    """The rows of roc.csv: the points of the ROC of each split that has both classes."""
+    rows = []
+    for name, split in splits.items():
+        _, labels, values = split.at_level(scores[name])
+        if labels.min() == labels.max():
+            continue
+        for fpr, tpr, threshold in zip(*roc_curve(labels, values), strict=True):
+            rows.append({"split": name, "threshold": threshold, "fpr": fpr, "tpr": tpr})
+    return rows
 
 
 def draw_pictures(
@@ -76,32 +145,68 @@ def draw_pictures(
     return drawn
 
 
-def list_roc(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> list[dict]:
-    """The rows of roc.csv: the points of the ROC of each split that has both classes."""
+# --- The files of a run ---------------------------------------------------------------------------
+
+
+def make_report(run, settings: dict, device: torch.device) -> dict:
+    """What metrics.json and the checkpoint both hold."""
+    extraction = run.splits["train"].extraction
+    versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    return {
+        "settings": settings,
+        "versions": package_versions() | versions,
+        "device": str(device),
+        "epoch": run.epoch,
+        "extraction": extraction and asdict(extraction.without_paths()),
+        "thresholds": {
+            "default": 0.5,
+            "used": run.threshold,
+            "from": run.threshold_from,
+            "max_fpr": settings["max_fpr"],
+        },
+    }
+
+
+def write_run(output: Path, runs: list, report: dict, search: Search) -> list[str]:
+    """Write the model of the first run and the tables; their names."""
+    run = runs[0]
+    trained_on = describe_training([run.splits["train"], run.splits["val"]])
+    save_checkpoint(output / "model.pt", run.model, report, trained_on)
+    figures = []
+    for each in runs:
+        figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
+    report = report | figures[0]
+    if len(runs) > 1:
+        report["seeds"] = figures
+    write_json(output / "metrics.json", report)
     rows = []
-    for name, split in splits.items():
-        _, labels, values = split.at_level(scores[name])
-        if labels.min() == labels.max():
-            continue
-        for fpr, tpr, threshold in zip(*roc_curve(labels, values), strict=True):
-            rows.append({"split": name, "threshold": threshold, "fpr": fpr, "tpr": tpr})
-    return rows
+    for each in runs:
+        rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
+    write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
+    write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
+    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, describe_matches(search))
+    return ["model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"]
 
 
-def write_roc(path: Path, rows: list[dict]) -> None:
-    """Write roc.csv, whole or not at all."""
-    with replacing(path) as temporary:
-        write_csv(temporary, ("split", "threshold", "fpr", "tpr"), rows)
-
-
-RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be told apart
-    "num_epochs",
-    "lr",
-    "batch_size",
-    "val_fraction",
-    "split_unit",
-    "select",
-)
+def draw_run(
+    output: Path, runs: list, samples: list[SampleFrame], search: Search, wanted: bool
+) -> list[str]:
+    """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
+    run = runs[0]
+    extraction = run.splits["val"].extraction
+    histories = [each.history for each in runs]
+    pictures = {
+        "training_curves.png": partial(plot_curves, histories, run.results),
+        "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
+        "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
+        "features.png": partial(plot_features, run.splits, run.seed),
+        "sample_frames.png": partial(plot_samples, samples, extraction),
+    }
+    if search.matches:
+        pictures["originals.png"] = partial(plot_originals, search.matches)
+    seeds = f"seed {run.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
+    footer = f"{screen.describe_extraction(extraction)}; {seeds}"
+    return draw_pictures(output, pictures, footer, wanted)
 
 
 def append_run(path: Path, features_file: Path, settings: dict, runs: Iterable) -> None:
@@ -131,24 +236,3 @@ def append_run(path: Path, features_file: Path, settings: dict, runs: Iterable) 
             writer.writerows(rows)
     except (OSError, UnicodeDecodeError) as error:  # the results themselves are written already
         print(f"WARNING: {path} gets no line: {error}")
-
-
-def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
-    """The checkpoint to use: the one that is named, else the only one in results/."""
-    if checkpoint or output_dir:
-        return checkpoint or output_dir / "model.pt"
-    models = sorted(Path("results").glob("*/model.pt"))
-    if not models:
-        raise InputError(
-            "there is no results/*/model.pt: train a model first, or give --checkpoint"
-        )
-    if len(models) > 1:
-        names = ", ".join(map(str, models))
-        raise InputError(f"there are several models, say which with --checkpoint: {names}")
-    return models[0]
-
-
-def folder_of_set(features_file: Path) -> str:
-    """The name of the folder for the results of a features file, such as `other_test`."""
-    file = Path(os.path.abspath(features_file))
-    return f"{file.parent.name}_{file.name.removesuffix('features.npy').strip('_') or 'all'}"

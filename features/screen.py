@@ -11,6 +11,7 @@ from features.cache import Outcome
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import percent
+from features.originals import Search, describe_originals
 from features.pictures import SampleFrame
 from features.plots import TITLES
 from features.tables import (
@@ -236,6 +237,12 @@ def print_training(
         f"on {device}",
     ]
     print("Settings  ", ", ".join(training))
+
+
+def print_originals(search: Search) -> None:
+    """What was found to be kept together by the features."""
+    for line in describe_originals(search):
+        print(line)
 
 
 def format_run(results: dict[str, dict]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data.files import InputError, replacing, write_csv
+from data.files import InputError, write_csv
 from features.dataset import Split
 from features.evaluate import evaluate, score_frames
 
@@ -83,5 +83,4 @@ def write_methods(path: Path, rows: list[dict]) -> None:
                 line |= {f"{key}_{when}": row[when][key]}
                 line |= {f"{key}_{when}_low": low, f"{key}_{when}_high": high}
         table.append(line)
-    with replacing(path) as temporary:
-        write_csv(temporary, table[0] if table else COLUMNS, table)
+    write_csv(path, table[0] if table else COLUMNS, table)
