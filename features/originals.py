@@ -160,7 +160,7 @@ def keep_originals(splits: dict[str, Split]) -> tuple[dict[str, Split], Search]:
     groups = np.array([number.setdefault(video.group, len(number)) for video in videos])
     labels = np.array([int(video.row["label"]) for video in videos])
     with_real = np.unique(groups[labels == 0])
-    n_fakes = np.count_nonzero((labels == 1) & ~np.isin(groups, with_real))
+    n_fakes = int(np.sum((labels == 1) & ~np.isin(groups, with_real)))
     matches = []
     for video, real, *figures in find_matches(mean_features(splits), labels, groups):
         matches.append(Match(videos[video], videos[real], *figures))
