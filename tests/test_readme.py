@@ -98,14 +98,3 @@ def test_the_notebook_example_runs(somewhere):
 def test_the_arrays_are_read_as_the_example_reads_them(somewhere):
     (code,) = code_blocks("features/README.md")
     exec(code, {})
-
-
-def test_commands_that_ci_runs_stand_once_each():
-    """`.ci/run` looks for these two lines."""
-    text = (ROOT / "README.md").read_text()
-    for file in ("requirements.txt", "tests/requirements.txt"):
-        assert len(re.findall(rf"^pip install -r {file} ", text, re.MULTILINE)) == 1
-
-
-def test_the_first_page_can_be_read_in_three_minutes():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
