@@ -17,6 +17,8 @@ SCRIPTS = {
     "deepfake_detection_model.py": deepfake_detection_model.main,
 }
 
+OTHERS = ("--index-url", "--people")  # of pip and of data/make_sample.py
+
 
 def commands(page: str) -> list[list[str]]:
     """The words of each command with one of the two scripts, in code blocks and in the text."""
@@ -61,6 +63,9 @@ def test_every_flag_exists(page, capsys):
     for script, *arguments in found:
         for flag in (word for word in arguments if word.startswith("--")):
             assert f" {flag}" in helps[script], f"{page}: {script} has no {flag}"
+    for flag in re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text()):
+        known = flag in OTHERS or any(f" {flag}" in text for text in helps.values())
+        assert known, f"{page}: no script has {flag}"
 
 
 def test_the_commands_for_your_own_videos_run(somewhere):
