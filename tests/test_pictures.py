@@ -297,13 +297,6 @@ def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, fi
         assert is_frame(picture, number_in(title))
 
 
-def test_a_prediction_is_drawn(tmp_path):
-    plot_prediction(row_of(list(range(30)), list(range(8))), 0.4, tmp_path / "x.png", FOOTER)
-    assert (tmp_path / "x.png").stat().st_size > 5000
-    plot_prediction(row_of([3], [0]), 0.4, tmp_path / "x.png", FOOTER)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
-
-
 def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(videos, figures):
     names = ("real/000.mp4", "fake/fifty.mp4")
     for score, black in ((0.4, [True, False]), (0.5, [False, True])):
