@@ -46,7 +46,7 @@ def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
     """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels.
 
-    Raises InputError where the detector fails.
+    Raises InputError where the detector fails, and MemoryError where the machine does.
     """
     small = shrink(frame, DETECTION_SIZE)
     height, width = small.shape[:2]
@@ -55,6 +55,8 @@ def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
         faces = detector.detect(small)[1]
     except cv2.error as error:
         reason = " ".join(str(error).split())  # not error.err: all threads share that
+        if "Insufficient memory" in reason:  # says nothing of the video
+            raise MemoryError("no memory left for the face detector") from error
         raise InputError(f"the face detector failed: {reason}") from error
     if faces is None:
         return np.empty((0, 4))

@@ -172,22 +172,23 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TORCH_HOME", cache), "hub/checkpoints").expanduser()
 
 
-def download(url: str, file: Path) -> None:
-    """Put what is at `url` at `file`, with a bar of progress. Raises OSError."""
+def download(url: str, sha256: str, file: Path) -> None:
+    """Put what is at `url` at `file`, with a bar of progress. Raises OSError and InputError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        urllib.request.urlopen(url, timeout=30) as response,
-        replacing(file) as temporary,
-        open(temporary, "wb") as target,
-        tqdm.wrapattr(
-            response,
-            "read",
-            total=int(response.headers.get("Content-Length") or 0) or None,
-            desc=file.name,
-            disable=None,
-        ) as source,
-    ):
-        shutil.copyfileobj(source, target)
+    with replacing(file) as temporary:
+        with (
+            urllib.request.urlopen(url, timeout=30) as response,
+            open(temporary, "wb") as target,
+            tqdm.wrapattr(
+                response,
+                "read",
+                total=int(response.headers.get("Content-Length") or 0) or None,
+                desc=file.name,
+                disable=None,
+            ) as source,
+        ):
+            shutil.copyfileobj(source, target)
+        check_hash(temporary, sha256, "the connection broke, or another page was sent")
 
 
 def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Path:
@@ -209,8 +210,8 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
     file = cache_folder() / url.rsplit("/")[-1]
     if not file.is_file():
         try:
-            download(url, file)
-        except OSError as error:
+            download(url, sha256, file)
+        except (OSError, InputError) as error:
             problem = f"{file.name} cannot be had ({getattr(error, 'reason', error)})"
             wanted = f"put {url}, whose sha256 starts with {sha256}, at {file}, or {otherwise}"
             raise DownloadError(f"{problem}: {wanted}") from error

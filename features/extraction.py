@@ -49,8 +49,9 @@ def load_extraction(folder: Path) -> Extraction | None:
     path = folder / "extraction.json"
     if not path.is_file():
         return None
+    content = read_json(path)
     try:
-        return Extraction.from_dict(read_json(path))
+        return Extraction.from_dict(content)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -38,16 +38,16 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
-from data.layouts import CLASSES
+from data.groups import CLASSES
 from data.walk import list_videos
-from deepfake_detection_model import DeepfakeMLP, train_epoch
-from features.machine import (
-    choose_threads,
-    count_cores,
-    map_threads,
-    package_versions,
-    pick_device,
+from deepfake_detection_model import (
+    DeepfakeMLP,
+    load_to_gpu,
+    make_targets,
+    train_epoch,
+    training_threads,
 )
+from features.dataset import Split, load_split
 from features.resnet18 import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -55,6 +55,7 @@ from features.resnet18 import (
     compute_features,
     load_backbone,
 )
+from features.run import count_cores, map_threads, package_versions, pick_device
 
 # --- Extraction ---
 # A contender takes the videos, the frames of each and the device, and returns the frames it made.
@@ -135,7 +136,7 @@ def forward_alone(paths: list[str], n: int, device: str) -> int:
 
 
 NEAREST = ("--frame-choice", "nearest-reference")
-FACES = ("--crop-faces", "--no-face", "whole")
+FACES = ("--crop-faces", "--if-no-face", "whole")
 JOBS = {
     "usual script": extract_the_usual_way,
     "feature_extraction.py": extract_with_the_script,
@@ -214,25 +215,26 @@ def draw_clips(folder: Path, n: int = 6, frames: int = 120) -> list[str]:
 
 
 # --- Training ---
-# A contender takes features and labels, the batch size, the number of steps and the device.
+# A contender takes a split, its features and labels in memory, the batch size, the number of steps
+# and the device.
 
 
-def train_with_the_script(features, labels, batch_size: int, steps: int, device: str) -> None:
+def train_with_the_script(
+    split: Split, features, labels, batch_size: int, steps: int, device: str
+) -> None:
+    rows = np.random.permutation(len(split.rows))[: batch_size * steps]
+    part = split.part(np.sort(rows))
     model = DeepfakeMLP().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
-    rows = torch.randperm(len(features))[: batch_size * steps].to(device)
-    weights = torch.ones(len(rows), device=device)
-
-    def gather(index: torch.Tensor) -> torch.Tensor:
-        return features[rows[index.to(device)]]
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(choose_threads(batch_size))
-    train_epoch(model, optimizer, gather, labels[rows], weights, batch_size)
-    torch.set_num_threads(threads)
+    targets = tuple(values.to(device) for values in make_targets(part.labels))
+    on_gpu = load_to_gpu(part, torch.device(device))
+    with training_threads(batch_size):
+        train_epoch(model, optimizer, part, on_gpu, targets, batch_size)
 
 
-def train_with_a_data_loader(features, labels, batch_size: int, steps: int, device: str) -> None:
+def train_with_a_data_loader(
+    split: Split, features, labels, batch_size: int, steps: int, device: str
+) -> None:
     model = DeepfakeMLP().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     dataset = TensorDataset(features, labels)
@@ -247,7 +249,9 @@ def train_with_a_data_loader(features, labels, batch_size: int, steps: int, devi
         optimizer.step()
 
 
-def train_with_scikit_learn(features, labels, batch_size: int, steps: int, device: str) -> None:
+def train_with_scikit_learn(
+    split: Split, features, labels, batch_size: int, steps: int, device: str
+) -> None:
     model = MLPClassifier((512, 256), batch_size=batch_size, learning_rate_init=1e-5)
     n = batch_size * steps
     model.partial_fit(features[:n].numpy(), labels[:n].numpy(), classes=(0, 1))
@@ -260,22 +264,27 @@ CONTENDERS = {
 }
 
 
-def time_training(contender: Callable, features, labels, batch_size, steps, device) -> float:
+def time_training(contender: Callable, *arguments, steps: int, device: str) -> float:
     """Steps a second."""
-    if contender is train_with_the_script:  # which keeps features on the device where they fit
-        features, labels = features.to(device), labels.to(device)
     start = time.perf_counter()
-    contender(features, labels, batch_size, steps, device)
+    contender(*arguments, steps, device)
     if device == "cuda":
         torch.cuda.synchronize()
     return steps / (time.perf_counter() - start)
 
 
-def measure_training(n_rows: int, repeats: int, device: str) -> dict[str, dict[str, float]]:
+def draw_features(folder: Path, n_rows: int) -> Split:
+    """A features file as script 1 leaves it, of as many random rows."""
+    rng = np.random.default_rng(0)
+    np.save(folder / "features.npy", rng.standard_normal((n_rows, N_FEATURES), np.float32))
+    np.save(folder / "labels.npy", rng.integers(0, 2, n_rows))
+    return load_split(folder / "features.npy")
+
+
+def measure_training(split: Split, repeats: int, device: str) -> dict[str, dict[str, float]]:
     """Medians of steps a second, {batch size: {contender: median}}."""
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(n_rows, N_FEATURES, generator=generator)
-    labels = (torch.rand(n_rows, generator=generator) < 0.5).float()
+    n_rows = len(split.rows)
+    features, labels = split.gather(split.rows), torch.from_numpy(split.labels).float()
     results = {}
     for batch_size, most_steps in ((16, 600), (256, 120)):
         steps = min(most_steps, n_rows // batch_size)
@@ -283,7 +292,8 @@ def measure_training(n_rows: int, repeats: int, device: str) -> dict[str, dict[s
         for turn in range(repeats + 1):  # the first one only warms up
             for name, contender in CONTENDERS.items():
                 n_steps = steps if turn else min(steps, 20)
-                speed = time_training(contender, features, labels, batch_size, n_steps, device)
+                data = split, features, labels, batch_size
+                speed = time_training(contender, *data, steps=n_steps, device=device)
                 if turn:
                     speeds[name].append(speed)
         results[batch_size] = {name: float(np.median(speeds[name])) for name in CONTENDERS}
@@ -377,7 +387,7 @@ def main(argv=None) -> None:
         clips = choose_clips(args.videos_dir, args.max_videos, folder)
         extraction = measure({name: (name, clips, n, device) for name in jobs}, repeats)
         growth = measure_growth(clips, folder, n, device, repeats)
-    training = measure_training(args.rows, repeats, device)
+        training = measure_training(draw_features(folder, args.rows), repeats, device)
 
     machine = {"machine": describe_processor(device), "cores": cores, "device": device}
     machine["versions"] = package_versions()

@@ -1,3 +1,5 @@
+"""Leaks and shortcuts: what is shared, and what gives labels away, is found and named."""
+
 import csv
 import io
 import os
@@ -17,7 +19,7 @@ from features.audit import (
     describe_training,
     name_shortcuts,
 )
-from features.splits import divide, load_split
+from features.dataset import divide, load_split
 
 NOTHING = {"videos": 0, "groups": 0, "clips": 0}
 
@@ -49,14 +51,10 @@ def three_splits(tmp_path):
     return folder, load
 
 
-def test_extracted_splits_that_share_nothing_pass(three_splits):
-    _, load = three_splits
-    pairs = ("train-val", "train-test", "val-test")
-    assert audit_leaks(load(), "group") == dict.fromkeys(pairs, NOTHING)
-
-
 def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(three_splits):
     folder, load = three_splits
+    pairs = ("train-val", "train-test", "val-test")
+    assert audit_leaks(load()) == dict.fromkeys(pairs, NOTHING)
     edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
     with pytest.raises(InputError, match=r"train and test share 10 clips, train/fake/000\.mp4 for"):
         audit_leaks(load())
@@ -116,14 +114,15 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     assert accuracy > 0.75 if leaks else accuracy < 0.75
 
 
-def test_split_unit_does_not_excuse_other_files(tmp_path):
+def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
     folder = tmp_path / "features"
-    make_split(folder)
-    for name in ("features.npy", "labels.npy", "frames.npy", "videos.csv"):
-        shutil.copy(folder / f"train_{name}", folder / f"test_{name}")
-    splits = {name: load_split(folder / f"{name}_features.npy") for name in ("train", "test")}
+    split = load_split(make_split(folder))
+    for unit in ("group", "video"):
+        with pytest.raises(InputError, match="train and val share 20 videos"):
+            audit_leaks({"train": split, "val": split}, unit)
+    assert audit_leaks({"train": split, "val": split}, "frame")["train-val"]["videos"] == 20
     for unit in ("video", "frame"):
-        divided, _ = divide(splits, 0.2, 0, unit)
+        divided, _ = divide({"train": split, "test": split}, 0.2, 0, unit)
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
             audit_leaks(divided, unit)
     make_split(folder, "val")
@@ -340,12 +339,3 @@ def test_bits_per_pixel_are_those_of_all_frames(tmp_path):
     shortcuts = audit_shortcuts(split)
     assert shortcuts["size"]["auc"] == shortcuts["frames"]["auc"] == 1
     assert shortcuts["bits per pixel"]["auc"] == 0.5
-
-
-def test_a_video_on_both_sides_is_an_error_unless_frames_were_divided(tmp_path):
-    split = load_split(make_split(tmp_path, n_groups=5))
-    splits = {"train": split, "val": split}
-    for unit in ("group", "video"):
-        with pytest.raises(InputError, match="train and val share 10 videos"):
-            audit_leaks(splits, unit)
-    assert audit_leaks(splits, "frame")["train-val"]["videos"] == 10

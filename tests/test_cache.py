@@ -1,10 +1,10 @@
-import hashlib
-import json
 import os
 import shutil
 import signal
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from conftest import write_video
 
 from data import try_video
 from data.files import InputError
-from data.frames import Extraction
+from data.frames import Sampling
 from data.layouts import Video, find_videos
 from features import cache
 from features.cache import (
@@ -28,18 +28,13 @@ from features.cache import (
     load_cached,
     process_video,
 )
-from features.machine import map_threads
+from features.extraction import Extraction
 from features.resnet18 import extract_video
+from features.run import map_threads
 
-VERSIONS = {
-    "python": "3.11.7",
-    "numpy": "2.4.0",
-    "torch": "2.14.1",
-    "torchvision": "0.29.1",
-    "opencv": "5.0.0",
-}
+VERSIONS = {"python": "3.11.7", "numpy": "2.4", "torch": "2.14.1", "opencv": "5.0.0"}
 EXTRACTION = Extraction(
-    frames_per_video=4, weights={"name": "random", "sha256": "0" * 64}, versions=VERSIONS
+    Sampling(4), weights={"name": "random", "sha256": "0" * 64}, versions=VERSIONS
 )
 
 
@@ -134,7 +129,7 @@ def no_child(*args):
 
 
 def test_a_video_goes_into_the_cache_and_comes_back(one_video, folder, backbone):
-    expected, sampled = extract_video(one_video.path, backbone, EXTRACTION)
+    expected, sampled = extract_video(one_video.path, backbone, EXTRACTION.sampling)
     assert load_cached(one_video, folder, EXTRACTION) is None
     outcome = process_video(one_video, backbone, folder, EXTRACTION, overwrite=False)
     assert outcome == Outcome(frames=4, reason="", state="new")
@@ -147,42 +142,6 @@ def test_a_video_goes_into_the_cache_and_comes_back(one_video, folder, backbone)
     assert [path.name for path in (folder / "cache").iterdir()] == list(contents(folder))
     outcome = process_video(one_video, backbone, folder, EXTRACTION, overwrite=False)
     assert outcome == Outcome(frames=4, reason="", state="cached")
-
-
-def test_same_bytes_whatever_the_workers_and_the_interruptions(
-    videos, tmp_path, backbone, done, monkeypatch
-):
-    found = find_videos(videos)
-    for name in ("undisturbed", "two", "resumed"):
-        (tmp_path / name / "cache").mkdir(parents=True)
-    outcomes = extract(found, tmp_path / "undisturbed", backbone)
-    assert extract(found, tmp_path / "two", backbone, workers=2) == outcomes
-    assert contents(tmp_path / "two") == contents(tmp_path / "undisturbed")
-
-    done.clear()
-    watched = cache.extract_video
-
-    def stop_after_three(path, *rest):
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        return watched(path, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cache, "extract_video", stop_after_three)
-        with pytest.raises(KeyboardInterrupt):
-            for video in found:
-                process_video(video, backbone, tmp_path / "resumed", EXTRACTION, overwrite=False)
-    first = list(done)
-    assert not list(tmp_path.rglob("*.reading")) and not list(tmp_path.rglob("*.new*"))
-    done.clear()
-    again = extract(found, tmp_path / "resumed", backbone)
-    assert len(done) == 7 and not set(first) & set(done)
-    assert [outcome.state for outcome in again].count("cached") == 3
-    assert [outcome.frames for outcome in again] == [outcome.frames for outcome in outcomes]
-    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
-    done.clear()
-    extract(found, tmp_path / "resumed", backbone, overwrite=True)
-    assert len(done) == 10
 
 
 def test_only_what_changed_is_done_again(videos, folder, backbone, done):
@@ -213,31 +172,12 @@ def test_only_what_changed_is_done_again(videos, folder, backbone, done):
     assert list(state.values()).count("cached") == 4
 
     done.clear()
-    fewer = replace(EXTRACTION, frames_per_video=3)
+    fewer = replace(EXTRACTION, sampling=Sampling(3))
     assert {outcome.frames for outcome in extract(found, folder, backbone, fewer)} == {3}
     assert len(done) == 10
     shutil.rmtree(folder / "cache")  # safe to delete
     (folder / "cache").mkdir()
     assert {outcome.state for outcome in extract(found, folder, backbone)} == {"new"}
-
-
-@pytest.mark.parametrize("setting", ["python", "numpy", "device_name", "counts", "videos_dir"])
-def test_what_does_not_change_features_does_not_change_the_key(one_video, setting):
-    changed = {
-        "python": {"versions": VERSIONS | {"python": "3.14.0"}},
-        "numpy": {"versions": VERSIONS | {"numpy": "3.0.0"}},
-        "device_name": {"weights": EXTRACTION.weights | {"name": "a copy of them"}},
-        "counts": {"counts": {"found": 5}},
-        "videos_dir": {"videos_dir": "/elsewhere"},
-    }
-    other = replace(EXTRACTION, **changed[setting])
-    assert cache_key(one_video, other) == cache_key(one_video, EXTRACTION)
-
-
-@pytest.mark.parametrize("package", ["torch", "torchvision", "opencv"])
-def test_an_update_of_what_makes_features_changes_the_key(one_video, package):
-    other = replace(EXTRACTION, versions=VERSIONS | {package: "99.0"})
-    assert cache_key(one_video, other) != cache_key(one_video, EXTRACTION)
 
 
 def test_an_update_of_python_redoes_nothing_one_of_torch_does(one_video, folder, backbone, done):
@@ -278,6 +218,13 @@ def test_a_video_that_cannot_be_used_says_why(tmp_path, folder, backbone):
     assert load_cached(gone, folder, EXTRACTION) is None
 
 
+def test_a_cache_that_cannot_be_read_is_not_taken_for_damaged(one_video, folder, backbone):
+    file = cache_file(one_video, folder)
+    file.mkdir()
+    with pytest.raises(IsADirectoryError, match=file.name):
+        extract([one_video], folder, backbone)
+
+
 def test_a_pickle_in_the_cache_is_not_run(one_video, folder, backbone, tmp_path):
     extract([one_video], folder, backbone)
     file = cache_file(one_video, folder)
@@ -292,32 +239,6 @@ def test_a_pickle_in_the_cache_is_not_run(one_video, folder, backbone, tmp_path)
         assert not (tmp_path / "made").exists()
     [outcome] = extract([one_video], folder, backbone)
     assert outcome.state == "redone"
-
-
-def test_a_cache_that_cannot_be_read_is_not_taken_for_damaged(
-    one_video, folder, backbone, monkeypatch
-):
-    file = cache_file(one_video, folder)
-    file.mkdir()
-    with pytest.raises(InputError, match=rf"{file.name} cannot be read \(Is a directory\)"):
-        extract([one_video], folder, backbone)
-    file.rmdir()
-    extract([one_video], folder, backbone)
-
-    def forbidden(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    with monkeypatch.context() as patch:  # root may read everything
-        patch.setattr(Path, "read_bytes", forbidden)
-        with pytest.raises(InputError, match=rf"{file.name} cannot be read \(Permission denied\)"):
-            extract([one_video], folder, backbone)
-
-    def exhausted(*args, **kwargs):
-        raise MemoryError
-
-    monkeypatch.setattr(np, "load", exhausted)
-    with pytest.raises(InputError, match=rf"not enough memory to read .*{file.name}"):
-        extract([one_video], folder, backbone)
 
 
 def test_a_second_run_into_one_folder_stops(folder):
@@ -371,9 +292,9 @@ def test_a_marked_file_that_can_be_read_is_used(
     mark = cache_file(one_video, folder).with_suffix(".reading")
     mark.write_text(cache_key(one_video, EXTRACTION))
 
-    def in_this_process(path, extraction):
+    def in_this_process(path, sampling):
         """What the child does."""
-        arguments = ["try_video", str(path), json.dumps(extraction.to_dict()), "660"]
+        arguments = ["try_video", str(path), "4", sampling.frame_choice, "660"]
         monkeypatch.setattr(sys, "argv", arguments)
         monkeypatch.setattr(signal, "alarm", alarms.append, raising=False)
         try_video.main()
@@ -416,7 +337,7 @@ def test_a_file_that_crashes_the_decoder_is_left_out_after_a_second_try(
     write_video(path, n=8)  # another file of this name
     [outcome] = extract([video], folder, backbone)
     assert outcome == Outcome(frames=4, reason="", state="new")
-    assert tried == [(video.path, EXTRACTION)] and not mark.exists()
+    assert tried == [(video.path, EXTRACTION.sampling)] and not mark.exists()
 
 
 def test_a_file_that_hangs_is_left_out_after_a_second_try(
@@ -439,28 +360,53 @@ def test_a_file_that_hangs_is_left_out_after_a_second_try(
     assert outcome == Outcome(frames=4, reason="", state="new")
 
 
+def test_one_child_at_a_time_tries_what_a_killed_run_left(videos, folder, backbone, monkeypatch):
+    """The run may have been killed for its memory: a child a worker would fill it again."""
+    found = find_videos(videos)
+    for video in found:
+        cache_file(video, folder).with_suffix(".reading").write_text(cache_key(video, EXTRACTION))
+    alone, tried = threading.Lock(), []
+
+    def try_slowly(path, sampling):
+        assert alone.acquire(blocking=False), "two children at once"
+        time.sleep(0.02)
+        tried.append(path)
+        alone.release()
+        return ""
+
+    monkeypatch.setattr(cache, "try_alone", try_slowly)
+    outcomes = extract(found, folder, backbone, workers=4)
+    assert {outcome.frames for outcome in outcomes} == {4} and len(tried) == 10
+
+
+def test_a_machine_without_memory_stops_the_run_and_blames_no_video(
+    one_video, folder, backbone, monkeypatch
+):
+    def exhausted(*rest):
+        raise MemoryError("no memory left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "extract_video", exhausted)
+        with pytest.raises(MemoryError):
+            extract([one_video], folder, backbone)
+    assert list((folder / "cache").iterdir()) == []
+    assert extract([one_video], folder, backbone) == [Outcome(frames=4, state="new")]
+
+
 def test_a_fault_of_ours_is_neither_a_crash_nor_a_success(one_video, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "REPOSITORY", tmp_path)  # where there is no package data
     with pytest.raises(RuntimeError, match=r"status 1: .*No module named"):
-        cache.try_alone(one_video.path, EXTRACTION)
+        cache.try_alone(one_video.path, EXTRACTION.sampling)
     (tmp_path / "data").mkdir()
     for code, status in (("", 0), ("import os; os.abort()", -6)):  # ended before it read anything
         (tmp_path / "data/try_video.py").write_text(code)
         with pytest.raises(RuntimeError, match=rf"data.try_video, status {status}"):
-            cache.try_alone(one_video.path, EXTRACTION)
+            cache.try_alone(one_video.path, EXTRACTION.sampling)
     (tmp_path / "data/try_video.py").write_text("print('reading')")
-    assert cache.try_alone(one_video.path, EXTRACTION) == ""
+    assert cache.try_alone(one_video.path, EXTRACTION.sampling) == ""
     (tmp_path / "data/try_video.py").write_text("print('reading', flush=True); 1 / 0")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        cache.try_alone(one_video.path, EXTRACTION)
-
-
-def test_cache_files_are_named_after_the_identifier(one_video, folder):
-    file = cache_file(one_video, folder)
-    assert file.parent == folder / "cache"
-    assert file.stem == hashlib.sha256(b"real/000.mp4").hexdigest()[:32]
-    other = replace(one_video, video="fake/000.mp4")
-    assert cache_file(other, folder) != file
+        cache.try_alone(one_video.path, EXTRACTION.sampling)
 
 
 def test_a_file_of_another_size_is_another_file_even_if_its_time_was_kept(one_video):

@@ -4,12 +4,14 @@ import csv
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 from conftest import make_split, read_json, read_table, train
 
 import deepfake_detection_model
 from data.files import InputError
 from features.dataset import load_split
 from features.evaluate import choose_threshold, evaluate
+from features.metrics import compute_intervals
 from features.predict import list_features
 
 
@@ -153,12 +155,34 @@ def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, c
     assert wanted in next(line for line in printed.splitlines() if line.startswith("FPR, real"))
 
 
-def test_figures_of_videos_and_methods_are_those_of_their_mean_scores(tmp_path):
-    split = load_split(make_split(tmp_path, n_groups=6))
-    scores = np.random.default_rng(1).uniform(size=len(split.rows))
+# --- The figures of a split -----------------------------------------------------------------------
+
+
+def test_each_method_is_held_against_all_reals(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=12, frames=2))
+    for i, row in enumerate(split.videos):
+        row["method"] = ("Deepfakes", "FaceSwap")[i % 2] if row["label"] == "1" else ""
+    scores = np.random.default_rng(0).random(48)
+    methods = evaluate(split, scores, 0.4)["methods"]
+    assert list(methods) == ["Deepfakes", "FaceSwap"]
+    index, labels, values = split.video_scores(scores)
+    groups = np.array([split.group(i) for i in index])
+    for parity, found in enumerate(methods.values()):
+        part = (labels == 0) | (index % 2 == parity)
+        assert (found["n"], found["n_fake"]) == (18, 6)
+        assert found["auc"] == pytest.approx(sk.roc_auc_score(labels[part], values[part]))
+        expected = compute_intervals(labels[part], values[part], groups[part])
+        assert found["intervals"] == expected
+
+
+def test_intervals_are_of_groups_and_only_videos_have_them_and_not_those_of_training(tmp_path):
+    split = load_split(make_split(tmp_path))
+    scores = np.random.default_rng(0).random(80)
     results = evaluate(split, scores, 0.5)
-    _, labels, means = split.video_scores(scores)
-    right = (means >= 0.5) == labels
-    assert results["videos"]["accuracy"] == pytest.approx(right.mean())
-    of_frames = (scores >= 0.5) == split.labels
-    assert results["frames"]["accuracy"] == pytest.approx(of_frames.mean())
+    index, labels, values = split.video_scores(scores)
+    found = results["videos"]["intervals"]
+    assert found.keys() == {"accuracy", "eer", "auc"}
+    assert found == compute_intervals(labels, values, [split.group(i) for i in index])
+    assert found != compute_intervals(labels, values, index)
+    assert "intervals" not in results["frames"]
+    assert "intervals" not in evaluate(split, scores, 0.5, intervals=False)["videos"]

@@ -8,12 +8,11 @@ import torch
 from conftest import extract, read_json, read_table, train, write_squares
 
 import deepfake_detection_model as ddm
-import feature_extraction
 from data.faces import FACE_MODEL_SHA256
 from data.files import DownloadError, InputError
 from features.audit import audit_shortcuts
-from features.compare import check_same_extraction
-from features.splits import load_split
+from features.dataset import load_split
+from features.extraction import check_alike
 
 pytestmark = pytest.mark.usefixtures("quick_backbone", "detector")
 QUICK = ["--num-epochs", "1", "--batch-size", "4", "--val-fraction", "0.5"]
@@ -38,8 +37,9 @@ def trained_on_faces(faces, tmp_path) -> Path:
 def test_a_run_with_crops_says_how_they_are_made(faces, tmp_path, capsys):
     extract(faces, tmp_path / "features", "--crop-faces")
     report = read_json(tmp_path / "features/extraction.json")
-    crop = {"margin": 1.3, "no_face": "fail", "detector_sha256": FACE_MODEL_SHA256}
-    assert report["crop"] == crop and report["counts"]["failed"] == 1
+    sampling = {"frames_per_video": 4, "frame_choice": "exact", "face_margin": 1.3}
+    sampling |= {"if_no_face": "skip", "face_model": FACE_MODEL_SHA256}
+    assert report["sampling"] == sampling and report["counts"]["failed"] == 1
     (failed,) = read_table(tmp_path / "features/failed.csv")
     assert failed["reason"] == "no face found in 4 frames"
     rows = read_table(tmp_path / "features/train_videos.csv")
@@ -65,7 +65,7 @@ def test_a_prediction_that_cannot_begin_keeps_the_earlier_table(
     def gone(copy=None):
         raise DownloadError("no detector")
 
-    monkeypatch.setattr(ddm, "load_face_detector", gone)
+    monkeypatch.setattr("features.predict.load_face_detector", gone)
     results = trained_on_faces / "results"
     (results / "predict.csv").write_text("of an earlier run")
     with pytest.raises(DownloadError, match="no detector"):
@@ -76,7 +76,7 @@ def test_a_prediction_that_cannot_begin_keeps_the_earlier_table(
 def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path, capsys):
     extract(faces, tmp_path / "f")
     whole = np.load(tmp_path / "f/train_features.npy")
-    extract(faces, tmp_path / "f", "--crop-faces", "--no-face", "whole")
+    extract(faces, tmp_path / "f", "--crop-faces", "--if-no-face", "whole")
     assert "0 taken from an earlier run, 5 done again" in capsys.readouterr().out
     cropped = np.load(tmp_path / "f/train_features.npy")
     assert whole.shape == cropped.shape == (20, 1000)
@@ -86,12 +86,13 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path, capsys):
     extractions = {}
     for split, folder in (("train", "f"), ("val", "g")):
         extractions[split] = load_split(tmp_path / folder / "train_features.npy").extraction
-    with pytest.raises(InputError, match="crop"):
-        check_same_extraction(extractions)
+    problem = r"train has face_margin 1\.3, val has None: extract them alike"
+    with pytest.raises(InputError, match=problem):
+        check_alike(extractions)
 
 
 def test_how_often_a_face_is_found_is_a_shortcut_too(faces, tmp_path):
-    extract(faces, tmp_path / "f", "--crop-faces", "--no-face", "whole")
+    extract(faces, tmp_path / "f", "--crop-faces", "--if-no-face", "whole")
     shortcuts = audit_shortcuts(load_split(tmp_path / "f/train_features.npy"))
     assert shortcuts["face_share"]["auc"] == pytest.approx(2 / 3)  # one real of three has none
     extract(faces, tmp_path / "g")
@@ -101,30 +102,16 @@ def test_how_often_a_face_is_found_is_a_shortcut_too(faces, tmp_path):
 def test_a_checkpoint_of_another_detector_is_refused(trained_on_faces, faces):
     path = trained_on_faces / "results/model.pt"
     checkpoint = torch.load(path, weights_only=True)
-    for changes, message in (
-        ({"detector_sha256": "0" * 64}, "that another detector found"),
-        ({"margin": None}, "model.pt is damaged"),
-    ):
-        crop = checkpoint["extraction"]["crop"] | changes
-        extraction = checkpoint["extraction"] | {"crop": crop}
-        torch.save(checkpoint | {"extraction": extraction}, trained_on_faces / "other.pt")
-        with pytest.raises(InputError, match=message.replace("model.pt", "other.pt")):
-            ddm.predict_videos([faces / "fake/1.mp4"], trained_on_faces / "other.pt", "cpu")
-
-
-def test_without_a_detector_the_run_says_where_to_get_it(videos, tmp_path, monkeypatch):
-    def missing(copy=None):
-        raise DownloadError("yunet.onnx cannot be had: put it there")
-
-    monkeypatch.setattr(feature_extraction, "load_face_detector", missing)
-    with pytest.raises(DownloadError, match=r"yunet\.onnx cannot be had"):
-        extract(videos, tmp_path / "features", "--crop-faces")
-    assert not (tmp_path / "features").exists()
+    extraction = checkpoint["extraction"]
+    changed = extraction | {"sampling": extraction["sampling"] | {"face_model": "0" * 64}}
+    torch.save(checkpoint | {"extraction": changed}, trained_on_faces / "other.pt")
+    with pytest.raises(InputError, match="trained on faces that another detector found"):
+        ddm.predict_videos([faces / "fake/1.mp4"], trained_on_faces / "other.pt", "cpu")
 
 
 def test_the_flags_of_crops_are_written_as_they_are_given(faces, tmp_path):
-    flags = ["--crop-faces", "--face-margin", "1.75", "--no-face", "whole"]
+    flags = ["--crop-faces", "--face-margin", "1.75", "--if-no-face", "whole"]
     extract(faces, tmp_path / "features", *flags)
     extraction = load_split(tmp_path / "features/train_features.npy").extraction
-    assert (extraction.crop.margin, extraction.crop.no_face) == (1.75, "whole")
+    assert (extraction.sampling.face_margin, extraction.sampling.if_no_face) == (1.75, "whole")
     assert extraction.counts["failed"] == 0

@@ -1,10 +1,10 @@
 """Script 1 as a whole: what it writes, what it says, what becomes of files of every kind."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from conftest import contents, extract, read_json, read_table, small_backbone, w
 
 import feature_extraction
 from data.files import DownloadError, InputError
-from data.frames import Extraction
+from data.frames import Sampling
 from data.layouts import Video
-from features.cache import cache_file
+from features import screen
+from features.cache import Outcome, cache_file
+from features.dataset import load_split
 from features.resnet18 import extract_video
-from features.splits import load_split
 
 ROOT = Path(feature_extraction.__file__).parent
 
@@ -73,7 +74,7 @@ def test_each_row_is_the_features_of_the_frame_it_names(documented, videos):
         index = [row["video"] for row in rows].index(name)
         mine = frames[:, 0] == index
         assert frames[mine, 1].tolist() == numbers
-        expected, _ = extract_video(videos / name, small_backbone()[0], Extraction(4))
+        expected, _ = extract_video(videos / name, small_backbone()[0], Sampling(4))
         np.testing.assert_allclose(features[mine], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -83,7 +84,8 @@ def test_what_failed_and_how_it_was_made_is_written(documented, videos, capsys):
     report = read_json(documented / "extraction.json")
     assert report["counts"] == {"found": 12, "used": 11, "failed": 1, "frames": {"train": 42}}
     assert report["weights"] == small_backbone()[1]
-    assert report["frames_per_video"] == 4 and report["crop"] is None and report["sample"] is None
+    assert report["sampling"] == asdict(Sampling(4)) and report["sample"] is None
+    assert report["device"] == "cpu"
     assert report["versions"]["torch"] == torch.__version__
     assert report["videos_dir"] == os.path.realpath(videos)
     extract(videos, documented)  # again: what is printed while a fixture is made is not captured
@@ -136,10 +138,21 @@ def test_a_data_set_of_the_same_name_does_not_overwrite_another(
     assert contents(tmp_path / "features/videos") == before
     capsys.readouterr()
     feature_extraction.main([*other, "--features-dir", "features/videos"])  # as it was asked for
-    lines = capsys.readouterr().out.splitlines()
-    replaces = [i for i, line in enumerate(lines) if line.startswith("Replaces   features/videos")]
-    results = [i for i, line in enumerate(lines) if line.startswith("Result")]
-    assert replaces[0] < results[0]  # before the work
+    output = capsys.readouterr().out
+    assert 0 < output.index("Replaces   features/videos") < output.index("Result")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'])
+def test_a_record_that_is_cut_off_or_of_another_version_locks_no_folder(
+    videos, tmp_path, monkeypatch, quick_backbone, content
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--videos-dir", "videos", "--weights", "random", "--frames-per-video", "1"]
+    feature_extraction.main([*flags, "--device", "cpu"])
+    before = contents(tmp_path / "features/videos")
+    (tmp_path / "features/videos/extraction.json").write_bytes(content)
+    feature_extraction.main([*flags, "--device", "cpu"])
+    assert contents(tmp_path / "features/videos") == before
 
 
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
@@ -199,41 +212,19 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
     assert report["sample"]["seed"] == 7
 
 
-def test_processes_that_would_make_other_features_stop_before_the_work(monkeypatch):
-    ours = Extraction(4, versions={"python": "3.11.1", "torch": "2.5"})
-
-    def named(n):
-        return [Video(Path(), 0, video=f"{i}.mp4") for i in range(n)]
-
-    def gather(versions, n):
-        def all_gather(results, mine):
-            other = Extraction(4, versions=versions)
-            results[:] = [mine, feature_extraction.describe_work(other, named(n))]
-
-        monkeypatch.setattr(feature_extraction.distributed, "all_gather_object", all_gather)
-        feature_extraction.check_processes_agree(ours, named(10), world_size=2)
-
-    gather({"python": "3.11.2", "torch": "2.5"}, 10)  # another Python makes no difference
-    with pytest.raises(InputError, match=r"process 1 has torch 2\.4, process 0 has 2\.5"):
-        gather({"python": "3.11.1", "torch": "2.4"}, 10)
-    with pytest.raises(
-        InputError, match=r"process 1 has videos 9 \(sha256 \w+\), process 0 has 10 \("
-    ):
-        gather({"python": "3.11.1", "torch": "2.5"}, 9)
-
-
 # --- Flags and wrong inputs -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--frames-per-video", "0"], "--frames-per-video is 0, expected 1 to 10000"),
+        (["--frames-per-video", "0"], "--frames-per-video is 0, expected 1 to 1000"),
+        (["--frames-per-video", "1001"], "--frames-per-video is 1001, expected 1 to 1000"),
         (["--num-workers", "0"], "--num-workers is 0, expected 1 to"),
         (["--preview", "101"], "--preview is 101, expected 0 to 100"),
         (["--crop-faces", "--face-margin", "0.5"], "--face-margin is 0.5, expected 1 to 5"),
         (["--face-model", "x.onnx"], "--face-model goes with --crop-faces"),
-        (["--no-face", "whole"], "--no-face goes with --crop-faces"),
+        (["--if-no-face", "whole"], "--if-no-face goes with --crop-faces"),
         (["--frames", "8"], "unrecognized arguments: --frames 8"),  # no abbreviations
     ],
 )
@@ -296,21 +287,10 @@ def test_listed_files_that_are_gone_fail_alone(videos, tmp_path, quick_backbone)
     flags = ["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "f")]
     feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
     assert read_failed(tmp_path / "f") == {"nowhere.mp4": "No such file or directory"}
-
-
-def test_csv_files_hold_no_formulas(videos, tmp_path, quick_backbone):
-    shutil.move(videos / "fake/fifty.mp4", videos / "=cmd()|'x'.mp4")
-    reals = [f"{path.relative_to(videos)},real" for path in (videos / "real").iterdir()]
-    lines = ["path,label", *reals, "=cmd()|'x'.mp4,fake", "fake/000_003.mp4,fake"]
-    (videos / "list.csv").write_text("\n".join(lines))
-    flags = ["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "f")]
-    feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
-    text = (tmp_path / "f/train_videos.csv").read_text()
-    assert "\n'=cmd()" in text and "\n=" not in text and ",=" not in text
     split = load_split(tmp_path / "f/train_features.npy")
-    counts = json.loads((tmp_path / "f/extraction.json").read_text())["counts"]
-    assert counts["used"] == len(split.videos) == 7
-    assert all((videos / row["video"]).is_file() for row in split.videos)
+    root = Path(split.extraction.videos_dir)
+    assert all((root / row["video"]).is_file() for row in split.videos)
+    assert split.extraction.layout == "list"
 
 
 REAL_FILES = {
@@ -388,34 +368,14 @@ def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path):
     assert all(line.startswith("failed: fake/awkward/") for line in failures)
 
 
-def test_the_videos_of_a_list_are_found_again_beside_it(videos, tmp_path, quick_backbone):
-    (videos / "list.csv").write_text("path,label\nreal/000.mp4,real\nfake/fifty.mp4,fake")
-    flags = ["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "f")]
-    feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
-    split = load_split(tmp_path / "f/train_features.npy")
-    root = Path(split.extraction.videos_dir)
-    assert all((root / row["video"]).is_file() for row in split.videos)
-    assert split.extraction.layout == "list"
-
-
 def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     states = (("cached", ""), ("redone", "no video"), ("new", ""))
-    outcomes = [feature_extraction.Outcome(4, reason, state) for state, reason in states]
+    outcomes = [Outcome(4, reason, state) for state, reason in states]
     videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
-    feature_extraction.print_outcomes(videos, outcomes, overwrite=False)
+    screen.print_outcomes(videos, outcomes, overwrite=False)
     result, cache = capsys.readouterr().out.splitlines()
     assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
     assert "1 taken from an earlier run, 0 done again" in cache
-
-
-def test_overwrite_extracts_again_what_is_finished(videos, tmp_path, quick_backbone):
-    for more, n_again in (([], 0), (["--overwrite"], 10)):
-        extract(videos, tmp_path / "features")
-        files = list((tmp_path / "features/cache").glob("*.npz"))
-        for file in files:
-            os.utime(file, (1, 1))
-        extract(videos, tmp_path / "features", *more)
-        assert len(files) == 10 and sum(file.stat().st_mtime > 1 for file in files) == n_again
 
 
 def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
@@ -427,9 +387,3 @@ def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
         extract(tmp_path / "set", tmp_path / "features", *flags)
         extraction = read_json(tmp_path / "features/extraction.json")
         assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)
-
-
-def test_the_device_is_written(videos, tmp_path, quick_backbone, monkeypatch):
-    monkeypatch.setattr(feature_extraction, "pick_device", lambda name: torch.device("cuda", 1))
-    extract(videos, tmp_path / "features")  # quick_backbone stays on the CPU
-    assert read_json(tmp_path / "features/extraction.json")["device"] == "cuda"

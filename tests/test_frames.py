@@ -1,5 +1,3 @@
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,36 +7,14 @@ import torch
 from conftest import write_squares
 from PIL import Image
 
-import data.frames
 from data.decode import read_frames, sample_frame_numbers
 from data.faces import crop_square, shrink
 from data.files import InputError
-from data.frames import Crop, Extraction, resize_frame, sample_video
-
-CROP = Crop(margin=1.3, no_face="fail", detector_sha256="8f23")
-WEIGHTS = {"name": "imagenet", "sha256": "f37072fd"}
-VERSIONS = {
-    "python": "3.12.1",
-    "numpy": "2.1",
-    "torch": "2.9",
-    "torchvision": "0.29",
-    "opencv": "5",
-}
-EXTRACTION = Extraction(
-    frames_per_video=4,
-    frame_choice="nearest-reference",
-    crop=CROP,
-    weights=WEIGHTS | {"instead_of": "x"},
-    versions=VERSIONS,
-    videos_dir="/clips",
-    layout="DFDC",
-    sample={"seed": 0},
-    counts={"found": 3, "used": 2, "failed": 1, "frames": {"train": 8}},
-)
+from data.frames import Sampling, resize_frame, sample_video
 
 
-def crop_faces(n=8, margin=1.5, no_face="fail") -> Extraction:
-    return Extraction(frames_per_video=n, crop=Crop(margin, no_face, ""))
+def crop_faces(n=8, margin=1.5, if_no_face="skip") -> Sampling:
+    return Sampling(n, face_margin=margin, if_no_face=if_no_face)
 
 
 def is_red(frame: torch.Tensor) -> np.ndarray:
@@ -115,8 +91,8 @@ def test_a_video_without_a_face_fails_or_gives_whole_frames(detector, tmp_path):
     path = write_squares(tmp_path / "a.mp4", [None] * 8)
     with pytest.raises(InputError, match=r"^no face found in 8 frames$"):
         sample_video(path, crop_faces())
-    sampled = sample_video(path, crop_faces(no_face="whole"))
-    whole = sample_video(path, Extraction(frames_per_video=8))
+    sampled = sample_video(path, crop_faces(if_no_face="whole"))
+    whole = sample_video(path, Sampling(8))
     assert sampled.facts["face_share"] == 0 and "face_share" not in whole.facts
     assert torch.equal(sampled.frames, whole.frames)
 
@@ -173,7 +149,7 @@ def write_walk(path: Path, missing=()) -> Path:
 def test_whole_frames_are_those_that_are_named(tmp_path, reads, keep_whole):
     path = write_walk(tmp_path / "a.mp4")
     expected = read_all(path)
-    sampled = sample_video(path, Extraction(frames_per_video=5), keep_whole=keep_whole)
+    sampled = sample_video(path, Sampling(5), keep_whole=keep_whole)
     assert sampled.numbers.tolist() == sample_frame_numbers(24, 5)
     assert sampled.frames.shape == (5, 3, 224, 224) and sampled.frames.dtype == torch.uint8
     for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
@@ -199,16 +175,6 @@ def test_crops_and_boxes_are_those_of_the_frames_that_are_named(
         assert np.array_equal(picture[..., ::-1], shrink(expected[number], 480))
 
 
-def test_whole_frames_are_kept_small_and_rgb(detector, tmp_path):
-    path = write_squares(tmp_path / "a.mp4", [(100, 100)] * 3, size=(960, 540), side=300)
-    for extraction in (Extraction(frames_per_video=2), crop_faces(n=2)):
-        sampled = sample_video(path, extraction, keep_whole=True)
-        assert len(sampled.whole) == 2
-        for picture in sampled.whole:
-            assert picture.shape == (270, 480, 3) and picture.dtype == np.uint8
-            assert picture[120, 120, 0] > 200 > 60 > picture[120, 120, 2]
-
-
 def test_frames_that_differ_each_time_are_an_error(detector, tmp_path, monkeypatch):
     path = write_walk(tmp_path / "a.mp4", missing=(7,))
     counts = [5, 4]
@@ -219,139 +185,3 @@ def test_frames_that_differ_each_time_are_an_error(detector, tmp_path, monkeypat
     monkeypatch.setattr("data.frames.read_frames", read)
     with pytest.raises(InputError, match=r"^gives other frames each time it is read$"):
         sample_video(path, crop_faces(n=5))
-
-
-# --- Extraction ---
-
-
-def test_an_extraction_survives_json():
-    for extraction in (
-        EXTRACTION,
-        replace(EXTRACTION, crop=None, sample=None),
-        Extraction(frames_per_video=1, weights=WEIGHTS),
-    ):
-        content = json.loads(json.dumps(extraction.to_dict()))
-        assert Extraction.from_dict(content) == extraction
-        assert content["frame_size"] == 224 and "n equal shares" in content["sampling"]
-    assert Extraction.from_dict(EXTRACTION.to_dict()).crop is not CROP
-
-
-def test_an_extraction_does_not_change_what_it_is_read_from():
-    content = EXTRACTION.to_dict()
-    before = json.dumps(content)
-    Extraction.from_dict(content)
-    assert json.dumps(content) == before
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("frames_per_video", "4"),
-        ("frames_per_video", 0),
-        ("frames_per_video", 4.0),
-        ("frames_per_video", True),
-        ("frames_per_video", None),
-        ("frame_choice", "best"),
-        ("frame_choice", ["exact"]),
-        ("crop", "faces"),
-        ("crop", 1.3),
-        ("crop.margin", "1.3"),
-        ("crop.margin", 0.5),
-        ("crop.margin", float("nan")),
-        ("crop.margin", float("inf")),
-        ("crop.margin", True),
-        ("crop.no_face", "skip"),
-        ("crop.no_face", {}),
-        ("crop.detector_sha256", 8),
-        ("weights", "imagenet"),
-        ("weights.name", 5),
-        ("weights.sha256", None),
-        ("device", 0),
-        ("versions", []),
-        ("videos_dir", None),
-        ("layout", 1),
-        ("compression", None),
-        ("sample", "drawn"),
-        ("counts", [1]),
-        ("sampling", "the first frames"),
-        ("frame_size", 299),
-        ("audio", True),  # of a later version
-        ("crop.landmarks", 5),
-    ],
-)
-def test_a_wrong_value_is_named(field, value):
-    content = EXTRACTION.to_dict()
-    where = content
-    *parents, name = field.split(".")
-    for parent in parents:
-        where = where[parent]
-    where[name] = value
-    with pytest.raises(ValueError, match=rf"^{field} is .*: run feature_extraction.py again$"):
-        Extraction.from_dict(content)
-
-
-@pytest.mark.parametrize(
-    "field",
-    ["frames_per_video", "weights", "crop.margin", "crop.no_face", "crop.detector_sha256"],
-)
-def test_a_missing_value_is_named(field):
-    content = EXTRACTION.to_dict()
-    where = content
-    *parents, name = field.split(".")
-    for parent in parents:
-        where = where[parent]
-    del where[name]
-    with pytest.raises(ValueError, match=rf"^{field} is missing: run feature_extraction.py again$"):
-        Extraction.from_dict(content)
-
-
-@pytest.mark.parametrize("name", ["name", "sha256"])
-def test_weights_have_a_name_and_a_hash(name):
-    content = EXTRACTION.to_dict()
-    del content["weights"][name]
-    with pytest.raises(ValueError, match=rf"^weights\.{name} is None, expected text"):
-        Extraction.from_dict(content)
-
-
-@pytest.mark.parametrize("content", [None, [], "exact", 4])
-def test_an_extraction_is_an_object(content):
-    with pytest.raises(ValueError, match=r"^the extraction is .*, expected an object"):
-        Extraction.from_dict(content)
-
-
-def test_an_extraction_of_the_earlier_version_asks_for_a_new_one():
-    content = {"frames_per_video": 4, "crop": "none", "weights": WEIGHTS, "frame_size": 224}
-    with pytest.raises(ValueError, match="earlier version of this program: run feature_extraction"):
-        Extraction.from_dict(content)
-
-
-def test_the_recipe_is_all_that_changes_features_and_nothing_else():
-    recipe = EXTRACTION.recipe()
-    assert json.loads(json.dumps(recipe)) == recipe
-    alike = [
-        {"videos_dir": "/elsewhere"},
-        {"layout": ""},
-        {"compression": "c23"},
-        {"sample": None},
-        {"counts": {}},
-        {"weights": WEIGHTS | {"name": "/path/of/the/same.pth"}},
-        {"versions": VERSIONS | {"python": "3.13", "numpy": "3"}},
-    ]
-    for change in alike:
-        assert replace(EXTRACTION, **change).recipe() == recipe, change
-    other = [
-        {"frames_per_video": 5},
-        {"frame_choice": "exact"},
-        {"crop": None},
-        {"crop": replace(CROP, margin=1.4)},
-        {"crop": replace(CROP, no_face="whole")},
-        {"crop": replace(CROP, detector_sha256="")},
-        {"weights": WEIGHTS | {"sha256": "0"}},
-        {"device": "cuda"},
-        {"versions": VERSIONS | {"torch": "3"}},
-        {"versions": VERSIONS | {"torchvision": "3"}},
-        {"versions": VERSIONS | {"opencv": "3"}},
-    ]
-    for change in other:
-        assert replace(EXTRACTION, **change).recipe() != recipe, change
-    assert recipe["frame_size"] == data.frames.FRAME_SIZE and recipe["sampling"]

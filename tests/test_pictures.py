@@ -13,21 +13,21 @@ import data.frames
 import deepfake_detection_model as ddm
 import feature_extraction as fe
 from data.files import InputError
-from data.frames import Crop, Extraction
+from data.frames import Sampling
 from data.layouts import Video
+from features.dataset import load_split
+from features.extraction import Extraction
 from features.pictures import (
     BLUE,
     ORANGE,
-    Sample,
+    SampleFrame,
     pick_samples,
     plot_prediction,
     plot_samples,
     write_preview,
 )
-from features.splits import load_split
 
 FOOTER = "videos, ResNet-18 weights: random; seed 0"
-CROP = Crop(margin=2, no_face="fail", detector_sha256="")
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
@@ -93,17 +93,17 @@ def video_of(path: Path, label: int = 0) -> Video:
     )
 
 
-def extraction_of(folder: Path, n: int = 8, crop: Crop | None = None) -> Extraction:
-    weights = {"name": "random", "sha256": ""}
-    return Extraction(frames_per_video=n, crop=crop, weights=weights, videos_dir=str(folder))
+def extraction_of(folder: Path, n: int) -> Extraction:
+    return Extraction(Sampling(n), videos_dir=str(folder))
 
 
 # --- The preview ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("crop", [None, CROP])
-def test_the_preview_shows_the_frames_it_names(crop, detector, faces, figures):
-    write_preview([video_of(faces / "real/0.mp4")], extraction_of(faces, 8, crop), 1, None, FOOTER)
+@pytest.mark.parametrize("margin", [None, 2])
+def test_the_preview_shows_the_frames_it_names(margin, detector, faces, figures):
+    sampling = Sampling(8, face_margin=margin)
+    write_preview([video_of(faces / "real/0.mp4")], sampling, 1, None, FOOTER)
     shown = frames_of(figures[0])
     assert [title for title, _ in shown] == ["frame 1", "", "frame 4", "", "frame 6", ""]
     for (title, whole), (_, seen) in zip(shown[::2], shown[1::2], strict=True):
@@ -123,7 +123,7 @@ def test_the_preview_reads_each_video_once_and_keeps_small_pictures(
     monkeypatch.setattr("data.frames.read_frames", count)
     places = [(300 + 9 * j, 210) for j in range(8)]
     path = write_squares(tmp_path / "large.mp4", places, size=(960, 720), side=120)
-    write_preview([video_of(path)], extraction_of(tmp_path, 8, CROP), 1, None, FOOTER)
+    write_preview([video_of(path)], Sampling(8, face_margin=2), 1, None, FOOTER)
     assert read == [path]
     for title, whole in frames_of(figures[0])[::2]:
         left, top = places[number_in(title)]
@@ -141,7 +141,7 @@ def test_a_video_that_cannot_be_used_is_a_line_of_the_preview(faces, tmp_path):
     videos = [video_of(faces / f"real/{name}.mp4") for name in ("0", "broken", "2")]
     sizes = []
     for shown in (videos[::2], videos, videos[1:2]):
-        write_preview(shown, extraction_of(faces), 2, tmp_path / "x.png", FOOTER)
+        write_preview(shown, Sampling(8), 2, tmp_path / "x.png", FOOTER)
         sizes.append(cv2.imread(str(tmp_path / "x.png")).shape[0])
     assert sizes == [2 * 210 + 30, 2 * 210 + 30 + 30, 30 + 30]
 
@@ -149,12 +149,12 @@ def test_a_video_that_cannot_be_used_is_a_line_of_the_preview(faces, tmp_path):
 def test_the_preview_says_what_is_found(detector, faces, figures):
     videos = [video_of(faces / "real/0.mp4"), video_of(faces / "real/nobody.mp4")]
     videos.append(video_of(faces / f"real/{'x' * 200}.mp4"))
-    write_preview(videos, extraction_of(faces, 4, CROP), 1, None, FOOTER)
+    write_preview(videos, Sampling(4, face_margin=2), 1, None, FOOTER)
     titles = [part.get_suptitle() for part in figures[0].subfigs]
     assert titles[0] == "0.mp4: face in 100.0 % of 4 frames"
     assert titles[1] == "nobody.mp4 cannot be used: no face found in 4 frames"
     assert titles[2].endswith("xxx.mp4 cannot be used: no such file") and len(titles[2]) < 180
-    write_preview(videos[1:2], extraction_of(faces, 4), 1, None, FOOTER)
+    write_preview(videos[1:2], Sampling(4), 1, None, FOOTER)
     assert figures[1].subfigs[0].get_suptitle() == "nobody.mp4: 4 whole frames"
 
 
@@ -217,15 +217,8 @@ def test_samples_are_middle_frames_with_the_score_of_frame_and_video(extracted):
     assert len(pick_samples(split, scores, seed=0, per_class=9)) == 10
 
 
-def test_a_sample_at_exactly_one_half_is_called_fake(videos, figures):
-    samples = [Sample("real/000.mp4", 3, 0, 0.5, 0.4), Sample("fake/fifty.mp4", 2, 1, 0.5, 0.4)]
-    plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
-    for title, _ in frames_of(figures[0]):
-        assert "at 0.5: fake" in title
-
-
 def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(videos, tmp_path, capsys):
-    sample = Sample("real/000.mp4", 7, 0, 0.4, 0.4)
+    sample = SampleFrame("real/000.mp4", 7, 0, 0.4, 0.4)
     extraction = extraction_of(videos, 1000)
     picture = tmp_path / "sample_frames.png"
     plot_samples([sample], extraction, picture, FOOTER)
@@ -280,14 +273,9 @@ def test_a_prediction_shows_its_pictures_and_reads_no_video(figures, tmp_path):
     heights = [line.get_ydata()[0] for line in axes.lines[1:]]
     assert heights == [45, 50, 40]
     assert axes.get_ylim() == (-2, 102)
+    assert all(tick == round(tick) for tick in axes.get_xticks())
     title = "gone$.mp4: 45.0 %, at 0.5: real, at T: fake; proves nothing by itself"
     assert figure.get_suptitle() == title
-
-
-def test_frames_have_whole_numbers_on_the_axis(figures):
-    plot_prediction(row_of([0, 1], [0, 1]), 0.4, None, FOOTER)
-    ticks = figures[0].axes[-1].get_xticks()
-    assert all(tick == round(tick) for tick in ticks)
 
 
 def test_what_a_prediction_does_not_mean_is_its_first_line(figures):
@@ -309,16 +297,9 @@ def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, fi
         assert is_frame(picture, number_in(title))
 
 
-def test_a_prediction_is_drawn(tmp_path):
-    plot_prediction(row_of(list(range(30)), list(range(8))), 0.4, tmp_path / "x.png", FOOTER)
-    assert (tmp_path / "x.png").stat().st_size > 5000
-    plot_prediction(row_of([3], [0]), 0.4, tmp_path / "x.png", FOOTER)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
-
-
-def test_the_title_of_a_sample_that_is_called_wrongly_is_not_black(videos, figures):
+def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(videos, figures):
     names = ("real/000.mp4", "fake/fifty.mp4")
-    for score, black in ((0.4, [True, False]), (0.6, [False, True])):
-        samples = [Sample(name, 2, label, score, 0.5) for label, name in enumerate(names)]
+    for score, black in ((0.4, [True, False]), (0.5, [False, True])):
+        samples = [SampleFrame(name, 2, label, score, 0.5) for label, name in enumerate(names)]
         plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
         assert [axes.title.get_color() == "black" for axes in figures[-1].axes] == black

@@ -11,8 +11,9 @@ from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
 from data.files import InputError
+from features.dataset import load_split
+from features.evaluate import evaluate
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores, save_figure
-from features.splits import load_split
 
 FOOTER = "videos/of_$me$_and_you, ResNet-18 weights: random; seed 0 of 0-4"
 T = 0.4
@@ -37,7 +38,7 @@ def drawn(tmp_path_factory):
         splits[name] = load_split(make_split(folder, name, n_groups=6, frames=2, seed=seed))
         drawn = np.random.default_rng(seed).normal(0.4 + 0.2 * splits[name].labels, 0.2)
         scores[name] = np.clip(drawn, 0, 1)
-        results[name] = ddm.evaluate(splits[name], scores[name], T, intervals=name != "train")
+        results[name] = evaluate(splits[name], scores[name], T, intervals=name != "train")
     return splits, scores, results
 
 
@@ -91,8 +92,10 @@ def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures,
     np.testing.assert_allclose(train.get_ydata(), [20, 30, 40])  # percent
     np.testing.assert_allclose(val.get_ydata(), [15, 20, 25])
     np.testing.assert_allclose(loss.lines[0].get_ydata(), [0.2, 0.3, 0.4])  # nats
-    band = accuracy.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == pytest.approx((10, 50))
+    band = accuracy.collections[0].get_paths()[0].vertices
+    for epoch, ends in ((1, (10, 30)), (2, (20, 40)), (3, (30, 50))):
+        at_epoch = band[band[:, 0] == epoch, 1]
+        assert (at_epoch.min(), at_epoch.max()) == pytest.approx(ends)
     assert all(tick == round(tick) for tick in accuracy.get_xticks())
     assert legend_of(eer) == ["Training Set (n = 12)", "Validation Set (n = 12)"]
 
@@ -134,7 +137,7 @@ def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
     parts = {"val": replace(splits["val"], has_videos=False), "test": one_class}
     values = {"val": scores["val"], "test": scores["test"][splits["test"].labels == 1]}
     parts["test"] = replace(one_class, has_videos=False)
-    results = {name: ddm.evaluate(part, values[name], T) for name, part in parts.items()}
+    results = {name: evaluate(part, values[name], T) for name, part in parts.items()}
     plot_roc(parts, values, results, tmp_path / "x.png", FOOTER)
     (line,) = legend_of(figures[0][0].axes[0])
     assert line.startswith("Validation Set, 24 frames")
@@ -156,7 +159,7 @@ def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, fig
     for i, row in enumerate(split.videos):
         row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
     scores = np.random.default_rng(0).random(48)
-    results = ddm.evaluate(split, scores, 0.4)
+    results = evaluate(split, scores, 0.4)
     assert results["videos"]["n"] == 24 and results["videos"]["n_fake"] == 12
     n_fake = {name: metrics["n_fake"] for name, metrics in results["methods"].items()}
     assert n_fake == {"": 4, "Deep$fakes": 4, "Two": 4}
@@ -189,24 +192,19 @@ def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
     assert max(counts["real"]) < min(counts["fake"]) or max(counts["fake"]) < min(counts["real"])
 
 
-def test_equal_features_cost_a_picture_not_the_run(tmp_path, capsys):
-    path = make_split(tmp_path / "features", n_groups=4)
+def test_equal_features_are_not_drawn(tmp_path):
+    path = make_split(tmp_path, n_groups=4)
     np.save(path, np.ones_like(np.load(path)))
     split = load_split(path)
     with pytest.raises(InputError, match="all features are equal"):
         plot_features({"train": split}, 0, tmp_path / "features.png", FOOTER)
-    pictures = {"features.png": partial(plot_features, {"train": split}, 0)}
-    assert ddm.draw(tmp_path, pictures, FOOTER) == []
-    assert "features.png is not drawn: all features are equal" in capsys.readouterr().out
-    results = ddm.evaluate(split, np.full(len(split.labels), 0.3), T)
-    assert results["videos"]["auc"] == 0.5
 
 
 def test_the_bars_of_a_class_are_named_after_it(drawn, figures, tmp_path):
     split = drawn[0]["val"]
     split = split.part(split.labels * split.video_index < 3)  # three fakes, which come first
     scores = np.where(split.labels == 1, 0.9, 0.1)
-    results = {"val": ddm.evaluate(split, scores, T)}
+    results = {"val": evaluate(split, scores, T)}
     plot_scores({"val": split}, {"val": scores}, results, tmp_path / "x.png", FOOTER)
     (axes,) = figures[0][0].axes
     for bars, name, place in zip(
@@ -217,22 +215,14 @@ def test_the_bars_of_a_class_are_named_after_it(drawn, figures, tmp_path):
         assert abs(bar.get_x() - place) < 0.06
 
 
-def test_the_range_of_seeds_is_that_of_each_epoch(drawn, figures, tmp_path):
-    plot_curves([history(3), history(3, shift=0.2)], drawn[2], tmp_path / "x.png", FOOTER)
-    band = figures[0][0].axes[1].collections[0].get_paths()[0].vertices
-    for epoch, ends in ((1, (10, 30)), (2, (20, 40)), (3, (30, 50))):
-        at_epoch = band[band[:, 0] == epoch, 1]
-        assert (at_epoch.min(), at_epoch.max()) == pytest.approx(ends)
-
-
 def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path, monkeypatch):
     splits, scores, results = drawn
     runs = []
     for seed in (3, 4):
         run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
-    monkeypatch.setattr(ddm, "draw", lambda output, pictures, footer: (pictures, footer))
-    pictures, footer = ddm.draw_run(tmp_path, runs, [])
+    monkeypatch.setattr(ddm, "draw_pictures", lambda output, *rest: rest)
+    pictures, footer, _ = ddm.draw_run(tmp_path, runs, [], True)
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3

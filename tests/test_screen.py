@@ -9,9 +9,11 @@ from conftest import QUICK, make_split
 import deepfake_detection_model as ddm
 from data.files import InputError
 from features import screen
-from features.audit import audit_leaks
-from features.pictures import Sample
-from features.splits import divide, load_split
+from features.audit import audit_leaks, describe_training
+from features.dataset import divide, load_split
+from features.metrics import format_figure
+from features.pictures import SampleFrame
+from features.results import draw_pictures
 
 
 def metrics(**changes) -> dict:
@@ -35,12 +37,8 @@ def test_the_first_table_is_the_one_people_came_for():
     assert re.split(r"  +", lines[2]) == ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"]
     assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
     assert lines[-1].startswith("In brackets: 95 % intervals")
-    assert max(map(len, lines)) <= 100
-
-
-def test_a_table_of_three_splits_fits_the_screen():
     results = {name: {"videos": metrics(intervals=INTERVALS)} for name in ("train", "val", "test")}
-    assert max(map(len, screen.results_table(results).splitlines())) <= 100
+    assert max(map(len, screen.results_table(results).splitlines())) <= 100  # fits the screen
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,7 @@ def test_a_table_of_three_splits_fits_the_screen():
     ],
 )
 def test_a_figure_that_means_nothing_says_so(changes, key, text):
-    assert screen.format_figure(metrics(**changes), key) == text
+    assert format_figure(metrics(**changes), key) == text
 
 
 def test_what_happens_at_the_threshold_is_below():
@@ -68,7 +66,7 @@ def test_what_happens_at_the_threshold_is_below():
 
 
 def test_a_sample_of_exactly_a_half_is_called_fake_and_one_below_real():
-    samples = [Sample("a.mp4", 3, 0, 0.5, 0.6), Sample("b.mp4", 4, 1, 0.4999, 0.3)]
+    samples = [SampleFrame("a.mp4", 3, 0, 0.5, 0.6), SampleFrame("b.mp4", 4, 1, 0.4999, 0.3)]
     first, second = screen.samples_table(samples).splitlines()[1:]
     assert re.split(r"  +", first) == ["a.mp4", "3", "real", "fake", "50.0 %", "60.0 %"]
     assert re.split(r"  +", second) == ["b.mp4", "4", "fake", "real", "50.0 %", "30.0 %"]
@@ -88,17 +86,20 @@ def test_seeds_give_means_also_by_method():
     assert rows["AUC, not named"][2] == "65.0 % (7.1)"
 
 
-def test_the_header_has_at_most_ten_lines(tmp_path, capsys):
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(tmp_path, split, seed=seed)
-    splits = {
-        name: load_split(tmp_path / f"{name}_features.npy") for name in ("train", "val", "test")
-    }
-    splits, how = divide(splits, 0.2, 0, "group")
-    settings = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5, "class_balance": "weight"}
-    screen.print_header(splits, audit_leaks(splits), how, settings, "cpu")
+SETTINGS = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5}
+
+
+def test_the_header_counts_each_class_in_at_most_ten_lines(tmp_path, capsys):
+    splits = {}
+    for seed, name in enumerate(("train", "val", "test")):
+        splits[name] = load_split(make_split(tmp_path, name, n_groups=5, seed=seed))
+    splits["val"] = splits["val"].part(splits["val"].video_index > 2)  # the fakes come first
+    splits, divided = divide(splits, 0.2, 0, "group")
+    screen.print_training(splits, divided, audit_leaks(splits), SETTINGS, "cpu")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 10 and max(map(len, lines)) <= 100
+    assert "Training Set   5 real and 5 fake videos, 40 frames" in lines
+    assert "Validation Set 5 real and 2 fake videos, 28 frames" in lines
     assert "Leak audit train, val and test share 0 videos, 0 groups, 0 clips" in lines
 
 
@@ -121,9 +122,14 @@ def test_a_picture_that_cannot_be_drawn_is_a_line_and_goes(tmp_path, capsys):
     def fail(path, footer):
         raise InputError("all features are equal")
 
-    drawn = ddm.draw(tmp_path, {"a.png": fail, "b.png": lambda path, footer: None}, "footer")
-    assert drawn == ["b.png"]
+    pictures = {"a.png": fail, "b.png": lambda path, footer: path.write_text(footer)}
+    for name in pictures:
+        (tmp_path / name).write_text("of an earlier model")
+    assert draw_pictures(tmp_path, pictures, "footer", True) == ["b.png"]
     assert "a.png is not drawn: all features are equal" in capsys.readouterr().out
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["footer"]
+    assert draw_pictures(tmp_path, pictures, "footer", False) == []
+    assert not list(tmp_path.iterdir())  # that of the earlier model is not left
 
 
 def test_a_training_draws_five_pictures_and_the_run_goes_on_without_its_videos(
@@ -149,16 +155,6 @@ def test_a_training_draws_five_pictures_and_the_run_goes_on_without_its_videos(
     assert np.load(tmp_path / "features/train_labels.npy").size == 40
 
 
-def test_the_header_counts_each_class(tmp_path, capsys):
-    split = load_split(make_split(tmp_path, n_groups=5))
-    splits = {"train": split, "val": split.part(split.video_index > 2)}  # the fakes come first
-    settings = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5, "class_balance": "weight"}
-    screen.print_header(splits, {}, "by hand", settings, "cpu")
-    lines = capsys.readouterr().out.splitlines()
-    assert "Training Set   5 real and 5 fake videos, 40 frames" in lines
-    assert "Validation Set 5 real and 2 fake videos, 28 frames" in lines
-
-
 def test_the_line_of_an_epoch_is_of_the_validation():
     record = {"epoch": 3, "loss": 0.25, "train_accuracy": 0.9, "train_eer": 0.1}
     record |= {"val_accuracy": 0.75, "val_eer": None}
@@ -170,5 +166,5 @@ def test_what_the_model_was_trained_on_is_not_taken_for_unseen(tmp_path, capsys)
     seen = load_split(make_split(tmp_path))
     unseen = load_split(make_split(tmp_path, "val", seed=1))
     for split, is_warned in ((seen, True), (unseen, False)):
-        screen.warn_of_what_is_known("these", split, ddm.describe_training([seen]))
+        screen.warn_of_what_is_known("these", split, describe_training([seen]))
         assert ("NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out) == is_warned

@@ -1,0 +1,308 @@
+"""The features that script 1 left: loaded, checked, divided so that groups stay together."""
+
+import tracemalloc
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_split, train
+
+from data.files import InputError, write_json
+from features import dataset as room
+from features.dataset import divide, hold_out, load_split
+
+
+def groups_of(split) -> set[str]:
+    return {split.videos[i]["group"] for i in split.video_index}
+
+
+# --- Loading --------------------------------------------------------------------------------------
+
+
+def test_a_video_scores_the_mean_of_its_frames(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=3, frames=4))
+    scores = np.random.default_rng(0).random(24)
+    index, labels, video_scores = split.video_scores(scores)
+    assert index.tolist() == list(range(6)) and labels.tolist() == [1, 1, 1, 0, 0, 0]
+    np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
+    level, labels, values = split.at_level(scores)
+    assert level == "videos" and labels.tolist() == [1, 1, 1, 0, 0, 0]
+    np.testing.assert_array_equal(values, video_scores)
+    level, labels, values = replace(split, has_videos=False).at_level(scores)
+    assert level == "frames" and labels is split.labels and values is scores
+    assert split.name(3) == "train/real/000.mp4" and split.group(3) == "train000.mp4"
+    bare = replace(split, videos=[], has_videos=False)
+    assert bare.name(3) == "row 3" and bare.group(3) == "3"
+
+
+def change(name, how):
+    """A case in which the array `train_<name>.npy` is changed."""
+
+    def apply(folder):
+        path = folder / f"train_{name}.npy"
+        np.save(path, how(np.load(path)))
+
+    return apply
+
+
+def write(name, data):
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def nan_in_row_5(features):
+    features[5, 7] = np.nan
+    return features
+
+
+def cut_features(folder):
+    path = folder / "train_features.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def cut_videos(folder):
+    path = folder / "train_videos.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], "train/real/009.mp4,0"]))
+
+
+WRONG = {
+    r"train_features\.npy: no such file; run feature": remove("train_features.npy"),
+    r"train_labels\.npy: no such file": remove("train_labels.npy"),
+    r"labels\.npy has 78 rows but .*features\.npy has 80: run": change("labels", lambda a: a[:-2]),
+    r"float32 in 512 columns, expected float32 in 1000": change("features", lambda a: a[:, :512]),
+    r"float64 in 1000 columns": change("features", lambda a: a.astype(np.float64)),
+    r"holds float32 of shape \(1000,\), expected float32": change("features", lambda a: a[0]),
+    r"holds float32 of shape \(0, 1000\)": change("features", lambda a: a[:0]),
+    r"NaN or infinity in row 5": change("features", nan_in_row_5),
+    r"has the labels \[1, 2\], expected only 0 \(real\) and": change("labels", lambda a: a + 1),
+    r"holds float64 of shape \(80,\), expected whole numbers": change("labels", lambda a: a / 1),
+    r"labels\.npy is not a \.npy file of": change("labels", lambda a: a.astype(object)),
+    r"do not fit .*train_labels\.npy": change("labels", lambda a: a * 0),
+    r"train_frames\.npy, .*do not fit.*run feature": change("frames", lambda a: a[:-1]),
+    r"train_frames\.npy, .*do not fit": change("frames", lambda a: a[:, :1]),
+    r"_frames\.npy, .*do not fit": change("frames", lambda a: a + 20),
+    r"frames\.npy, .*do not fit": change("frames", lambda a: a - 1),
+    r"features\.npy is not a \.npy file of numbers": write("train_features.npy", b""),
+    r"features\.npy is not a \.npy file of": write("train_features.npy", b"1.0 2.0\n"),
+    r"features\.npy is not a \.npy file": cut_features,
+    r"labels\.npy is not a \.npy file": write("train_labels.npy", b"\x93NUMPY\x01\0\x04\0{'a\n"),
+    r"videos\.csv lacks the columns video,label": write("train_videos.csv", b"a,b\n1,2\n"),
+    r"videos\.csv lacks the columns": write("train_videos.csv", b"video,label,group\n"),
+    r"train_videos\.csv lacks the columns": cut_videos,
+    r"^[^:]*extraction\.json is not valid JSON": write("extraction.json", b"{"),
+    r"extraction\.json: of another version .*: run feature": write("extraction.json", b"{}"),
+    r"extraction\.json: of another version": write(
+        "extraction.json", b'{"sampling": {}, "frames_per_video": 8}'
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_inputs_are_one_clear_line_before_anything_is_written(tmp_path, message):
+    make_split(tmp_path / "features")
+    WRONG[message](tmp_path / "features")
+    with pytest.raises(InputError, match=message) as caught:
+        train(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_class_alone_cannot_be_trained_on(tmp_path):
+    make_split(tmp_path / "features")
+    remove("train_videos.csv")(tmp_path / "features")
+    change("labels", lambda a: a * 0)(tmp_path / "features")
+    with pytest.raises(InputError, match=r"80 real and 0 fake frames: training needs both"):
+        train(tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_or_another_name_is_explained(tmp_path):
+    path = make_split(tmp_path / "features")
+    make_split(tmp_path / "features", "val")
+    expected = "is a folder: name the file in it, train_features.npy or val_features.npy"
+    with pytest.raises(InputError, match=expected):
+        load_split(tmp_path / "features")
+    with pytest.raises(InputError, match=r"is a folder: .*feature_extraction\.py writes"):
+        load_split(tmp_path)
+    other = path.rename(path.with_name("mine.npy"))
+    with pytest.raises(InputError, match=r"mine\.npy is not named \.\.\._features\.npy"):
+        load_split(other)
+    split = load_split(other, path.with_name("train_labels.npy"))
+    assert len(split.rows) == 80 and not split.has_videos
+
+
+def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
+    features = make_split(tmp_path)
+    make_split(tmp_path, "val", n_groups=6)
+    own = (tmp_path / "train_labels.npy").rename(tmp_path / "own.npy")
+    splits = room.load_splits({"train": features, "val": None, "test": None}, own)
+    n_frames = {name: len(split.labels) for name, split in splits.items()}
+    assert n_frames == {"train": 80, "val": 48}
+
+
+def test_what_the_system_refuses_is_not_called_damaged(tmp_path, monkeypatch):
+    path = make_split(tmp_path)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", refuse)
+    with pytest.raises(PermissionError, match=r"Permission denied: .*train_features\.npy"):
+        load_split(path)
+
+
+def test_mapped_features_are_never_written_to(tmp_path):
+    path = make_split(tmp_path / "features")
+    before = path.read_bytes()
+    split = load_split(path)
+    assert not split.features.flags.writeable
+    gathered = split.gather(split.rows[3:5])
+    assert gathered.dtype == torch.float32 and gathered.shape == (2, 1000)
+    np.testing.assert_array_equal(gathered, split.features[3:5])
+    gathered += 1  # a copy
+    train(tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("row", [0, 7, 40, 79])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_infinity_is_found_in_each_row(tmp_path, monkeypatch, row, order):
+    monkeypatch.setattr(room, "CHUNK", 7)
+    path = make_split(tmp_path)
+    features = np.load(path)
+    features[row, 999] = np.inf
+    np.save(path, np.asarray(features, order=order))
+    with pytest.raises(InputError, match=f"NaN or infinity in row {row}:"):
+        load_split(path)
+
+
+def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CHUNK", 500)
+    path, n = tmp_path / "train_features.npy", 10_000
+    np.save(path, np.ones((n, 1000), np.float32))  # 40 MB
+    np.save(tmp_path / "train_labels.npy", np.arange(n) % 2)
+    tracemalloc.start()
+    split = load_split(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(split.rows) == n and peak < 1e7
+
+
+# --- Comparing ------------------------------------------------------------------------------------
+
+
+def test_splits_extracted_differently_are_refused(tmp_path):
+    make_split(tmp_path / "features")
+    val = make_split(tmp_path / "other", "val", frames=2)
+    message = "train has frames_per_video 4, val has 2: extract them alike"
+    with pytest.raises(InputError, match=message):
+        train(tmp_path, "--val-features-file", str(val))
+
+
+# --- Dividing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])
+def test_split_shares_no_group_and_keeps_both_classes(tmp_path, val_fraction):
+    whole = load_split(make_split(tmp_path, n_groups=40))
+    training, val = hold_out(whole, val_fraction, seed=3)
+    assert not groups_of(training) & groups_of(val)
+    assert len(groups_of(training)) + len(groups_of(val)) == 40
+    assert len(groups_of(val)) == pytest.approx(40 * val_fraction, abs=1)
+    assert sorted([*training.rows, *val.rows]) == list(range(320))
+    assert not set(training.video_index) & set(val.video_index)
+    for part in (training, val):
+        assert part.labels.mean() == 0.5
+        np.testing.assert_array_equal(part.labels, whole.labels[part.rows])
+    again = hold_out(whole, val_fraction, seed=3)[1]
+    other = hold_out(whole, val_fraction, seed=4)[1]
+    assert groups_of(again) == groups_of(val) != groups_of(other)
+
+
+def test_split_of_few_and_unequal_groups(tmp_path):
+    whole = load_split(make_split(tmp_path, n_groups=6))
+    for row in whole.videos[:6]:
+        row["group"] = row["video"]  # the fakes stand alone
+    for row in whole.videos[6:10]:
+        row["group"] = "one set of reals"
+    for seed in range(20):
+        training, val = hold_out(whole, 0.2, seed)
+        assert not groups_of(training) & groups_of(val)
+        assert set(training.labels) == set(val.labels) == {0, 1}
+    for row in whole.videos[6:]:
+        row["group"] = "one set of reals"
+    with pytest.raises(InputError, match=r"there are 1 groups with reals, 6 with fakes: add vid"):
+        hold_out(whole, 0.2, 0)
+
+
+def test_the_held_out_part_is_as_near_to_the_fraction_as_the_groups_allow(tmp_path):
+    whole = load_split(make_split(tmp_path, n_groups=50))
+    sizes = (26, 8, 6, 5, 5)  # groups of very unequal size, as the people of Celeb-DF are joined
+    names = [f"group {i}" for i, size in enumerate(sizes) for _ in range(size)] * 2
+    for row, name in zip(whole.videos, names, strict=True):
+        row["group"] = name
+    for seed in range(5):
+        training, val = hold_out(whole, 0.2, seed)
+        assert not groups_of(training) & groups_of(val)
+        assert 0.1 <= len(val.rows) / len(whole.rows) <= 0.3
+    for fraction in (1e-6, 0.01, 0.99):
+        training, val = hold_out(load_split(tmp_path / "train_features.npy"), fraction, 0)
+        assert abs(len(val.rows) / len(whole.rows) - fraction) < 0.06
+        assert set(training.labels) == set(val.labels) == {0, 1}
+
+
+def test_the_held_out_part_is_near_to_the_fraction_in_both_classes():
+    reals, fakes = (1, 1, 3, 3), (1, 3, 1, 3)  # of four units: each pair is half of one class
+    units = np.repeat([0, 1, 2, 3] * 2, reals + fakes)
+    labels = np.repeat([0, 1], [8, 8])
+    for seed in range(5):
+        chosen = room.choose_nearest(labels, units, 0.5, seed)
+        assert np.bincount(labels[chosen]).tolist() == [4, 4]
+
+
+def test_a_seed_gives_the_split_that_it_always_gave(tmp_path):
+    whole = load_split(make_split(tmp_path))
+    for unit, videos in (("group", [2, 8, 12, 18]), ("video", [1, 8, 18, 19])):
+        val = hold_out(whole, 0.2, 0, unit)[1]
+        assert val.video_index.tolist() == np.repeat(videos, 4).tolist()
+    frames = [4, 5, 7, 12, 24, 26, 37, 38, 40, 44, 46, 51, 62, 67, 72, 74]
+    assert hold_out(whole, 0.2, 0, "frame")[1].rows.tolist() == frames
+
+
+def test_copies_of_a_file_stay_together(tmp_path):
+    whole = load_split(make_split(tmp_path, n_groups=20))
+    for i in range(0, 20, 2):  # the fakes of groups 0 and 1, of 2 and 3, ...
+        whole.videos[i + 1]["fingerprint"] = whole.videos[i]["fingerprint"]
+
+    def files_of(part):
+        return {part.videos[i]["fingerprint"] for i in part.video_index}
+
+    for unit in ("group", "video"):
+        for seed in range(5):
+            training, val = hold_out(whole, 0.2, seed, unit)
+            assert not files_of(training) & files_of(val)
+            assert unit == "video" or not groups_of(training) & groups_of(val)
+            assert set(training.labels) == set(val.labels) == {0, 1}
+
+
+def test_a_lost_validation_part_is_said(tmp_path):
+    splits = {"test": load_split(make_split(tmp_path, "test"))}
+    splits["train"] = load_split(make_split(tmp_path, n_groups=20))
+    divided, how = divide(splits, 0.2, 0, "group")
+    assert list(divided) == ["train", "val", "test"]
+    by = "20.0 % of the frames held out, by group"
+    assert how == {"by": by, "unit": "group", "warnings": []}
+    extraction = asdict(splits["train"].extraction)
+    extraction["counts"] = {"frames": {"train": 160, "val": 80}}
+    write_json(tmp_path / "extraction.json", extraction)
+    splits["train"] = load_split(tmp_path / "train_features.npy")
+    how = divide(splits, 0.2, 0, "group")[1]
+    assert how["warnings"] == ["val_features.npy of the extraction is gone"]
+    splits["val"] = load_split(make_split(tmp_path, "val"))
+    divided, how = divide(splits, 0.2, 0, "group")
+    assert how["by"] == "as extracted" and divided["train"] is splits["train"]

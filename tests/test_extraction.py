@@ -1,0 +1,88 @@
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from data.files import InputError, write_json
+from data.frames import Sampling
+from features.extraction import Extraction, check_alike, load_extraction
+
+SAMPLING = Sampling(4, "nearest-reference", face_margin=1.3, face_model="8f23")
+WEIGHTS = {"name": "imagenet", "sha256": "f37072fd"}
+VERSIONS = {"python": "3.12.1", "numpy": "2.1", "torch": "2.9", "torchvision": "1", "opencv": "5"}
+EXTRACTION = Extraction(
+    SAMPLING,
+    weights=WEIGHTS | {"instead_of": "x"},
+    versions=VERSIONS,
+    videos_dir="/clips",
+    layout="DFDC",
+    sample={"seed": 0},
+    counts={"found": 3, "used": 2, "failed": 1, "frames": {"train": 8}},
+)
+OF_THE_FILES = [  # what does not change the features of a video
+    {"videos_dir": "/elsewhere"},
+    {"layout": ""},
+    {"compression": "c23"},
+    {"sample": None},
+    {"counts": {}},
+    {"weights": WEIGHTS | {"name": "/path/of/the/same.pth"}},
+    {"versions": VERSIONS | {"python": "3.13", "numpy": "3"}},
+]
+BY_ROUNDING = [
+    {"device": "cuda"},
+    {"versions": VERSIONS | {"torch": "3"}},
+    {"versions": VERSIONS | {"torchvision": "3"}},
+    {"versions": VERSIONS | {"opencv": "3"}},
+]
+OTHER = [
+    {"sampling": replace(SAMPLING, frames_per_video=5)},
+    {"sampling": replace(SAMPLING, frame_choice="exact")},
+    {"sampling": replace(SAMPLING, face_margin=None)},
+    {"sampling": replace(SAMPLING, face_margin=1.4)},
+    {"sampling": replace(SAMPLING, if_no_face="whole")},
+    {"sampling": replace(SAMPLING, face_model="")},
+    {"weights": WEIGHTS | {"sha256": "0"}},
+]
+
+
+def test_an_extraction_survives_its_file(tmp_path):
+    assert load_extraction(tmp_path) is None
+    for extraction in (EXTRACTION, Extraction(Sampling(1), weights=WEIGHTS)):
+        write_json(tmp_path / "extraction.json", asdict(extraction))
+        assert load_extraction(tmp_path) == extraction
+
+
+CONTENT = asdict(EXTRACTION)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"frames_per_video": 4, "crop": None, "weights": WEIGHTS, "frame_size": 224},
+        CONTENT | {"audio": True},
+        CONTENT | {"sampling": asdict(SAMPLING) | {"landmarks": 5}},
+        CONTENT | {"sampling": None},
+    ],
+)
+def test_one_of_another_version_asks_for_a_new_one(tmp_path, content):
+    write_json(tmp_path / "extraction.json", content)
+    problem = r"extraction\.json: of another version .*: run feature_extraction\.py again$"
+    with pytest.raises(InputError, match=problem):
+        load_extraction(tmp_path)
+
+
+def test_the_recipe_is_all_that_changes_features_and_nothing_else():
+    recipe = EXTRACTION.recipe()
+    assert json.loads(json.dumps(recipe)) == recipe
+    for change in OF_THE_FILES:
+        assert replace(EXTRACTION, **change).recipe() == recipe, change
+    for change in BY_ROUNDING + OTHER:
+        assert replace(EXTRACTION, **change).recipe() != recipe, change
+
+
+def test_sets_are_alike_if_their_features_differ_by_rounding_alone():
+    for change in OF_THE_FILES + BY_ROUNDING:
+        check_alike({"train": EXTRACTION, "bare": None, "val": replace(EXTRACTION, **change)})
+    for change in OTHER:
+        with pytest.raises(InputError, match=r"^the model has .*, b has .*: extract them alike$"):
+            check_alike({"the model": EXTRACTION, "b": replace(EXTRACTION, **change)})

@@ -1,0 +1,105 @@
+"""What torchrun starts: processes that share the work on one machine or several."""
+
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import contents, extract
+from test_interruptions import extract_and_die, start
+
+from data.files import InputError
+from data.frames import Sampling
+from data.layouts import Video
+from features import processes
+from features.extraction import Extraction
+from features.run import run_script
+
+if not hasattr(os, "fork"):
+    pytest.skip("needs fork", allow_module_level=True)
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert processes.join_processes() == (0, 1)
+
+
+def test_processes_that_would_make_other_features_stop_before_the_work(monkeypatch):
+    ours = {"python": "3.11.1", "torch": "2.5"}
+
+    def check(versions, n):
+        """As process 0 of two that differ by their versions and by how many videos they see."""
+        told = []
+
+        def gather(results, mine):
+            told.append(mine)
+            results[:] = told if len(told) == 2 else [mine, mine]
+
+        monkeypatch.setattr(processes.distributed, "all_gather_object", gather)
+        for of_process, n_videos in ((ours, 10), (versions, n)):
+            videos = [Video(Path(), 0, video=f"{i}.mp4") for i in range(n_videos)]
+            extraction = Extraction(Sampling(4), versions=of_process)
+            processes.check_processes_agree(extraction, videos, world_size=2)
+
+    check({"python": "3.11.2", "torch": "2.5"}, 10)  # another Python makes no difference
+    with pytest.raises(InputError, match=r"process 1 has torch 2\.4, process 0 has 2\.5"):
+        check({"python": "3.11.1", "torch": "2.4"}, 10)
+    with pytest.raises(
+        InputError, match=r"process 1 has videos 9 \(sha256 \w+\), process 0 has 10 "
+    ):
+        check(ours, 9)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def extract_as_one_of_two(rank: int, port: int, videos: Path, folder: Path, dies: bool) -> None:
+    """What torchrun starts on a machine: process `rank` of two."""
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1"}
+    os.environ |= {"MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    if dies:
+        run = partial(extract_and_die, videos, folder, step=2)
+    else:
+        run = partial(extract, videos, folder, "--num-workers", "1")
+    printed = folder.with_name(f"{folder.name}_{rank}.out")
+    with open(printed, "w") as sys.stdout, open(printed.with_suffix(".err"), "w") as sys.stderr:
+        run_script(run)
+
+
+def run_two(videos: Path, folder: Path, dies: bool = False) -> list[int]:
+    """The exit codes of two processes; the second can be killed at its third video."""
+    port = free_port()
+    processes = []
+    for rank in (0, 1):
+        arguments = (rank, port, videos, folder, dies and rank == 1)
+        processes.append(start(extract_as_one_of_two, *arguments))
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+@pytest.mark.usefixtures("quick_backbone")
+def test_several_processes_write_what_one_writes_even_after_one_died(videos, tmp_path):
+    (videos / "fake/broken.mp4").write_text("no video")
+    extract(videos, tmp_path / "one")
+    expected = contents(tmp_path / "one")
+    assert run_two(videos, tmp_path / "two") == [0, 0]
+    assert contents(tmp_path / "two") == expected
+    printed = [(tmp_path / f"two_{rank}.out").read_text() for rank in (0, 1)]
+    assert "11 found = 10 used + 1 failed" in printed[0] and printed[1] == ""
+
+    assert run_two(videos, tmp_path / "killed", dies=True) == [1, -signal.SIGKILL]
+    lost = (tmp_path / "killed_0.err").read_text().splitlines()[-1]
+    assert lost.startswith("error: another process of this run is gone (")
+    assert lost.endswith("): give the same command again, it goes on from here")
+    assert contents(tmp_path / "killed") == {}
+    assert len(list((tmp_path / "killed").glob("cache/*.npz"))) >= 2
+    extract(videos, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == expected

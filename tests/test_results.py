@@ -1,0 +1,109 @@
+"""The files in results/: which folder they go to, what they replace and what they leave alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import QUICK, contents, make_split, read_json, read_table, train
+
+import deepfake_detection_model as ddm
+from data.files import InputError
+from features.dataset import load_split
+from features.results import append_run, find_checkpoint, write_predictions
+
+
+def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does_not_get(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    make_split(tmp_path / "a/set")
+    make_split(tmp_path / "b/set", seed=1)
+    (tmp_path / "a/set/notebooks").mkdir()
+    ddm.main(["--train-features-file", "a/set/notebooks/../train_features.npy", *QUICK])
+    assert contents(tmp_path / "results").keys() == {"runs.csv"}
+    before = contents(tmp_path / "results/set")
+    assert before.keys() == {"model.pt", "metrics.json", "predictions.csv"}
+    other = ["--train-features-file", "b/set/train_features.npy", *QUICK]
+    with pytest.raises(InputError, match=r"results/set holds results of a/set/notebooks/.*: name"):
+        ddm.main(other)
+    assert contents(tmp_path / "results/set") == before
+    capsys.readouterr()
+    ddm.main(["--train-features-file", str(tmp_path / "a/set/train_features.npy"), *QUICK])
+    assert "Replaces   results/set\n" in capsys.readouterr().out  # the same set again
+    ddm.main([*other, "--output-dir", "results/set"])  # as it was named
+    (tmp_path / "results/set/metrics.json").write_text('{"settings": [')  # nobody's any more
+    ddm.main(["--train-features-file", "a/set/train_features.npy", *QUICK])
+
+
+def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing_else(
+    tmp_path, capsys
+):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    assert "Replaces" not in capsys.readouterr().out
+    folder = tmp_path / "results"
+    mine = ["holiday.png", "predictions_of_mine.csv", "predict_notes.png", "evaluated/set/x.json"]
+    (folder / "evaluated/set").mkdir(parents=True)
+    for name in ("roc.png", "predict.csv", "predict_0001_x.png", *mine):
+        (folder / name).write_text("precious")
+    train(tmp_path)
+    assert f"Replaces   {folder}\n" in capsys.readouterr().out
+    assert all((folder / name).read_text() == "precious" for name in mine)
+    names = {"model.pt", "metrics.json", "predictions.csv", "evaluated", *mine[:3]}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_each_training_is_a_line_of_runs(tmp_path):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    train(tmp_path, "--seed", "3", results="other")
+    rows = read_table(tmp_path / "runs.csv")
+    assert [row["seed"] for row in rows] == ["0", "3"]
+    assert "lr=0.001" in rows[0]["settings"] and "batch_size" not in rows[0]["settings"]
+    report = read_json(tmp_path / "other/metrics.json")
+    val = report["splits"]["val"]["videos"]
+    for key in ("accuracy", "eer", "auc"):
+        assert float(rows[1][f"val_{key}"]) == pytest.approx(val[key])
+    assert rows[1]["test_auc"] == ""
+
+
+def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
+    videos, frames = ({"n": n, "accuracy": n / 100, "eer": 0.5, "auc": 0.5} for n in (12, 48))
+    for results in ({"videos": videos, "frames": frames}, {"frames": frames}):
+        append_run(tmp_path / "runs.csv", tmp_path, {}, 0, {"val": results})
+    rows = read_table(tmp_path / "runs.csv")
+    assert [row["val_n"] for row in rows] == ["12", "48"]
+    assert [row["val_accuracy"] for row in rows] == ["0.12", "0.48"]
+
+
+def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
+    (tmp_path / "runs.csv").write_text("number,who\n1,me\n")
+    append_run(tmp_path / "runs.csv", tmp_path, {}, 0, {})
+    assert (tmp_path / "runs.csv").read_text() == "number,who\n1,me\n"
+    assert "runs.csv gets no line: it has other columns" in capsys.readouterr().out
+
+
+def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=2, frames=1))
+    scores = {"val": np.array([np.nextafter(0.3, 0), 0.3, 0.5, 0.9])}
+    write_predictions(tmp_path / "predictions.csv", {"val": split}, scores, 0.3)
+    rows = read_table(tmp_path / "predictions.csv")
+    assert list(rows[0]) == ["split", "video", "label", "score", "at_0.5", "at_T"]
+    assert [row["label"] for row in rows] == ["fake", "fake", "real", "real"]
+    assert [row["at_0.5"] for row in rows] == ["real", "real", "fake", "fake"]
+    assert [row["at_T"] for row in rows] == ["real", "fake", "fake", "fake"]
+
+
+def test_the_only_model_is_taken_and_of_several_they_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"there is no results/\*/model\.pt: train a model first"):
+        find_checkpoint(None, None)
+    for name in ("sample", "mine"):
+        (tmp_path / "results" / name).mkdir(parents=True)
+    (tmp_path / "results/sample/model.pt").write_text("")
+    assert find_checkpoint(None, None) == Path("results/sample/model.pt")
+    (tmp_path / "results/mine/model.pt").write_text("")
+    with pytest.raises(InputError, match=r"results/mine/model\.pt, results/sample/model\.pt"):
+        find_checkpoint(None, None)
+    assert find_checkpoint(Path("x.pt"), None) == Path("x.pt")
+    assert find_checkpoint(None, Path("results/mine")) == Path("results/mine/model.pt")

@@ -1,0 +1,304 @@
+"""Device, cores, threads; how a script ends. Signals come from the scripts themselves."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.files import InputError
+from features import run
+from features.run import (
+    choose_threads,
+    count_cores,
+    free_gpu_memory,
+    if_interrupted,
+    map_threads,
+    package_versions,
+    pick_device,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
+
+# --- Device and cores -----------------------------------------------------------------------------
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("cpu") == pick_device("auto") == CPU
+    with pytest.raises(InputError, match=r"--device cuda: .* no CUDA device here; use --device"):
+        pick_device("cuda")
+
+
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert pick_device("cuda") == torch.device("cuda", 1)
+    assert pick_device("cpu") == CPU
+
+
+def test_a_gpu_computes_in_full_precision_whatever_a_container_set(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.allow_tf32 = True
+    pick_device("cuda")
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_memory_that_torch_holds_unused_counts_as_free(monkeypatch):
+    """Else the second of several seeds would not find what the first has let go of."""
+    figures = {"memory_reserved": 5, "memory_allocated": 2, "mem_get_info": (30, 80)}
+    for name, value in figures.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_gpu_memory(torch.device("cuda", 1)) == 33
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    """A machine on which this process may use eight cores; cores(text) is the quota of a group."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    read_text = Path.read_text
+
+    def set_quota(text):
+        def read(path):
+            if path != Path("/sys/fs/cgroup/cpu.max"):
+                return read_text(path)
+            if text is None:
+                raise FileNotFoundError(path)
+            return text
+
+        monkeypatch.setattr(Path, "read_text", read)
+
+    set_quota(None)
+    return set_quota
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        (None, 8),
+        ("max 100000\n", 8),
+        ("400000 100000\n", 4),
+        ("9600000 100000\n", 8),  # more than there are
+        ("250000 100000\n", 3),  # a part of a core
+        ("1000 100000\n", 1),
+        ("", 8),
+    ],
+)
+def test_a_quota_of_cores_is_kept(cores, quota, expected):
+    cores(quota)
+    assert count_cores() == expected
+
+
+def test_the_processes_of_torchrun_share_the_cores(cores, monkeypatch):
+    cores("600000 100000")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert count_cores() == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert count_cores() == 1
+
+
+# --- Threads --------------------------------------------------------------------------------------
+
+
+def test_threads_give_results_in_order_each_single_threaded():
+    together = threading.Barrier(4)
+
+    def work(item):
+        together.wait(timeout=60)
+        return item, torch.get_num_threads(), threading.get_ident()
+
+    results = list(map_threads(work, range(20), 4))
+    assert [item for item, *_ in results] == list(range(20))
+    assert {threads for _, threads, _ in results} == {1}
+    assert len({ident for *_, ident in results}) == 4
+    assert list(map_threads(work, [], 4)) == []
+
+
+def test_threads_do_not_run_ahead_without_end():
+    taken = []
+    results = map_threads(str, (taken.append(i) or i for i in range(10_000)), 2)
+    with closing(results):
+        assert next(results) == "0"
+        assert len(taken) < 200
+
+
+def test_after_an_error_no_other_item_is_begun():
+    workers, begun, release = set(), [], threading.Event()
+
+    def work(item):
+        workers.add(threading.current_thread())
+        if item == 0:
+            raise InputError("this one")
+        begun.append(item)
+        release.wait(60)
+
+    with pytest.raises(InputError, match="this one"):
+        list(map_threads(work, range(1000), 1))
+    release.set()
+    for worker in workers:
+        worker.join(60)
+    assert len(begun) <= 1  # the one that had begun already
+
+
+def test_threads_share_only_large_batches(monkeypatch):
+    monkeypatch.setattr(run, "count_cores", lambda: 8)
+    for batch_size in (1, 16, 256, 1024):  # beside other programs, several are far slower
+        assert choose_threads(batch_size) == 1
+    assert choose_threads(4096) == 2
+    assert choose_threads(1_000_000) == 8
+    monkeypatch.setattr(run, "count_cores", lambda: 1)
+    assert choose_threads(1_000_000) == 1
+
+
+# --- The script as a whole ------------------------------------------------------------------------
+
+
+def test_versions_are_plain_text():
+    versions = package_versions()
+    assert list(versions) == ["python", "torch", "torchvision", "opencv", "numpy"]
+    assert versions["torch"] == str(torch.__version__)
+    assert {type(version) for version in versions.values()} == {str}
+
+
+def test_a_name_that_the_console_cannot_show_is_spelled_out(monkeypatch):
+    streams = {}
+    for name in ("stdout", "stderr"):
+        streams[name] = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True)
+        monkeypatch.setattr(sys, name, streams[name])
+    run.run_script(lambda: print("été 深度"))
+    print("\ud800", file=sys.stderr)
+    shown = {name: stream.buffer.getvalue() for name, stream in streams.items()}
+    newline = os.linesep.encode()
+    assert shown["stdout"] == "été ".encode("cp1252") + rb"\u6df1\u5ea6" + newline
+    assert shown["stderr"] == rb"\ud800" + newline
+
+
+def test_the_innermost_block_says_what_is_saved():
+    with (
+        pytest.raises(KeyboardInterrupt, match="inner"),
+        if_interrupted("outer"),
+        if_interrupted("inner"),
+    ):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt, match="outer"), if_interrupted("outer"):
+        with if_interrupted("inner"):
+            pass
+        raise KeyboardInterrupt
+
+
+class Left(Exception):
+    """In place of the end of the process, with its status and its message."""
+
+
+@pytest.fixture
+def leave(monkeypatch):
+    """leave(main) is how the script with this main ends: its status and its message."""
+
+    def raise_left(status, message):
+        raise Left(status, message)
+
+    monkeypatch.setattr(run, "leave", raise_left)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO()))
+
+    def leave(error):
+        def main():
+            raise error
+
+        with pytest.raises(Left) as caught:
+            run.run_script(main)
+        return caught.value.args
+
+    return leave
+
+
+FULL = OSError(28, "No space left on device", "features.npy")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InputError("no such folder"), 1, "error: no such folder"),
+        (FULL, 1, "error: [Errno 28] No space left on device: 'features.npy'"),
+        (MemoryError(), 1, "error: no memory left: end other programs"),
+        (MemoryError("no memory left for a.mp4"), 1, "error: no memory left for a.mp4"),
+        (KeyboardInterrupt(), 130, "interrupted: nothing was saved"),
+        (KeyboardInterrupt("model.pt is saved"), 130, "interrupted: model.pt is saved"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(leave, error, status, message):
+    assert leave(error) == (status, message)
+
+
+@pytest.mark.parametrize("error", [AssertionError(), OSError(9, "Bad file descriptor")])
+def test_a_fault_of_ours_keeps_its_traceback(leave, error):
+    status, message = leave(error)
+    assert status == 1 and message.startswith("Traceback") and "in main" in message
+
+
+def run_main(body: str, **options) -> subprocess.CompletedProcess:
+    """A process that runs a script with this body of its main."""
+    code = "import os, sys, threading, time\nfrom data.files import InputError\n"
+    code += "from features import run\nrun.PATIENCE = 0.5\ndef main():\n"
+    code += textwrap.indent(textwrap.dedent(body), "    ") + "\nrun.run_script(main)\n"
+    command = [sys.executable, "-c", code]
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 100} | options
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, **options)
+
+
+def test_an_error_ends_a_script_whose_decoder_hangs():
+    done = run_main(
+        """
+        def short():
+            time.sleep(0.1)
+            print("ended well")
+        threading.Thread(target=short).start()
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        print("begun")
+        raise InputError("no such folder")
+        """
+    )
+    assert (done.returncode, done.stdout) == (1, "begun\nended well\n")
+    assert done.stderr == "error: no such folder\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals from outside")
+def test_an_interruption_reaches_a_run_that_waits_for_its_threads():
+    done = run_main(
+        f"""
+        def hang(item):
+            os.kill(os.getpid(), {signal.SIGINT.value})
+            time.sleep(1000)
+        with run.if_interrupted("the same command goes on from here"):
+            list(run.map_threads(hang, range(3), 1))
+        """
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted: the same command goes on from here\n"
+
+
+@pytest.mark.parametrize("end", ["print(flush=True)", "raise InputError('no such folder')"])
+def test_nobody_reads_what_is_printed(end):
+    """As with `| head -1`: an end in one line, and no hang."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    hang = "threading.Thread(target=time.sleep, args=(1000,)).start()"
+    done = run_main(f"{hang}\nprint('more')\n{end}", stdout=writer)
+    os.close(writer)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no") and done.stderr.count("\n") == 1

@@ -1,0 +1,138 @@
+"""The final files of an extraction: what they hold; that they are whole or absent."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+from conftest import contents, read_json, read_table
+
+from data.files import InputError
+from data.frames import Sampling
+from data.layouts import Video
+from features import write as room
+from features.cache import Cached, Outcome
+from features.dataset import load_split
+from features.extraction import Extraction
+
+ENDINGS = ("features.npy", "labels.npy", "frames.npy", "videos.csv")
+SOME = ("train/a", "train/b", "train/c", "val/d", "val/e")
+
+
+def some_videos(names=SOME):
+    """Videos, their outcomes and what is cached of them; `c` cannot be used."""
+    videos, outcomes, cached = [], [], {}
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(names):
+        video = Video(f"/set/{name}", label=i % 2, split=name.split("/")[0], people=("P 1", "P 2"))
+        video.video, video.group, video.clip = f"{name}.mp4", f"group {i}", f"clip {i}"
+        videos.append(video)
+        if name.endswith("c"):
+            outcomes.append(Outcome(0, "no video"))
+            continue
+        features = rng.normal(size=(i + 2, 1000)).astype(np.float32)
+        facts = {"frames": 9, "size": 100 + i, "fingerprint": f"print {name}"}
+        cached[video.video] = Cached(features, 10 * np.arange(i + 2, dtype=np.int32), facts)
+        outcomes.append(Outcome(i + 2))
+    return videos, outcomes, cached
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """write(names) writes the features of some_videos to the folder f; {split: frames}."""
+    folder = tmp_path / "f"
+    folder.mkdir()
+
+    def write(names=SOME):
+        videos, outcomes, cached = some_videos(names)
+        monkeypatch.setattr(room, "load_cached", lambda video, *_: cached.get(video.video))
+        return room.write_features(folder, videos, outcomes, Extraction(Sampling(8)))
+
+    return write
+
+
+def test_what_is_written_is_what_is_loaded(write, tmp_path):
+    assert write() == {"train": 5, "val": 11}
+    _, _, cached = some_videos()
+    for name, videos in (("train", "ab"), ("val", "de")):
+        split = load_split(tmp_path / f"f/{name}_features.npy")
+        parts = [cached[f"{name}/{video}.mp4"] for video in videos]
+        index = ["abcde".index(video) for video in videos]
+        sizes = [len(part.numbers) for part in parts]
+        expected = {
+            "features": np.concatenate([part.features for part in parts]),
+            "numbers": np.concatenate([part.numbers for part in parts]),
+            "video_index": np.repeat([0, 1], sizes),
+            "labels": np.repeat([i % 2 for i in index], sizes),
+        }
+        for key, values in expected.items():
+            np.testing.assert_array_equal(getattr(split, key), values)
+        assert [row["group"] for row in split.videos] == [f"group {i}" for i in index]
+        assert [row["clip"] for row in split.videos] == [f"clip {i}" for i in index]
+        assert {row["people"] for row in split.videos} == {"P 1;P 2"}
+        assert [row["fingerprint"] for row in split.videos] == [f"print {name}/{v}" for v in videos]
+        assert split.has_videos and split.extraction.sampling == Sampling(8)
+    header = (tmp_path / "f/val_videos.csv").read_text().splitlines()[0]
+    assert header.startswith("video,label,method,group,clip,people,")
+    assert read_table(tmp_path / "f/failed.csv") == [
+        {"video": "train/c.mp4", "label": "0", "reason": "no video"}
+    ]
+    counts = {"found": 5, "used": 4, "failed": 1, "frames": {"train": 5, "val": 11}}
+    assert read_json(tmp_path / "f/extraction.json")["counts"] == counts
+    dtypes = {"features": np.float32, "labels": np.int64, "frames": np.int32}
+    for name, dtype in dtypes.items():
+        assert np.load(tmp_path / f"f/train_{name}.npy").dtype == dtype
+
+
+def test_extraction_json_comes_last_and_old_splits_go_after_it(write, tmp_path, monkeypatch):
+    write()
+    done = []
+    replace_file, unlink = os.replace, type(tmp_path).unlink
+
+    def note_replace(source, target):
+        replace_file(source, target)
+        done.append(os.path.basename(target))
+
+    def note_unlink(path, missing_ok=False):
+        if path.exists() and not path.name.startswith("."):
+            done.append(f"removed {path.name}")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "replace", note_replace)
+    monkeypatch.setattr(type(tmp_path), "unlink", note_unlink)
+    write(("train/a", "train/b"))
+    final = [name for name in done if not name.startswith(".")]
+    new = {*(f"train_{ending}" for ending in ENDINGS), "failed.csv"}
+    assert set(final[:5]) == new and final[5] == "extraction.json"
+    assert final[6:] == [f"removed val_{ending}" for ending in ENDINGS]
+    assert set(contents(tmp_path / "f")) == {*new, "extraction.json"}
+
+
+@pytest.mark.parametrize(("place", "name"), [(np, "save"), (room, "write_csv"), (os, "replace")])
+def test_on_a_full_disk_the_files_of_an_earlier_run_stay(write, tmp_path, monkeypatch, place, name):
+    write()
+    before = contents(tmp_path / "f")
+
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(place, name, full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write(("train/a", "train/b"))
+    assert contents(tmp_path / "f") == before  # those of val too
+
+
+@pytest.mark.parametrize("frames", [None, 1])
+def test_a_video_that_changes_during_the_run_is_an_error(tmp_path, monkeypatch, frames):
+    videos, outcomes, _ = some_videos(("train/a", "train/b"))
+    changed = frames and Cached(np.zeros((1, 1000)), np.zeros(1), {})
+    monkeypatch.setattr(room, "load_cached", lambda *_: changed)
+    with pytest.raises(InputError, match="cached features changed during the run: run the"):
+        room.write_features(tmp_path, videos, outcomes, Extraction(Sampling(4)))
+    assert not contents(tmp_path)
+
+
+def test_a_split_without_a_usable_video_is_an_error(write, tmp_path):
+    with pytest.raises(InputError, match=r"no video of the val split .*, val/c\.mp4: no video"):
+        write(("train/a", "train/c", "val/c"))
+    assert not contents(tmp_path / "f")
