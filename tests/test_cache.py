@@ -15,7 +15,7 @@ import torch
 from conftest import write_video
 
 from data import try_video
-from data.files import InputError
+from data.files import InputError, hold_folder
 from data.frames import Sampling
 from data.layouts import Video, find_videos
 from features import cache
@@ -24,7 +24,6 @@ from features.cache import (
     Outcome,
     cache_file,
     cache_key,
-    hold_folder,
     load_cached,
     process_video,
 )
@@ -245,14 +244,14 @@ def test_a_second_run_into_one_folder_stops(folder):
     for name in (".train_features.new.npy", "cache/.0.new.npz"):
         (folder / name).write_text("of a run that was killed")
     (folder / "train_features.npy").write_text("whole")
-    with hold_folder(folder):
+    with hold_folder(folder, folder / "cache/.lock"):
         assert not list(folder.rglob("*.new*")) and (folder / "train_features.npy").is_file()
         with (
             pytest.raises(InputError, match=r"another run is writing to .*: wait for it, or name"),
-            hold_folder(folder),
+            hold_folder(folder, folder / "cache/.lock"),
         ):
             pytest.fail("two runs in one folder")
-    with hold_folder(folder):
+    with hold_folder(folder, folder / "cache/.lock"):
         pass
 
 
@@ -262,7 +261,7 @@ def test_a_file_system_without_locks_is_a_warning(folder, monkeypatch, capsys):
 
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with hold_folder(folder):
+    with hold_folder(folder, folder / "cache/.lock"):
         pass
     assert "cannot be locked (No locks available): start no second run" in capsys.readouterr().err
 

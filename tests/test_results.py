@@ -1,15 +1,23 @@
 """The files in results/: which folder they go to, what they replace and what they leave alone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import QUICK, contents, make_split, read_json, read_table, train
+from conftest import QUICK, contents, make_split, read_table, train
 
 import deepfake_detection_model as ddm
-from data.files import InputError
+from data.files import InputError, hold_folder
 from features.dataset import load_split
-from features.results import append_run, find_checkpoint, write_predictions
+from features.results import (
+    PREDICTION_COLUMNS,
+    append_run,
+    find_checkpoint,
+    list_predictions,
+)
+
+TABLES = {"model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"}
 
 
 def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does_not_get(
@@ -22,7 +30,7 @@ def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does
     ddm.main(["--train-features-file", "a/set/notebooks/../train_features.npy", *QUICK])
     assert contents(tmp_path / "results").keys() == {"runs.csv"}
     before = contents(tmp_path / "results/set")
-    assert before.keys() == {"model.pt", "metrics.json", "predictions.csv"}
+    assert before.keys() == TABLES
     other = ["--train-features-file", "b/set/train_features.npy", *QUICK]
     with pytest.raises(InputError, match=r"results/set holds results of a/set/notebooks/.*: name"):
         ddm.main(other)
@@ -42,35 +50,56 @@ def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing
     train(tmp_path)
     assert "Replaces" not in capsys.readouterr().out
     folder = tmp_path / "results"
-    mine = ["holiday.png", "predictions_of_mine.csv", "predict_notes.png", "evaluated/set/x.json"]
+    mine = ["holiday.png", "predictions_of_mine.csv", "predict_x.csv", "evaluated/set/x.json"]
     (folder / "evaluated/set").mkdir(parents=True)
-    for name in ("roc.png", "predict.csv", "predict_0001_x.png", *mine):
+    for name in ("roc.png", *mine):
         (folder / name).write_text("precious")
     train(tmp_path)
     assert f"Replaces   {folder}\n" in capsys.readouterr().out
     assert all((folder / name).read_text() == "precious" for name in mine)
-    names = {"model.pt", "metrics.json", "predictions.csv", "evaluated", *mine[:3]}
+    names = {*TABLES, "runs.csv", ".lock", "evaluated", *mine[:3]}
     assert {path.name for path in folder.iterdir()} == names
 
 
-def test_each_training_is_a_line_of_runs(tmp_path):
+def test_one_training_writes_to_a_folder_at_a_time(tmp_path):
     make_split(tmp_path / "features")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with (
+        hold_folder(folder, folder / ".lock"),
+        pytest.raises(InputError, match=r"another run is writing to .*results"),
+    ):
+        train(tmp_path)
+    assert [path.name for path in folder.iterdir()] == [".lock"]
     train(tmp_path)
-    train(tmp_path, "--seed", "3", results="other")
-    rows = read_table(tmp_path / "runs.csv")
-    assert [row["seed"] for row in rows] == ["0", "3"]
-    assert "lr=0.001" in rows[0]["settings"] and "batch_size" not in rows[0]["settings"]
-    report = read_json(tmp_path / "other/metrics.json")
-    val = report["splits"]["val"]["videos"]
-    for key in ("accuracy", "eer", "auc"):
-        assert float(rows[1][f"val_{key}"]) == pytest.approx(val[key])
-    assert rows[1]["test_auc"] == ""
+
+
+def test_each_seed_of_a_training_is_a_line_of_runs_in_the_folder_that_was_named(tmp_path):
+    make_split(tmp_path / "features")
+    report = train(tmp_path, "--seeds", "2", "--batch-size", "8")
+    rows = read_table(tmp_path / "results/runs.csv")
+    assert [row["seed"] for row in rows] == ["0", "1"]
+    settings = {"num_epochs": "2", "lr": "0.001", "batch_size": "8", "val_fraction": "0.2"}
+    for row, of_seed in zip(rows, report["seeds"], strict=True):
+        assert {name: row[name] for name in settings} == settings
+        assert row["seed"] == str(of_seed["seed"])
+        for key in ("accuracy", "eer", "auc"):
+            assert float(row[f"val_{key}"]) == of_seed["splits"]["val"]["videos"][key]
+        assert row["test_auc"] == ""
+    assert not (tmp_path / "runs.csv").exists()
+
+
+SETTINGS = dict.fromkeys(("num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select"))
+
+
+def run_of(results: dict) -> SimpleNamespace:
+    return SimpleNamespace(seed=0, results=results)
 
 
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
     videos, frames = ({"n": n, "accuracy": n / 100, "eer": 0.5, "auc": 0.5} for n in (12, 48))
     for results in ({"videos": videos, "frames": frames}, {"frames": frames}):
-        append_run(tmp_path / "runs.csv", tmp_path, {}, 0, {"val": results})
+        append_run(tmp_path / "runs.csv", tmp_path, SETTINGS, [run_of({"val": results})])
     rows = read_table(tmp_path / "runs.csv")
     assert [row["val_n"] for row in rows] == ["12", "48"]
     assert [row["val_accuracy"] for row in rows] == ["0.12", "0.48"]
@@ -78,7 +107,7 @@ def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
 
 def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
     (tmp_path / "runs.csv").write_text("number,who\n1,me\n")
-    append_run(tmp_path / "runs.csv", tmp_path, {}, 0, {})
+    append_run(tmp_path / "runs.csv", tmp_path, SETTINGS, [run_of({})])
     assert (tmp_path / "runs.csv").read_text() == "number,who\n1,me\n"
     assert "runs.csv gets no line: it has other columns" in capsys.readouterr().out
 
@@ -86,9 +115,12 @@ def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
 def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=2, frames=1))
     scores = {"val": np.array([np.nextafter(0.3, 0), 0.3, 0.5, 0.9])}
-    write_predictions(tmp_path / "predictions.csv", {"val": split}, scores, 0.3)
-    rows = read_table(tmp_path / "predictions.csv")
-    assert list(rows[0]) == ["split", "video", "label", "score", "at_0.5", "at_T"]
+    split.videos[0]["method"] = "FaceSwap"
+    rows = list_predictions(7, {"val": split}, scores, 0.3)
+    assert tuple(rows[0]) == PREDICTION_COLUMNS
+    assert [row["seed"] for row in rows] == [7] * 4
+    assert [row["method"] for row in rows] == ["FaceSwap", "", "", ""]
+    assert [row["group"] for row in rows] == [row["group"] for row in split.videos]
     assert [row["label"] for row in rows] == ["fake", "fake", "real", "real"]
     assert [row["at_0.5"] for row in rows] == ["real", "real", "fake", "fake"]
     assert [row["at_T"] for row in rows] == ["real", "fake", "fake", "fake"]
