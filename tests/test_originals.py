@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from conftest import extract, make_split
 
+from data.files import InputError
 from features.originals import (
     ACROSS,
     COPIES,
     FEWEST,
     JOINED,
-    RATIO,
     STATED,
     TOO_MANY,
+    TRAINED,
+    UNTRAINED,
     Footage,
+    Limits,
     Match,
     describe_matches,
     describe_originals,
@@ -44,7 +47,8 @@ def made_up():
     rng = np.random.default_rng(0)
     reals = rng.normal(size=(30, 1000))
     copies = [near(rng, reals[0], 0.2), near(rng, reals[0], 0.25), near(rng, reals[1], 0.3)]
-    fakes = [near(rng, reals[i], 0.1 + 0.13 * i) for i in range(10)]
+    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1, 1, 0.1, 1)
+    fakes = [near(rng, reals[i], share) for i, share in enumerate(shares)]
     strangers = rng.normal(size=(5, 1000))
     means = np.concatenate([reals, copies, fakes, strangers]).astype(np.float32)
     labels = np.repeat([0, 0, 1, 1], [30, 3, 10, 5])
@@ -54,7 +58,7 @@ def made_up():
     return means, labels, groups
 
 
-def find_slowly(means, labels, groups) -> dict[tuple, tuple]:
+def find_slowly(means, labels, groups, limits) -> dict[tuple, tuple]:
     """What find_matches finds, from the distances of all pairs."""
 
     def distance(i, j):
@@ -71,15 +75,16 @@ def find_slowly(means, labels, groups) -> dict[tuple, tuple]:
         is_other = {j: groups[j] != groups[first] and distance(first, j) >= COPIES for j in others}
         following = min(distance(i, j) for j in others if is_other[j])
         ratio = distance(i, first) / following
-        if ratio < RATIO and (label == 1 or distance(i, first) < COPIES):
-            if (first, i) not in found:
-                found[i, first] = distance(i, first), ratio
+        most = limits.distance if label == 1 else COPIES
+        if ratio < limits.ratio and distance(i, first) < most and (first, i) not in found:
+            found[i, first] = distance(i, first), ratio
     return found
 
 
-def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up):
-    expected = find_slowly(*made_up)
-    matches = find_matches(*made_up)
+@pytest.mark.parametrize("limits", [TRAINED, UNTRAINED, Limits(2, 1)])
+def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up, limits):
+    expected = find_slowly(*made_up, limits)
+    matches = find_matches(*made_up, limits)
     assert {match[:2] for match in matches} == set(expected)
     for video, real, *figures in matches:
         np.testing.assert_allclose(figures, expected[video, real], rtol=1e-4)
@@ -250,14 +255,85 @@ def test_videos_of_the_same_footage_are_kept_together(scenes):
     found = summarise(search)
     assert (found["looked_for"], found["found"], found["copies"]) == (4, 2, 2)
     for seed in range(10):
-        sides = [{row_of(part)[i] for i in part.video_index} for part in held_out(splits, seed)]
-        assert not sides[0] & sides[1]
+        train, val = hold_out(splits["train"], 0.3, seed)
+        assert not numbers_in(train) & numbers_in(val)
     assert [row["group"] for row in split.videos] == [row["video"] for row in split.videos]
 
 
-def row_of(part) -> list[str]:
-    return [number_of(row["video"]) for row in part.videos]
+def numbers_in(split) -> set[str]:
+    return {number_of(split.name(i)) for i in split.video_index}
 
 
-def held_out(splits, seed):
-    return hold_out(splits["train"], 0.3, seed)
+def is_fake_video(split) -> np.ndarray:
+    return np.array([row["label"] == "1" for row in split.videos])
+
+
+def test_splits_of_the_data_are_audited_and_not_changed(scenes):
+    whole = load_split(scenes / "train_features.npy")
+    is_fake = whole.labels == 1
+    splits = {"train": whole.part(~is_fake), "test": whole.part(is_fake)}
+    kept, search = keep_originals(splits)
+    groups = {kept["test"].group(i) for i in kept["test"].video_index}
+    assert groups == {whole.name(i) for i in np.flatnonzero(is_fake_video(whole))}
+    across = [match for match in search.matches if match.outcome == ACROSS]
+    assert {number_of(match.fake.video) for match in across} == {"5", "6"}
+    nearest = across[0].fake.video, across[0].real.video
+    *_, line = describe_originals(search)
+    like = "Leak audit by content: 2 fakes of test look like real videos of train"
+    assert line == f"WARNING: {like}, {nearest[0]} and {nearest[1]} for one"
+
+
+def test_what_was_found_is_said_and_listed(scenes):
+    split = load_split(scenes / "train_features.npy")
+    _, search = keep_originals({"train": split})
+    found = "of 4 fakes without a known original 2 look like a real video here: kept together"
+    assert describe_originals(search) == [
+        f"Originals  {found} (originals.csv)",
+        "Originals  2 real videos look like copies: kept together",
+    ]
+    rows = describe_matches(search)
+    assert [row["distance"] for row in rows] == sorted(row["distance"] for row in rows)
+    fakes = {(row["fake"], row["real"]) for row in rows if row["label"] == "1"}
+    assert fakes == {(f"fake/swap-{i}.mp4", f"real/real-{i}.mp4") for i in (5, 6)}
+
+
+def test_few_real_videos_and_bare_features(tmp_path):
+    path = make_split(tmp_path, n_groups=FEWEST - 1)
+    split = load_split(path)
+    for row in split.videos:  # nothing is known by name
+        row["group"] = row["video"]
+    splits, search = keep_originals({"train": split})
+    few = f"none was looked for: {FEWEST - 1} groups with real videos are too few to tell"
+    expected = f"Originals  of {FEWEST - 1} fakes without a known original {few}"
+    assert describe_originals(search) == [expected] and splits["train"].videos == split.videos
+    (tmp_path / "train_videos.csv").unlink()
+    bare = {"train": load_split(path)}
+    assert keep_originals(bare)[0] is bare and describe_originals(keep_originals(bare)[1]) == []
+
+
+def test_originals_known_by_name_are_not_looked_for(tmp_path):
+    splits = {"train": load_split(make_split(tmp_path))}
+    kept, search = keep_originals(splits)
+    assert kept["train"].videos == splits["train"].videos
+    assert search.n_fakes == 0 and describe_originals(search) == []
+
+
+# --- The picture ----------------------------------------------------------------------------------
+
+
+def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monkeypatch):
+    split = load_split(scenes / "train_features.npy")
+    _, search = keep_originals({"train": split})
+    kept = []
+    monkeypatch.setattr("features.pictures.save_figure", lambda *args: kept.append(args[0]))
+    plot_originals(search.matches, tmp_path / "x.png", "")
+    shown = [axes for axes in kept[0].axes if axes.get_images()]
+    assert len(shown) == 2 * len(search.matches)
+    for match, left, right in zip(search.matches, shown[::2], shown[1::2], strict=True):
+        assert left.get_title().startswith(match.fake.video)
+        assert f"distance {match.distance:.2f}, ratio {match.ratio:.2f}" in left.get_title()
+        assert right.get_title().startswith(match.real.video)
+        ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
+        assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
+    with pytest.raises(InputError, match="no fake looks like a real video here"):
+        plot_originals([], tmp_path / "x.png", "")
