@@ -330,9 +330,10 @@ def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monk
     shown = [axes for axes in kept[0].axes if axes.get_images()]
     assert len(shown) == 2 * len(search.matches)
     for match, left, right in zip(search.matches, shown[::2], shown[1::2], strict=True):
-        assert left.get_title().startswith(match.fake.video)
-        assert f"distance {match.distance:.2f}, ratio {match.ratio:.2f}" in left.get_title()
-        assert right.get_title().startswith(match.real.video)
+        label = "fake" if match.fake.video.startswith("fake") else "real"
+        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}"
+        assert left.get_title() == f"{label}: {match.fake.video}\nframe 3\n{figures}"
+        assert right.get_title() == f"real: {match.real.video}\nframe 3\nkept together"
         ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
         assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
     with pytest.raises(InputError, match="no fake looks like a real video here"):
