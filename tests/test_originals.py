@@ -47,14 +47,15 @@ def made_up():
     rng = np.random.default_rng(0)
     reals = rng.normal(size=(30, 1000))
     copies = [near(rng, reals[0], 0.2), near(rng, reals[0], 0.25), near(rng, reals[1], 0.3)]
-    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1, 1, 0.1, 1)
+    reals[7] = near(rng, reals[6], 0.7)
+    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.5, 1, 0.1, 1)
     fakes = [near(rng, reals[i], share) for i, share in enumerate(shares)]
     strangers = rng.normal(size=(5, 1000))
     means = np.concatenate([reals, copies, fakes, strangers]).astype(np.float32)
     labels = np.repeat([0, 0, 1, 1], [30, 3, 10, 5])
     groups = np.arange(len(means))
     groups[41] = groups[8]  # a fake whose original is known by name
-    groups[7] = groups[6]  # two reals of one group
+    groups[7] = groups[6]  # two reals of one group, in other footage
     return means, labels, groups
 
 
@@ -96,9 +97,9 @@ def test_fakes_find_their_originals_and_copies_each_other(made_up):
     fakes = {video: real for video, real in pairs if video >= 33}
     assert fakes[33] in (0, 30, 31)  # one of three copies: they are not the next ones
     assert fakes[34] in (1, 32)
-    # from 39 on too far; 41 is known by name; those from 43 on have no original
+    # 40 and 42 are too far; 41 is known by name; those from 43 on have no original
     others = {video: real for video, real in fakes.items() if video > 34}
-    assert others == {35: 2, 36: 3, 37: 4, 38: 5}
+    assert others == {35: 2, 36: 3, 37: 4, 38: 5, 39: 6}
     copies = {frozenset(pair) for pair in pairs if pair[0] < 33}
     assert copies <= {frozenset(pair) for pair in [(0, 30), (0, 31), (30, 31), (1, 32)]}
     assert len(copies) >= 3
@@ -173,6 +174,9 @@ def test_what_the_data_set_keeps_apart_is_not_joined_even_through_others():
     outcomes, groups = join(pairs, videos)
     assert outcomes == [STATED, JOINED, STATED]
     assert groups == [["fake d"], ["real a", "real c"], ["real b"]]
+    outcomes, groups = join([("fake d", "real c"), ("real c", "real a")], videos)
+    assert outcomes == [JOINED, STATED]
+    assert groups == [["fake d", "real c"], ["real a"], ["real b"]]
 
 
 @pytest.mark.parametrize(("n_others", "together"), [(0, 6), (100, 14)])
