@@ -19,7 +19,7 @@ class Limits:
 
 
 TRAINED = Limits(distance=0.7, ratio=0.5)
-UNTRAINED = Limits(distance=0.35, ratio=0.25)  # such a network sees little but colour and light
+UNTRAINED = Limits(distance=0.35, ratio=0.3)  # such a network sees little but colour and light
 COPIES = 0.35  # real videos that are nearer show the same footage, compressed or scaled
 FEWEST = 4  # groups with a real video: among fewer, the next one means nothing
 NEAREST = 16  # real videos that are looked at for each video

@@ -1,5 +1,6 @@
 """A fake is kept with the real video whose footage it shows, whatever the two are called."""
 
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -240,6 +241,24 @@ def scenes(quick_backbone, tmp_path) -> Path:
         write_scene(videos / f"fake/stranger-{i}.mp4", scene(i))
     extract(videos, tmp_path / "features")
     return tmp_path / "features"
+
+
+def test_real_clips_under_names_that_say_nothing(real_videos, tmp_path):
+    reals = [*real_videos.glob("faceforensics/original_sequences/**/*.mp4")]
+    reals += real_videos.glob("dfdc/dfdc_train_part_1/*.mp4")
+    fakes = [*real_videos.glob("faceforensics/manipulated_sequences/**/videos/*.mp4")]
+    shown = {}  # name: the clip's own name, which begins with its original's
+    for label, clips in (("real", sorted(reals)), ("fake", sorted(fakes))):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        for i, clip in enumerate(clips):
+            name = f"{label}/{label}-{i}{clip.suffix}"
+            shutil.copy(clip, tmp_path / "videos" / name)
+            shown[name] = clip.stem
+    extract(tmp_path / "videos", tmp_path / "features")  # an untrained network
+    split = load_split(tmp_path / "features/train_features.npy")
+    _, search = keep_originals({"train": split})
+    pairs = {(shown[match.fake.video], shown[match.real.video]) for match in search.matches}
+    assert pairs == {("004_982", "004"), ("519_515", "519"), ("634_660", "634")}
 
 
 def number_of(name: str) -> str:
