@@ -1,6 +1,6 @@
 """Originals: which real video a fake was made from, by the features themselves."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,19 +9,30 @@ from sklearn.neighbors import NearestNeighbors
 from features.dataset import Split
 from features.extraction import Extraction
 
+
+@dataclass(frozen=True)
+class Limits:
+    """How near the nearest real video must be to count as the original."""
+
+    distance: float
+    ratio: float  # to the distance of the next one (Lowe 2004)
+
+
+TRAINED = Limits(distance=0.7, ratio=0.5)
+UNTRAINED = Limits(distance=0.35, ratio=0.3)  # such a network sees little but colour and light
 COPIES = 0.35  # real videos that are nearer show the same footage, compressed or scaled
-RATIO = 0.5  # the nearest real is the original if the next one is twice as far (Lowe 2004)
-FEWEST = 8  # groups with a real video: among fewer the next one means nothing
+FEWEST = 4  # groups with a real video: among fewer, the next one means nothing
 NEAREST = 16  # real videos that are looked at for each video
-AT_MOST = 5  # videos that matches may add to a group, or a tenth of all: as many as methods
+MOST_ADDED = 5  # videos that matches may always add to a group: a fake by each of five methods
 CHUNK = 8192  # videos that are looked for at a time
 
+# What becomes of a match
 JOINED = "kept together"
-STATED = "apart by the data set"  # both have people, and other ones
+STATED = "apart by the data set"
 TOO_MANY = "the group would be too large"
 ACROSS = "in another split"
-ORIGINALS_COLUMNS = ("fake", "real", "distance", "ratio", "label", "outcome")
 OUTCOMES = (JOINED, STATED, TOO_MANY, ACROSS)
+ORIGINALS_COLUMNS = ("fake", "real", "distance", "ratio", "label", "outcome")
 
 
 @dataclass
@@ -98,7 +109,7 @@ def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def find_matches(
-    means: np.ndarray, labels: np.ndarray, groups: np.ndarray
+    means: np.ndarray, labels: np.ndarray, groups: np.ndarray, limits: Limits = TRAINED
 ) -> list[tuple[int, int, float, float]]:
     """(video, real, distance, ratio) of the fakes without a real in their group, and of copies.
 
@@ -117,8 +128,8 @@ def find_matches(
         nearest = reals[finder.kneighbors(means[videos], return_distance=False)]
         for video, candidates in zip(videos.tolist(), nearest, strict=True):
             real, distance, ratio = compare(video, candidates, means, groups)
-            is_near = labels[video] == 1 or distance < COPIES
-            if ratio < RATIO and is_near and (real, video) not in found:
+            most = limits.distance if labels[video] == 1 else COPIES
+            if distance < most and ratio < limits.ratio and (real, video) not in found:
                 found[video, real] = distance, ratio
     matches = [(*pair, *figures) for pair, figures in found.items()]
     return sorted(matches, key=lambda match: match[2])
@@ -160,9 +171,12 @@ def keep_originals(splits: dict[str, Split]) -> tuple[dict[str, Split], Search]:
     groups = np.array([number.setdefault(video.group, len(number)) for video in videos])
     labels = np.array([int(video.row["label"]) for video in videos])
     with_real = np.unique(groups[labels == 0])
-    n_fakes = int(np.sum((labels == 1) & ~np.isin(groups, with_real)))
+    n_fakes = int(((labels == 1) & ~np.isin(groups, with_real)).sum())
+    extractions = [split.extraction for split in splits.values() if split.extraction]
+    is_untrained = any(each.weights["name"] == "random" for each in extractions)
+    limits = UNTRAINED if is_untrained else TRAINED
     matches = []
-    for video, real, *figures in find_matches(mean_features(splits), labels, groups):
+    for video, real, *figures in find_matches(mean_features(splits), labels, groups, limits):
         matches.append(Match(videos[video], videos[real], *figures))
     joined = join_matches(matches, videos)
     splits = {name: rename_groups(split, joined) for name, split in splits.items()}
@@ -184,14 +198,14 @@ def join_matches(matches: list[Match], videos: list[Footage]) -> dict[tuple, tup
     """{group: new group} of the groups that matches join; sets the outcome of each match.
 
     The nearest come first. A match joins nothing across splits, and no two groups of which both
-    have people: the data set would have joined them. Matches add at most a tenth of the videos to
-    what names have joined.
+    have people: the data set would have joined them. To what names have joined, matches add at most
+    a tenth of the videos.
     """
     joined = {}  # group: another one that it is now a part of
     size = Counter(video.group for video in videos)
     by_name = dict(size)  # the size of the largest part that names have joined
     with_people = {video.group for video in videos if video.row.get("people")}
-    most_added = max(AT_MOST, len(videos) // 10)
+    most_added = max(MOST_ADDED, len(videos) // 10)
     for match in matches:
         first, second = (find_whole(joined, each.group) for each in (match.real, match.fake))
         total, largest = size[first] + size[second], max(by_name[first], by_name[second])
@@ -236,31 +250,53 @@ def rename_groups(split: Split, joined: dict[tuple, tuple]) -> Split:
 
 def summarise(search: Search) -> dict:
     """What metrics.json holds of a search."""
-    fakes = [match for match in search.matches if match.fake.row["label"] == "1"]
+    found = Counter(match.fake.row["label"] for match in search.matches)
     outcomes = Counter(match.outcome for match in search.matches)
-    found = {"looked_for": search.n_fakes, "found": len(fakes)}
-    found["copies"] = len(search.matches) - len(fakes)
-    return found | {outcome: outcomes[outcome] for outcome in OUTCOMES}
+    summary = {"looked_for": search.n_fakes, "found": found["1"], "copies": found["0"]}
+    return summary | {outcome: outcomes[outcome] for outcome in OUTCOMES}
 
 
 def describe_originals(search: Search) -> list[str]:
-    """The lines for the screen; none where names tell the original of each fake."""
-    lines = []
-    n, found = search.n_fakes, summarise(search)
-    looked_for = f"Originals  of {n} fakes without a known original"
-    if n and search.n_groups < FEWEST:
+    """The lines for the screen; none where names tell all that there is to tell."""
+    looked_for = f"of {search.n_fakes} fakes without a known original"
+    if search.n_fakes and search.n_groups < FEWEST:
         few = f"{search.n_groups} groups with real videos are too few to tell"
-        return [f"{looked_for} none was looked for: {few}"]
-    if n:
-        like = f"{found['found']} look like a real video here"
-        lines.append(f"{looked_for} {like}: kept together (originals.csv)")
-    if found["copies"]:
-        lines.append(f"Originals  {found['copies']} real videos look like copies of others")
+        return [f"Originals  {looked_for} none was looked for: {few}"]
+    kept = Counter(each.fake.row["label"] for each in search.matches if each.outcome == JOINED)
+    lines = []
+    if search.n_fakes:
+        found = f"{kept['1']} look like a real video here"
+        lines.append(f"Originals  {looked_for} {found}: kept together (originals.csv)")
+    if kept["0"]:
+        lines.append(f"Originals  {kept['0']} real videos look like copies: kept together")
+    for outcome in (STATED, TOO_MANY):
+        refused = [match for match in search.matches if match.outcome == outcome]
+        if refused:
+            found = f"{len(refused)} videos look like a real one"
+            lines.append(f"WARNING: {found}, not kept together ({outcome}): {name_one(refused)}")
+    return lines + audit_content(search)
+
+
+def audit_content(search: Search) -> list[str]:
+    """A warning for each pair of splits of which one has videos that look like reals of another."""
+    across = defaultdict(list)
+    for match in search.matches:
+        if match.outcome == ACROSS:
+            kind = "fakes" if match.fake.row["label"] == "1" else "real videos"
+            across[kind, match.fake.split, match.real.split].append(match)
+    lines = []
+    for (kind, split, other), matches in across.items():
+        found = f"{len(matches)} {kind} of {split} look like real videos of {other}"
+        lines.append(f"WARNING: Leak audit by content: {found}, {name_one(matches)}")
     return lines
 
 
+def name_one(matches: list[Match]) -> str:
+    return f"{matches[0].fake.video} and {matches[0].real.video} for one"
+
+
 def describe_matches(search: Search) -> list[dict]:
-    """The lines of originals.csv."""
+    """The lines of originals.csv, nearest first."""
     rows = []
     for match in search.matches:
         row = {"fake": match.fake.video, "real": match.real.video}

@@ -20,7 +20,7 @@ from data.groups import CLASSES, Video
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import percent
-from features.originals import Match
+from features.originals import Footage, Match
 from features.plots import COLOURS, save_figure
 from features.run import map_threads
 
@@ -241,21 +241,32 @@ def plot_prediction(
 
 
 def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8) -> None:
-    """The middle frames of the nearest fakes and of the real videos that they seem to show.
+    """The nearest pairs of a fake and the real video that it seems to show, their middle frames.
 
-    Raises InputError where a video cannot be read again.
+    Raises InputError where there are none, or where a video cannot be read again.
     """
-    shown = matches[:most]
+    shown = [match for match in matches if match.fake.extraction][:most]
     if not shown:
         raise InputError("no fake looks like a real video here")
     n_rows = -(-len(shown) // 2)
-    figure = Figure((11, 3.1 * n_rows + 0.4), layout="constrained")
+    figure = Figure((11, 3.2 * n_rows + 0.4), layout="constrained")
     grid = figure.subplots(n_rows, 4, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for match, (left, right) in zip(shown, grid.reshape(-1, 2), strict=False):
-        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}, {match.outcome}"
-        for axes, video, text in ((left, match.fake, figures), (right, match.real, "")):
-            title = f"{shorten(video.video, 39)}\nframe {video.number}\n{text}"
-            show_frame(axes, find_frame(video, video.extraction), title)
+    pairs = grid.reshape(-1, 2)
+    for match, axes in zip(shown, pairs, strict=False):
+        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}"
+        show_footage(axes[0], match.fake, figures)
+        show_footage(axes[1], match.real, match.outcome)
     save_figure(figure, path, footer)
+
+
+def show_footage(axes: Axes, footage: Footage, remark: str) -> None:
+    """The middle frame of a video as the network sees it."""
+    title = (
+        f"{CLASSES[int(footage.row['label'])]}: {shorten(footage.video, 30)}\n"
+        f"frame {footage.number}\n"
+        f"{remark}"
+    )
+    frame = find_frame(footage, footage.extraction)
+    show_frame(axes, frame, title)

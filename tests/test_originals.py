@@ -1,5 +1,6 @@
 """A fake is kept with the real video whose footage it shows, whatever the two are called."""
 
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 from conftest import extract, make_split
 
+from data.files import InputError
 from features.originals import (
     ACROSS,
     COPIES,
     FEWEST,
     JOINED,
-    RATIO,
     STATED,
     TOO_MANY,
+    TRAINED,
+    UNTRAINED,
     Footage,
+    Limits,
     Match,
     describe_matches,
     describe_originals,
@@ -27,7 +31,7 @@ from features.originals import (
     summarise,
 )
 from features.pictures import plot_originals
-from features.splits import hold_out, load_split
+from features.dataset import hold_out, load_split
 
 # --- Distances and ratios -------------------------------------------------------------------------
 
@@ -44,17 +48,19 @@ def made_up():
     rng = np.random.default_rng(0)
     reals = rng.normal(size=(30, 1000))
     copies = [near(rng, reals[0], 0.2), near(rng, reals[0], 0.25), near(rng, reals[1], 0.3)]
-    fakes = [near(rng, reals[i], 0.1 + 0.13 * i) for i in range(10)]
+    reals[7] = near(rng, reals[6], 0.7)
+    shares = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.5, 1, 0.1, 1)
+    fakes = [near(rng, reals[i], share) for i, share in enumerate(shares)]
     strangers = rng.normal(size=(5, 1000))
     means = np.concatenate([reals, copies, fakes, strangers]).astype(np.float32)
     labels = np.repeat([0, 0, 1, 1], [30, 3, 10, 5])
     groups = np.arange(len(means))
     groups[41] = groups[8]  # a fake whose original is known by name
-    groups[7] = groups[6]  # two reals of one group
+    groups[7] = groups[6]  # two reals of one group, in other footage
     return means, labels, groups
 
 
-def find_slowly(means, labels, groups) -> dict[tuple, tuple]:
+def find_slowly(means, labels, groups, limits) -> dict[tuple, tuple]:
     """What find_matches finds, from the distances of all pairs."""
 
     def distance(i, j):
@@ -71,15 +77,16 @@ def find_slowly(means, labels, groups) -> dict[tuple, tuple]:
         is_other = {j: groups[j] != groups[first] and distance(first, j) >= COPIES for j in others}
         following = min(distance(i, j) for j in others if is_other[j])
         ratio = distance(i, first) / following
-        if ratio < RATIO and (label == 1 or distance(i, first) < COPIES):
-            if (first, i) not in found:
-                found[i, first] = distance(i, first), ratio
+        most = limits.distance if label == 1 else COPIES
+        if ratio < limits.ratio and distance(i, first) < most and (first, i) not in found:
+            found[i, first] = distance(i, first), ratio
     return found
 
 
-def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up):
-    expected = find_slowly(*made_up)
-    matches = find_matches(*made_up)
+@pytest.mark.parametrize("limits", [TRAINED, UNTRAINED, Limits(2, 1)])
+def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up, limits):
+    expected = find_slowly(*made_up, limits)
+    matches = find_matches(*made_up, limits)
     assert {match[:2] for match in matches} == set(expected)
     for video, real, *figures in matches:
         np.testing.assert_allclose(figures, expected[video, real], rtol=1e-4)
@@ -91,9 +98,9 @@ def test_fakes_find_their_originals_and_copies_each_other(made_up):
     fakes = {video: real for video, real in pairs if video >= 33}
     assert fakes[33] in (0, 30, 31)  # one of three copies: they are not the next ones
     assert fakes[34] in (1, 32)
-    # from 39 on too far; 41 is known by name; those from 43 on have no original
+    # 40 and 42 are too far; 41 is known by name; those from 43 on have no original
     others = {video: real for video, real in fakes.items() if video > 34}
-    assert others == {35: 2, 36: 3, 37: 4, 38: 5}
+    assert others == {35: 2, 36: 3, 37: 4, 38: 5, 39: 6}
     copies = {frozenset(pair) for pair in pairs if pair[0] < 33}
     assert copies <= {frozenset(pair) for pair in [(0, 30), (0, 31), (30, 31), (1, 32)]}
     assert len(copies) >= 3
@@ -118,7 +125,7 @@ def test_means_are_standardised_over_all_videos(tmp_path):
         index = np.load(tmp_path / f"{name}_frames.npy")[:, 0]
         means += [features[index == i].mean(axis=0) for i in range(6)]
     expected = (means - np.mean(means, axis=0)) / np.std(means, axis=0)
-    np.testing.assert_allclose(mean_features(splits), expected, atol=1e-4)
+    np.testing.assert_allclose(mean_features.dataset), expected, atol=1e-4)
 
 
 # --- Joining --------------------------------------------------------------------------------------
@@ -168,6 +175,9 @@ def test_what_the_data_set_keeps_apart_is_not_joined_even_through_others():
     outcomes, groups = join(pairs, videos)
     assert outcomes == [STATED, JOINED, STATED]
     assert groups == [["fake d"], ["real a", "real c"], ["real b"]]
+    outcomes, groups = join([("fake d", "real c"), ("real c", "real a")], videos)
+    assert outcomes == [JOINED, STATED]
+    assert groups == [["fake d", "real c"], ["real a"], ["real b"]]
 
 
 @pytest.mark.parametrize(("n_others", "together"), [(0, 6), (100, 14)])
@@ -233,6 +243,24 @@ def scenes(quick_backbone, tmp_path) -> Path:
     return tmp_path / "features"
 
 
+def test_real_clips_under_names_that_say_nothing(real_videos, tmp_path):
+    reals = [*real_videos.glob("faceforensics/original_sequences/**/*.mp4")]
+    reals += real_videos.glob("dfdc/dfdc_train_part_1/*.mp4")
+    fakes = [*real_videos.glob("faceforensics/manipulated_sequences/**/videos/*.mp4")]
+    shown = {}  # name: the clip's own name, which begins with its original's
+    for label, clips in (("real", sorted(reals)), ("fake", sorted(fakes))):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        for i, clip in enumerate(clips):
+            name = f"{label}/{label}-{i}{clip.suffix}"
+            shutil.copy(clip, tmp_path / "videos" / name)
+            shown[name] = clip.stem
+    extract(tmp_path / "videos", tmp_path / "features")  # an untrained network
+    split = load_split(tmp_path / "features/train_features.npy")
+    _, search = keep_originals({"train": split})
+    pairs = {(shown[match.fake.video], shown[match.real.video]) for match in search.matches}
+    assert pairs == {("004_982", "004"), ("519_515", "519"), ("634_660", "634")}
+
+
 def number_of(name: str) -> str:
     return Path(name).stem.split("-")[1]
 
@@ -250,14 +278,86 @@ def test_videos_of_the_same_footage_are_kept_together(scenes):
     found = summarise(search)
     assert (found["looked_for"], found["found"], found["copies"]) == (4, 2, 2)
     for seed in range(10):
-        sides = [{row_of(part)[i] for i in part.video_index} for part in held_out(splits, seed)]
-        assert not sides[0] & sides[1]
+        train, val = hold_out(splits["train"], 0.3, seed)
+        assert not numbers_in(train) & numbers_in(val)
     assert [row["group"] for row in split.videos] == [row["video"] for row in split.videos]
 
 
-def row_of(part) -> list[str]:
-    return [number_of(row["video"]) for row in part.videos]
+def numbers_in(split) -> set[str]:
+    return {number_of(split.name(i)) for i in split.video_index}
 
 
-def held_out(splits, seed):
-    return hold_out(splits["train"], 0.3, seed)
+def is_fake_video(split) -> np.ndarray:
+    return np.array([row["label"] == "1" for row in split.videos])
+
+
+def test_splits_of_the_data_are_audited_and_not_changed(scenes):
+    whole = load_split(scenes / "train_features.npy")
+    is_fake = whole.labels == 1
+    splits = {"train": whole.part(~is_fake), "test": whole.part(is_fake)}
+    kept, search = keep_originals(splits)
+    groups = {kept["test"].group(i) for i in kept["test"].video_index}
+    assert groups == {whole.name(i) for i in np.flatnonzero(is_fake_video(whole))}
+    across = [match for match in search.matches if match.outcome == ACROSS]
+    assert {number_of(match.fake.video) for match in across} == {"5", "6"}
+    nearest = across[0].fake.video, across[0].real.video
+    *_, line = describe_originals(search)
+    like = "Leak audit by content: 2 fakes of test look like real videos of train"
+    assert line == f"WARNING: {like}, {nearest[0]} and {nearest[1]} for one"
+
+
+def test_what_was_found_is_said_and_listed(scenes):
+    split = load_split(scenes / "train_features.npy")
+    _, search = keep_originals({"train": split})
+    found = "of 4 fakes without a known original 2 look like a real video here: kept together"
+    assert describe_originals(search) == [
+        f"Originals  {found} (originals.csv)",
+        "Originals  2 real videos look like copies: kept together",
+    ]
+    rows = describe_matches(search)
+    assert [row["distance"] for row in rows] == sorted(row["distance"] for row in rows)
+    fakes = {(row["fake"], row["real"]) for row in rows if row["label"] == "1"}
+    assert fakes == {(f"fake/swap-{i}.mp4", f"real/real-{i}.mp4") for i in (5, 6)}
+
+
+def test_few_real_videos_and_bare_features(tmp_path):
+    path = make_split(tmp_path, n_groups=FEWEST - 1)
+    split = load_split(path)
+    for row in split.videos:  # nothing is known by name
+        row["group"] = row["video"]
+    splits, search = keep_originals({"train": split})
+    few = f"none was looked for: {FEWEST - 1} groups with real videos are too few to tell"
+    expected = f"Originals  of {FEWEST - 1} fakes without a known original {few}"
+    assert describe_originals(search) == [expected] and splits["train"].videos == split.videos
+    (tmp_path / "train_videos.csv").unlink()
+    bare = {"train": load_split(path)}
+    assert keep_originals(bare)[0] is bare and describe_originals(keep_originals(bare)[1]) == []
+
+
+def test_originals_known_by_name_are_not_looked_for(tmp_path):
+    splits = {"train": load_split(make_split(tmp_path))}
+    kept, search = keep_originals(splits)
+    assert kept["train"].videos == splits["train"].videos
+    assert search.n_fakes == 0 and describe_originals(search) == []
+
+
+# --- The picture ----------------------------------------------------------------------------------
+
+
+def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monkeypatch):
+    split = load_split(scenes / "train_features.npy")
+    _, search = keep_originals({"train": split})
+    kept = []
+    monkeypatch.setattr("features.pictures.save_figure", lambda *args: kept.append(args[0]))
+    plot_originals(search.matches, tmp_path / "x.png", "")
+    shown = [axes for axes in kept[0].axes if axes.get_images()]
+    assert len(shown) == 2 * len(search.matches)
+    for match, left, right in zip(search.matches, shown[::2], shown[1::2], strict=True):
+        label = "fake" if match.fake.video.startswith("fake") else "real"
+        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}"
+        assert left.get_title() == f"{label}: {match.fake.video}\nframe 3\n{figures}"
+        assert right.get_title() == f"real: {match.real.video}\nframe 3\nkept together"
+        ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
+        assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
+    with pytest.raises(InputError, match="no fake looks like a real video here"):
+        plot_originals([], tmp_path / "x.png", "")
