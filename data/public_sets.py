@@ -50,8 +50,8 @@ def compile_pattern(text: str) -> re.Pattern:
     return re.compile(regex, re.IGNORECASE)
 
 
-# Folders that name no video, method or person
-NO_NAME = compile_pattern(rf"{{level}}|{{split}}|{{real}}|{{fake}}|{'|'.join(COMPRESSIONS)}")
+WORDS["no_name"] = rf"(?:{WORDS['real']}|{WORDS['fake']}|{LEVEL}|{'|'.join(SPLIT_WORDS)})"
+NO_NAME = compile_pattern("{no_name}|" + "|".join(COMPRESSIONS))  # no video, method or person
 
 
 @dataclass
@@ -182,8 +182,8 @@ SETS = (
         "DF40",
         real=(r"{df40}/real/{deeper}(?:{ff}|{any})",),
         fake=(
-            r"(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
-            r"(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
+            r"(?!{no_name}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
+            r"(?!{no_name}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
             r"{df40}/fake/{deeper}(?:{ff}|{any})",
         ),
     ),
