@@ -141,7 +141,7 @@ SETS = (
         "DeeperForensics-1.0",
         real=FF_REAL,
         fake=DEEPER_FAKE,
-        others=FF_FAKE,
+        others=FF_FAKE[:1],
         lists=("lists/splits/{split}.txt", *FF_LISTS),
         read_list=read_ids,
     ),
