@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the trees are tables
 """Each tree that people have on disk: every video used, with the right label, or left out."""
 
 import json
@@ -43,7 +44,7 @@ TREES = {
         manipulated_videos/end_to_end/008_M101.mp4   end_to_end test  c FaceForensics++_008+M101
         manipulated_sequences/Deepfakes/masks/videos/000_003.mp4 - masks, not videos
         downloaded_videos/000.mp4                                - downloaded_videos, not videos
-        splits/elsewhere/000.mp4                                 - not where FaceForensics++ has its videos
+        splits/elsewhere/000.mp4                                 - not in the layout FaceForensics++
         train.json = [[0, 3]]
         val.json = [["002", "001"]]
         splits/test.json = [["008", "990"]]
@@ -87,7 +88,7 @@ TREES = {
         FaceForensics++_C23/FaceShifter/001_002.mp4          FaceShifter val b FaceForensics++_001+002
         FaceForensics++_C23/FaceSwap/000_003.mp4             FaceSwap train a FaceForensics++_000+003
         FaceForensics++_C23/NeuralTextures/000_003.mp4       NeuralTextures train a FaceForensics++_000+003
-        FaceForensics++_C23/DeepFakeDetection/01_02__exit__ABCD1234.mp4 - a fake of DFD, whose reals are not here
+        FaceForensics++_C23/DeepFakeDetection/01_02__exit__ABCD1234.mp4 - of DFD, whose reals are not here
         FaceForensics++_C23/csv/FF++_Metadata.csv = x
         FaceForensics++_C23/train.json = [["000", "003"]]
         val.json = [["001", "002"]]
@@ -108,7 +109,7 @@ TREES = {
         Celeb-synthesis/id0_id1_0000.mp4     Celeb-synthesis test a Celeb-DF_id0+id1
         Celeb-synthesis/id2_id3_0000.mp4     Celeb-synthesis train d Celeb-DF_id2+id3
         Celeb-synthesis/no name.mp4          Celeb-synthesis train e .
-        demo.png                             - not where Celeb-DF has its videos
+        demo.png                             - not in the layout Celeb-DF
         List_of_testing_videos.txt = 1 Celeb-real/id1_0003.mp4
 1 YouTube-real/00170.mp4
 0 Celeb-synthesis/id0_id1_0000.mp4
@@ -174,12 +175,12 @@ TREES = {
         train/dfdc_train_part_0/a.mp4         real  train a DFDC_a.mp4
         train/dfdc_train_part_0/b.mp4         .     train a DFDC_a.mp4
         train/dfdc_train_part_0/c.mp4         real  train a DFDC_c.mp4
-        train/dfdc_train_part_0/unlisted.mp4  - not where DFDC has its videos
+        train/dfdc_train_part_0/unlisted.mp4  - in no metadata.json or labels.csv
         train/part_01/part_1/d.mp4            .     train b DFDC_gone.mp4
         test/videos/e.mp4                     .     test  c .
         test/videos/f.mp4                     real  test  d .
         validation/g.mp4                      .     val   e .
-        test_videos/h.mp4                     - not where DFDC has its videos
+        test_videos/h.mp4                     - in no metadata.json or labels.csv
         train/dfdc_train_part_0/metadata.json = {"a.mp4": {"label": "REAL", "split": "train", "original": null}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
         train/part_01/part_1/metadata.json = {"d.mp4": {"label": "FAKE", "original": "gone.mp4"}, "gone.mp4": {"label": "REAL"}}
         test/labels.csv = filename,label
@@ -233,8 +234,8 @@ g.mp4,1
         fake/000_003.mp4            .    train a .
         fake/FaceSwap/003_000.mp4   FaceSwap train a .
         fake/real.avi               .    train c .
-        fake2/x.mp4                 - not where class folders has its videos
-        notes/figure.png            - not where class folders has its videos
+        fake2/x.mp4                 - not in the layout class folders
+        notes/figure.png            - not in the layout class folders
         fake/thumbnails/000.png     - thumbnails, not videos
         fake/FaceSwap/003_000.jpg   - image beside videos
     """,
@@ -246,7 +247,7 @@ g.mp4,1
         valid/FAKE/a_b.mp4       .    val   b .
         Test/original/c.mp4      real test  c .
         Test/manipulated/m/c.mp4 m    test  c .
-        holdout/real/x.mp4       - not where class folders has its videos
+        holdout/real/x.mp4       - not in the layout class folders
     """,
     "split words of others": """
         class folders
@@ -340,11 +341,14 @@ def test_ids_mean_the_same_wherever_a_public_set_lies(tmp_path):
     assert clips["000_003"] == clips["000"] == "FaceForensics++ 000"
     assert {"FaceForensics++", "Celeb-DF", "DFDC", "DFD"} <= PUBLIC
     assert PUBLIC.isdisjoint({"class folders", "list", "WildDeepfake"})
-    assert SHARES_PEOPLE == {"Celeb-DF"}
+    assert {"Celeb-DF"} == SHARES_PEOPLE
 
 
 CLIPS = {
-    "DFD in FaceForensics++'s tree": ("DFD 03__exit_room", "03__exit_room 03_07__exit_room__ABCD1234"),
+    "DFD in FaceForensics++'s tree": (
+        "DFD 03__exit_room",
+        "03__exit_room 03_07__exit_room__ABCD1234",
+    ),
     "Celeb-DF v2": ("Celeb-DF id0_0000", "id0_0000 id0_id1_0000"),
     "FakeAVCeleb": ("FakeAVCeleb id00109/00109", "00109 00109_fake 00109_2_id00166_wavtolip"),
     "DFDC in parts": ("DFDC a.mp4", "a b"),
@@ -394,7 +398,9 @@ def test_listing_asks_the_system_for_no_file(tmp_path, monkeypatch):
     touch(tmp_path, *(f"fake/{n}.jpg" for n in range(400)))
     calls = Counter()
     stat = os.stat
-    monkeypatch.setattr("os.stat", lambda *args, **kwargs: calls.update([1]) or stat(*args, **kwargs))
+    monkeypatch.setattr(
+        "os.stat", lambda *args, **kwargs: calls.update([1]) or stat(*args, **kwargs)
+    )
     data_set = find_data_set(tmp_path)
     assert data_set.found == len(data_set.videos) == 420
     assert calls.total() < 50
@@ -434,7 +440,9 @@ def test_frames_or_photos(tmp_path, names, videos):
 
 
 def test_videos_for_prediction(tmp_path):
-    touch(tmp_path, "a/1.png", "a/2.png", "b/c.mp4", "b/c.jpg", "m/me.jpg", "m/you.jpg", "masks/1.png")
+    touch(
+        tmp_path, "a/1.png", "a/2.png", "b/c.mp4", "b/c.jpg", "m/me.jpg", "m/you.jpg", "masks/1.png"
+    )
     found = [path.relative_to(tmp_path).as_posix() for path in list_videos(tmp_path)]
     assert found == ["a", "b/c.mp4", "m/me.jpg", "m/you.jpg"]
     assert list_videos(tmp_path / "a") == [tmp_path / "a"]
@@ -448,8 +456,8 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     lines = [(line.path, line.n, line.reason) for line in data_set.left_out]
     assert lines == [
         ("fake/masks/", 9, "masks, not videos"),
-        ("one/1.mp4", 1, "not where class folders has its videos"),
-        ("other/", 5, "not where class folders has its videos"),
+        ("one/1.mp4", 1, "not in the layout class folders"),
+        ("other/", 5, "not in the layout class folders"),
     ]
     assert data_set.found == 17
     print_data_set(data_set)
@@ -466,7 +474,10 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
         ([], r"is not a folder: point --videos-dir at a folder with real/ and fake/"),
         (["readme.txt"], r"no data set that is known \(found no video\): expected real/ and fake/"),
         (["footage/x.mp4", "y.png"], r"known \(found 1 in .*\): expected real/"),
-        (["a/real/x.mp4", "b/fake/x.mp4"], r"several data sets, name one of them: a/ \(class f.*b/"),
+        (
+            ["a/real/x.mp4", "b/fake/x.mp4"],
+            r"several data sets, name one of them: a/ \(class f.*b/",
+        ),
         (["real/x.mp4", "test/real/y.mp4"], r"has both test/ and real/ or fake/ outside of such"),
     ],
 )
@@ -496,9 +507,11 @@ def test_official_splits_that_are_missing_are_said(tmp_path):
     build(tmp_path, TREES["DFD in FaceForensics++'s tree"])
     notes = find_data_set(tmp_path).notes
     looked_for = "train.json and splits/train.json and dataset/splits/train.json"
-    assert notes[0] == f"no official split found: looked for {looked_for}"
+    assert notes == [f"no official split found: looked for {looked_for}, and so for val and test"]
     (tmp_path / "train.json").write_text("[[3, 4]]")
-    assert "4 videos are in no official list: they are for training" in find_data_set(tmp_path).notes
+    assert (
+        "4 videos are in no official list: they are for training" in find_data_set(tmp_path).notes
+    )
     touch(tmp_path / "c", "Celeb-real/id0_0000.mp4")
     (note,) = find_data_set(tmp_path / "c").notes
     assert note == "no official split found: looked for List_of_testing_videos.txt"
@@ -590,7 +603,9 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
     with pytest.raises(InputError, match=r"has no video to use. Left out: 1 in .*: not c0"):
         find_videos(tmp_path / "ff", compression="c0")
     touch(tmp_path, "set/real/x.mp4")
-    with pytest.raises(InputError, match=r"--compression c23 is for FaceForensics\+\+, but this is: c"):
+    with pytest.raises(
+        InputError, match=r"--compression c23 is for FaceForensics\+\+, but this is: c"
+    ):
         find_videos(tmp_path / "set", compression="c23")
 
 
@@ -646,7 +661,10 @@ def test_real_trees(real_videos):
     counts = {("train", 0): 1, ("train", 1): 2, ("val", 0): 1, ("val", 1): 1, ("test", 0): 1}
     assert Counter((v.split, v.label) for v in found) == counts | {("test", 1): 1}
     data_set = find_data_set(real_videos / "dfdc")
-    assert Counter((v.split, v.label) for v in data_set.videos) == {("train", 0): 1, ("train", 1): 3}
+    assert Counter((v.split, v.label) for v in data_set.videos) == {
+        ("train", 0): 1,
+        ("train", 1): 3,
+    }
     assert any("are not there" in note for note in data_set.notes)
 
 

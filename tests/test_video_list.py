@@ -41,7 +41,8 @@ def test_list_of_videos(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "header", ["filename,label", "file,is_fake", "video,label", "File Path,label", " file_path,label"]
+    "header",
+    ["filename,label", "file,is_fake", "video,label", "File Path,label", " file_path,label"],
 )
 def test_columns_of_other_people(tmp_path, header):
     (video,) = find_videos(write(tmp_path, f"{header},fps\na.mp4,1,25\n"))
