@@ -236,7 +236,7 @@ g.mp4,1
         fake/real.avi               .    train c .
         fake2/x.mp4                 - not in the layout class folders
         notes/figure.png            - not in the layout class folders
-        fake/thumbnails/000.png     - thumbnails, not videos
+        fake/thumbnails/*.png       - thumbnails, not videos
         fake/FaceSwap/003_000.jpg   - image beside videos
     """,
     "split folders": """
