@@ -211,25 +211,31 @@ def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
     """
     reals = [video for video in videos if video.label == 0]
     takes = find_takes([video for video in reals if video.video not in told])
-    known = defaultdict(list)  # words, or a place and words: reals
+    known = defaultdict(list)  # a place and words: reals
     for video in reals:
         names = {words_of(video)}
         if video.video in takes:
             names.add(takes[video.video])
             video.group_keys += (f"{video.split} takes of {takes[video.video]}",)
         for words in names:
-            for key in (words, (video.split, words), (video.split, video.folders, words)):
-                known[key].append(video)
+            for place in ((), (video.split,), *places_of(video)):
+                known[*place, words].append(video)
+    known_words = {key[-1] for key in known}
     rests = []
     for video in videos:
         if video.label == 0 or video.video in told:
             continue
         words = words_of(video)
         rest = list(words)
-        for start, end in find_names(words, known):
+        near, has_folder = places_of(video), bool(video.group_keys)
+        for start, end in find_names(words, known_words):
             name = words[start:end]
-            near = known.get((video.split, video.folders, name)) or known.get((video.split, name))
-            originals = near or known[name]
+            places = near  # only: the clips of each person may start from 1
+            if not has_folder or not "".join(name).isdigit():
+                places = [*near, (video.split,), ()]
+            originals = next((known[*at, name] for at in places if (*at, name) in known), [])
+            if not originals:
+                continue
             video.group_keys += tuple(real.video for real in originals)
             if words_of(originals[0]) == name:  # and not the words of a person
                 video.clip = video.clip or originals[0].video
@@ -240,6 +246,11 @@ def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
     relate_by_words(rests)
     people = set(takes.values())
     return [f"reals are named as takes of {len(people)} people: kept together"] if people else []
+
+
+def places_of(video: Video) -> list[tuple[str, str]]:
+    """The split and a folder, the nearest first, in which names mean the same."""
+    return [(video.split, folder.lower()) for folder in reversed(video.folders)]
 
 
 def relate_by_words(rests: list[tuple[Video, list[str]]]) -> None:

@@ -46,7 +46,8 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
             found = ", ".join(f"{at}/ ({name})" for at, name in sorted(beside.items()))
             raise InputError(f"{root} holds several data sets, name one of them: {found}")
         return SETS[row], base
-    labels = [join(folder.path, name) for folder in folders for name in folder.labels]
+    # of both in one folder labels.csv: the metadata.json of test videos holds other things
+    labels = [join(folder.path, folder.labels[0]) for folder in folders if folder.labels]
     if labels:
         return replace(DFDC, told=read_dfdc(root, labels)), ""
     seen = [(join(f.path, name), "", "") for f in folders for name in f.videos + f.images]
@@ -90,7 +91,7 @@ def summarise(left: Iterable[tuple[str, str, str]]) -> list[LeftOut]:
     lines = []
     for (folder, reason), paths in sorted(paths_of.items()):
         if len(paths) > 3:
-            lines.append(LeftOut(f"{folder}/", len(paths), reason))
+            lines.append(LeftOut(f"{folder or '.'}/", len(paths), reason))
         else:
             lines += [LeftOut(path, 1, reason) for path in paths]
     return lines
@@ -118,24 +119,29 @@ def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]],
         name = printable(item.path)
         videos.append(Video(root / item.path, video=name, n_images=item.n_images, **told))
     notes += set_splits(public_set, videos, root, base)
-    alone = lacks_reals(videos) if public_set.name == "FaceForensics++" else []
-    again += [(video.video, "", "a fake of DFD, whose reals are not here") for video in alone]
-    videos = [video for video in videos if video not in alone]
+    if has_other_reals(videos):
+        again += [(v.video, "", "of DFD, whose reals are not here") for v in videos if is_dfd(v)]
+        videos = [video for video in videos if not is_dfd(video)]
     return public_set.name, videos, left + again, notes
 
 
-def lacks_reals(videos: list[Video]) -> list[Video]:
-    """DFD's fakes among FaceForensics++'s, if no real of DFD is there: their scenes give them away."""
-    fakes = [v for v in videos if v.label and v.people and v.people[0].startswith("DFD ")]
-    reals = [v for v in videos if not v.label]
-    has_real = any(v.people and v.people[0].startswith("DFD ") for v in reals)
-    return fakes if reals and not has_real else []
+def is_dfd(video: Video) -> bool:
+    return bool(video.people) and video.people[0].startswith("DFD ")
+
+
+def has_other_reals(videos: list[Video]) -> bool:
+    """Whether there are reals, but none of DFD: then its scenes alone give its fakes away."""
+    reals = [video for video in videos if video.label == 0]
+    return bool(reals) and not any(map(is_dfd, reals))
 
 
 def match_items(folders: list[Folder], public_set: PublicSet, base: str):
     """Pairs of an item and what its path tells, and what is left out, as summarise takes it."""
     matched, left = [], []
     start = f"{base}/" if base else ""
+    elsewhere = f"not in the layout {public_set.name}"
+    if public_set.told:
+        elsewhere = "in no metadata.json or labels.csv"
 
     def read_path(key: str) -> dict | None:
         return public_set.read_path(key[len(start) :]) if key.startswith(start) else None
@@ -146,13 +152,11 @@ def match_items(folders: list[Folder], public_set: PublicSet, base: str):
         if folder.images and folder.videos:
             left += [(join(folder.path, name), "", "image beside videos") for name in folder.images]
         elif folder.images:
-            whole = [read_file(folder, name, "photos") for name in folder.images]
-            if folder.path and len(whole) > 1:
-                whole = [Item(folder.path, folder.path, "frames", len(whole))]
             is_named = not NO_NAME.fullmatch(folder.path.rpartition("/")[2])
-            inside = read_images(folder, is_named and read_path(folder.path) is not None)
-            is_taken = not skipped and read_path(inside[0].key) is not None
-            items = inside if is_taken else whole
+            items = read_images(folder, is_named and read_path(folder.path) is not None)
+            n = len(folder.images)
+            if folder.path and n > 1 and (skipped or read_path(items[0].key) is None):
+                items = [Item(folder.path, folder.path, "frames", n)]
         for item in items:
             told = None if skipped else read_path(item.key)
             if told is not None:
@@ -160,7 +164,7 @@ def match_items(folders: list[Folder], public_set: PublicSet, base: str):
             elif skipped:
                 left.append((item.path, skipped, f"{skipped.rpartition('/')[2]}, not videos"))
             else:
-                left.append((item.path, "", f"not where {public_set.name} has its videos"))
+                left.append((item.path, "", elsewhere))
     return matched, left
 
 

@@ -27,8 +27,9 @@ COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
 DF40_METHODS = (
     "blendface collabdiff dagan danet ddim ddpm deepfacelab dit e4e e4s facedancer faceswap "
     "facevid2vid fomm fs_vid2vid fsgan heygen hyperreenact inswap lia mcnet midjourney midjourney6 "
-    "mobileswap mraa one_shot_free oneshot pirender pixart rddm sadtalker sd2.1 simswap sit stargan "
-    "starganv2 styleclip stylegan2 stylegan3 styleganxl tpsm uniface vqgan wav2lip whichfaceisreal"
+    "mobileswap mraa one_shot_free oneshot pirender pixart rddm sadtalker sd2.1 simswap sit "
+    "stargan starganv2 styleclip stylegan2 stylegan3 styleganxl tpsm uniface vqgan wav2lip "
+    "whichfaceisreal"
 )
 WORDS = {
     "any": r"[^/]+",
@@ -50,8 +51,8 @@ def compile_pattern(text: str) -> re.Pattern:
     return re.compile(regex, re.IGNORECASE)
 
 
-# Folders that name no video, method or person
-NO_NAME = compile_pattern(rf"{{level}}|{{split}}|{{real}}|{{fake}}|{'|'.join(COMPRESSIONS)}")
+WORDS["no_name"] = rf"(?:{WORDS['real']}|{WORDS['fake']}|{LEVEL}|{'|'.join(SPLIT_WORDS)})"
+NO_NAME = compile_pattern("{no_name}|" + "|".join(COMPRESSIONS))  # no video, method or person
 
 
 @dataclass
@@ -70,33 +71,37 @@ class PublicSet:
     told: dict[str, dict] = field(default_factory=dict)  # by path_key, where no pattern tells it
 
     @cached_property
-    def rules(self) -> list[tuple[int, re.Pattern]]:
-        rules = [(0, text) for text in self.real]
-        rules += [(1, text) for text in (*self.fake, *self.others)]
-        return [(label, compile_pattern(text)) for label, text in rules]
+    def rules(self) -> list[tuple[int, re.Pattern, list[str]]]:
+        """Of each pattern label, regular expression, and which of NAMES it asks for."""
+        texts = [(0, text) for text in self.real]
+        texts += [(1, text) for text in (*self.fake, *self.others)]
+        return [
+            (label, compile_pattern(text), [kind for kind in NAMES if f"{{{kind}}}" in text])
+            for label, text in texts
+        ]
 
     def has_place_for(self, path: str) -> bool:
         """Whether a video at this path below the root is one of the set's own."""
         own = self.rules[: len(self.real) + len(self.fake)]
-        return any(rule.fullmatch(path) for _, rule in own)
+        return any(rule.fullmatch(path) for _, rule, _ in own)
 
     def read_path(self, path: str) -> dict | None:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
         if self.told:
             return self.told.get(path_key(path))
-        for label, rule in self.rules:
+        for label, rule, kinds in self.rules:
             match = rule.fullmatch(path)
             if match:
-                return self.read_parts(label, match.groupdict())
+                return self.read_parts(label, match.groupdict(), kinds)
         return None
 
-    def read_parts(self, label: int, parts: dict[str, str | None]) -> dict:
+    def read_parts(self, label: int, parts: dict[str, str | None], kinds: list[str]) -> dict:
         """Fields of Video from the named parts of its path."""
         ids = self.name
-        for kind, (whose, _) in NAMES.items():
+        for kind in kinds:
             named = {name: parts.get(f"{kind}_{name}") for name in ("target", "source", "take")}
             if any(named.values()):
-                ids, parts = whose, parts | named
+                ids, parts = NAMES[kind][0], parts | named
         clip, people = read_name(ids, parts)
         scene = f"{self.name} {parts['scene']}" if parts.get("scene") else ""
         folders = [name for name in (parts.get("folders") or "").split("/") if name]
@@ -141,7 +146,7 @@ SETS = (
         "DeeperForensics-1.0",
         real=FF_REAL,
         fake=DEEPER_FAKE,
-        others=FF_FAKE,
+        others=FF_FAKE[:1],
         lists=("lists/splits/{split}.txt", *FF_LISTS),
         read_list=read_ids,
     ),
@@ -182,8 +187,8 @@ SETS = (
         "DF40",
         real=(r"{df40}/real/{deeper}(?:{ff}|{any})",),
         fake=(
-            r"(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
-            r"(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
+            r"(?!{no_name}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
+            r"(?!{no_name}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
             r"{df40}/fake/{deeper}(?:{ff}|{any})",
         ),
     ),

@@ -38,6 +38,7 @@ class Item:
     n_images: int = 0
 
 
+NUMBERED = re.compile(r"(.*?)[\W_]*\d+")
 READINGS = {
     "frames": "{n} folders of images are read as {n} videos of {images} frames",
     "mixed": "{images} loose images are read as frames of {n} videos, named before the last number",
@@ -101,7 +102,7 @@ def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
     """
     prefix_of, n_numbered = {}, 0
     for name in folder.images:
-        match = re.fullmatch(r"(.*?)[\W_]*\d+", name.rpartition(".")[0])
+        match = NUMBERED.fullmatch(name.rpartition(".")[0])
         n_numbered += bool(match)
         prefix_of[name] = match[1] if match else ""
     sizes = Counter(filter(None, prefix_of.values()))

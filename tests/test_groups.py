@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import groups_of, touch
 
-from data.layouts import find_videos
+from data.files import InputError
+from data.layouts import find_data_set, find_videos, print_data_set
 
 # --- Any names ---
 
@@ -133,7 +134,7 @@ def write_list(file, videos):
 
 
 @pytest.mark.parametrize(("names", "n_groups"), [(CELEB_DF, 5), (DFD, 3), (FACEFORENSICS, 4)])
-def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_groups, capsys):
+def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_groups):
     for folder, stems in names.items():
         touch(tmp_path / "set", *(f"{folder}/{stem}.mp4" for stem in stems))
     own = find_videos(tmp_path / "set")
@@ -149,10 +150,9 @@ def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_gro
         assert clips(in_folders) == clips(in_list) == clips(own)
     assert not any(video.people for video in in_folders + in_list)  # anybody may name videos so
     assert {video.clip for video in in_folders} <= {video.video for video in in_folders}
-    assert "on both sides" not in capsys.readouterr().out
 
 
-def test_celeb_df_in_class_folders(tmp_path, capsys):
+def test_celeb_df_in_class_folders(tmp_path):
     """The people of the reproduction: id9 swapped with id26, and others."""
     for a, b in ((9, 26), (1, 2), (16, 17)):
         touch(tmp_path, *(f"real/id{i}_{clip:04d}.mp4" for i in (a, b) for clip in (0, 1)))
@@ -161,9 +161,7 @@ def test_celeb_df_in_class_folders(tmp_path, capsys):
     assert len(groups_of(videos.values())) == 3
     assert videos["id9_id26_0000"].group == videos["id9_0001"].group == videos["id26_0000"].group
     assert videos["id9_id26_0000"].clip == "real/id9_0000.mp4"
-    assert "in all 3 groups, 3 of them of people or videos that belong together" in (
-        capsys.readouterr().out
-    )
+    assert find_data_set(tmp_path).notes == []
 
 
 def test_public_names_join_people_across_splits(tmp_path):
@@ -199,35 +197,136 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
     ]
 
 
+# --- Folders, takes and words that name people ---
+
+
+@pytest.mark.parametrize(
+    ("names", "groups", "methods"),
+    [
+        (  # a folder for each person, with the same numbers in each
+            "real/anna/1 real/anna/2 fake/anna/1 real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan/2",
+            "real/anna/1+real/anna/2+fake/anna/1 real/ben/1+fake/FaceSwap/ben/1+fake/ben/gan/2",
+            "FaceSwap gan",
+        ),
+        (  # a folder of a source says less than the names in it
+            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 fake/ff/swap/001_9",
+            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001+fake/ff/swap/001_9",
+            "swap",
+        ),
+        (  # a real in the fake's own folder comes first
+            "real/x/1 real/y/1 fake/x/1_swap fake/y/m/1_other",
+            "real/x/1+fake/x/1_swap real/y/1+fake/y/m/1_other",
+            "m",
+        ),
+        (  # the longest name first
+            "real/video real/video_01 fake/fake_video_01 fake/video_b",
+            "real/video+fake/video_b real/video_01+fake/fake_video_01",
+            "",
+        ),
+        ("real/Anna-Smith fake/anna_smith_2", "real/Anna-Smith+fake/anna_smith_2", ""),
+        (  # actors, of whom no real is here
+            "real/001 real/002 real/003 fake/001_M101 fake/002_M101 fake/003_W010",
+            "real/001+real/002+fake/001_M101+fake/002_M101 real/003+fake/003_W010",
+            "",
+        ),
+        (  # but not takes, methods and the like
+            "real/001 real/002 fake/001_take12 fake/002_take12 fake/x_c23 fake/y_c23",
+            "real/001+fake/001_take12 real/002+fake/002_take12 fake/x_c23 fake/y_c23",
+            "",
+        ),
+        (  # takes of people, and swaps of them
+            "real/anna_1 real/anna_2 real/ben_1 real/ben_2 real/eve_1 fake/anna_ben fake/eve_9",
+            "real/anna_1+real/anna_2+real/ben_1+real/ben_2+fake/anna_ben real/eve_1+fake/eve_9",
+            "",
+        ),
+        (  # one word in all names, or a word for any video: no people
+            "real/talk_1 real/talk_2 fake/x",
+            "real/talk_1 real/talk_2 fake/x",
+            "",
+        ),
+        (
+            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
+            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
+            "",
+        ),
+        (  # a target of whom no real is here
+            "real/eve fake/anna_ben fake/anna_carl fake/eve_carl",
+            "real/eve+fake/eve_carl fake/anna_ben+fake/anna_carl",
+            "",
+        ),
+    ],
+)
+def test_names_that_tell_of_people(tmp_path, names, groups, methods):
+    touch(tmp_path, *(f"{name}.mp4" for name in names.split()))
+    videos = find_videos(tmp_path)
+    expected = [sorted(f"{name}.mp4" for name in group.split("+")) for group in groups.split()]
+    assert groups_of(videos) == sorted(expected)
+    assert {video.method for video in videos} - {""} == set(methods.split())
+
+
+def test_a_word_in_many_fakes_is_no_person(tmp_path):
+    touch(tmp_path, "real/a.mp4", *(f"fake/sora{n % 2}7_{n:03d}.mp4" for n in range(30)))
+    assert len(groups_of(find_videos(tmp_path))) == 31
+
+
+def test_people_are_not_joined_across_splits_but_named(tmp_path):
+    for split in ("train", "test"):
+        touch(tmp_path, *(f"{split}/{place}.mp4" for place in ("real/anna/1", "fake/anna/1")))
+    data_set = find_data_set(tmp_path)
+    assert [len(group) for group in groups_of(data_set.videos)] == [2, 2]
+    assert "1 of them are in several splits, anna/ for one" in "; ".join(data_set.notes)
+
+
+# --- Copies ---
+
+
+def test_one_file_in_both_classes_is_an_error(tmp_path):
+    touch(tmp_path, "real/empty.mp4", "fake/empty.mp4")
+    for name, content in (("real/a", b"1234"), ("fake/b", b"1235")):
+        (tmp_path / f"{name}.mp4").write_bytes(content)
+    assert len(groups_of(find_videos(tmp_path))) == 3  # of one size, but not the same
+    (tmp_path / "fake/m").mkdir()
+    (tmp_path / "fake/m/copy.mp4").write_bytes(b"1234")
+    message = r"fake/m/copy\.mp4 and real/a\.mp4 are one file, once real and once fake"
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path)
+
+
+def test_a_file_twice_in_one_class_is_kept_together_and_said(tmp_path):
+    for name in ("real/a", "real/b", "real/x/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.mp4").write_bytes(b"1234" if name != "real/b" else b"12345")
+    data_set = find_data_set(tmp_path)
+    assert groups_of(data_set.videos) == [["real/a.mp4", "real/x/c.mp4"], ["real/b.mp4"]]
+    assert data_set.notes == [
+        "1 files are there twice: kept together, real/a.mp4 and real/x/c.mp4 for one"
+    ]
+
+
 # --- What is said of the groups ---
 
-WARNING = "People may be on both sides of a split"
+
+def lone_fakes(root):
+    (*notes,) = (note for note in find_data_set(root).notes if "on both sides" in note)
+    return notes
 
 
-def test_groups_of_one_belong_to_nobody(tmp_path, capsys):
-    touch(tmp_path, "real/a.mp4", "real/b.mp4", "fake/x_1.mp4", "fake/y_2.mp4")
-    find_videos(tmp_path)
+def test_fakes_without_a_real_are_counted(tmp_path, capsys):
+    touch(tmp_path, "real/a.mp4", "real/b.mp4", "fake/x_1.mp4", "fake/y_2.mp4", "fake/1_x.mp4")
+    print_data_set(find_data_set(tmp_path))
     out = capsys.readouterr().out
-    assert "in all 4 groups, 0 of them of people or videos that belong together" in out
-    (line,) = [line for line in out.splitlines() if WARNING in line]
-    assert "--videos-csv" in line and "column group" in line and len(line) <= 100
+    assert "in all 4 groups, 1 of them of people or videos that belong together" in out
+    (line,) = [line for line in out.splitlines() if "on both sides" in line]
+    assert line.startswith("  of 3 fakes 3 belong to no real video by name")
+    assert "--videos-csv" in line and len(line) <= 120
     touch(tmp_path, "fake/a_2.mp4")  # one fake that is named after a real video
-    find_videos(tmp_path)
-    out = capsys.readouterr().out
-    assert "in all 4 groups, 1 of them" in out and WARNING not in out
+    assert lone_fakes(tmp_path)[0].startswith("of 4 fakes 3 belong to no real")
 
 
-def test_fakes_that_only_go_with_fakes_tell_nothing_of_people(tmp_path, capsys):
-    touch(tmp_path, "real/a.mp4", "fake/1_2.mp4", "fake/2_1.mp4")
-    find_videos(tmp_path)
-    out = capsys.readouterr().out
-    assert "in all 2 groups, 1 of them" in out and WARNING in out
-
-
-def test_groups_that_the_user_gave_are_not_warned_of(tmp_path, capsys):
+def test_groups_that_the_user_gave_are_not_warned_of(tmp_path):
     (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,b\n")
-    find_videos(tmp_path / "list.csv")
-    assert WARNING not in capsys.readouterr().out
+    assert lone_fakes(tmp_path / "list.csv") == []
     (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,\n")
-    find_videos(tmp_path / "list.csv")
-    assert WARNING in capsys.readouterr().out
+    assert lone_fakes(tmp_path / "list.csv")[0].startswith("of 1 fakes 1 belong to no real")
+    (tmp_path / "list.csv").write_text("path,label\nb.mp4,1\n")
+    assert lone_fakes(tmp_path / "list.csv") == []  # no real at all: a set to test on

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the trees are tables
 """Each tree that people have on disk: every video used, with the right label, or left out."""
 
 import json
@@ -19,15 +20,14 @@ from data.layouts import (
     read_drawn_by,
     sample_command,
 )
-from data.public_sets import PUBLIC, SETS, SHARES_PEOPLE
-from data.walk import list_videos, walk
+from data.public_sets import PUBLIC, SHARES_PEOPLE
+from data.walk import list_videos
 
 # --- Every tree of data/README.md -----------------------------------------------------------------
 
 # A line a video: its path (/* is a folder of five frames, * five numbers), real or the method of a
 # fake, split, group, people; or "-" and a part of the reason why it is left out. "." is nothing.
 # A line with = is a file with content.
-FF_JSON = '[["000", "003"]]'
 TREES = {
     "FaceForensics++ as its authors ship it": """
         FaceForensics++
@@ -44,7 +44,7 @@ TREES = {
         manipulated_videos/end_to_end/008_M101.mp4   end_to_end test  c FaceForensics++_008+M101
         manipulated_sequences/Deepfakes/masks/videos/000_003.mp4 - masks, not videos
         downloaded_videos/000.mp4                                - downloaded_videos, not videos
-        splits/elsewhere/000.mp4                                 - not where FaceForensics++ has its videos
+        splits/elsewhere/000.mp4                                 - not in the layout FaceForensics++
         train.json = [[0, 3]]
         val.json = [["002", "001"]]
         splits/test.json = [["008", "990"]]
@@ -88,7 +88,7 @@ TREES = {
         FaceForensics++_C23/FaceShifter/001_002.mp4          FaceShifter val b FaceForensics++_001+002
         FaceForensics++_C23/FaceSwap/000_003.mp4             FaceSwap train a FaceForensics++_000+003
         FaceForensics++_C23/NeuralTextures/000_003.mp4       NeuralTextures train a FaceForensics++_000+003
-        FaceForensics++_C23/DeepFakeDetection/01_02__exit__ABCD1234.mp4 - a fake of DFD, whose reals are not here
+        FaceForensics++_C23/DeepFakeDetection/01_02__exit__ABCD1234.mp4 - of DFD, whose reals are not here
         FaceForensics++_C23/csv/FF++_Metadata.csv = x
         FaceForensics++_C23/train.json = [["000", "003"]]
         val.json = [["001", "002"]]
@@ -109,7 +109,7 @@ TREES = {
         Celeb-synthesis/id0_id1_0000.mp4     Celeb-synthesis test a Celeb-DF_id0+id1
         Celeb-synthesis/id2_id3_0000.mp4     Celeb-synthesis train d Celeb-DF_id2+id3
         Celeb-synthesis/no name.mp4          Celeb-synthesis train e .
-        demo.png                             - not where Celeb-DF has its videos
+        demo.png                             - not in the layout Celeb-DF
         List_of_testing_videos.txt = 1 Celeb-real/id1_0003.mp4
 1 YouTube-real/00170.mp4
 0 Celeb-synthesis/id0_id1_0000.mp4
@@ -151,6 +151,16 @@ TREES = {
         original_sequences/youtube/c23/videos/000.mp4          real train a FaceForensics++_000
         manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap train a FaceForensics++_000+003
     """,
+    "DeeperForensics-1.0 with the lists of FaceForensics++": """
+        DeeperForensics-1.0
+        manipulated_videos/end_to_end/000_M004.mp4  end_to_end train a FaceForensics++_000+M004
+        manipulated_videos/end_to_end/001_M005.mp4  end_to_end val   b FaceForensics++_001+M005
+        manipulated_videos/end_to_end/002_M006.mp4  end_to_end test  c FaceForensics++_002+M006
+        original/002.mp4                            real test  c FaceForensics++_002
+        train.json = [["000", "003"]]
+        splits/val.json = [["001", "870"]]
+        dataset/splits/test.json = [[2, 4]]
+    """,
     "FakeAVCeleb": """
         FakeAVCeleb
         FakeAVCeleb_v1.2/RealVideo-RealAudio/African/men/id00109/00109.mp4      real train a FakeAVCeleb_id00109
@@ -165,12 +175,12 @@ TREES = {
         train/dfdc_train_part_0/a.mp4         real  train a DFDC_a.mp4
         train/dfdc_train_part_0/b.mp4         .     train a DFDC_a.mp4
         train/dfdc_train_part_0/c.mp4         real  train a DFDC_c.mp4
-        train/dfdc_train_part_0/unlisted.mp4  - not where DFDC has its videos
+        train/dfdc_train_part_0/unlisted.mp4  - in no metadata.json or labels.csv
         train/part_01/part_1/d.mp4            .     train b DFDC_gone.mp4
         test/videos/e.mp4                     .     test  c .
         test/videos/f.mp4                     real  test  d .
         validation/g.mp4                      .     val   e .
-        test_videos/h.mp4                     - not where DFDC has its videos
+        test_videos/h.mp4                     - in no metadata.json or labels.csv
         train/dfdc_train_part_0/metadata.json = {"a.mp4": {"label": "REAL", "split": "train", "original": null}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
         train/part_01/part_1/metadata.json = {"d.mp4": {"label": "FAKE", "original": "gone.mp4"}, "gone.mp4": {"label": "REAL"}}
         test/labels.csv = filename,label
@@ -224,9 +234,9 @@ g.mp4,1
         fake/000_003.mp4            .    train a .
         fake/FaceSwap/003_000.mp4   FaceSwap train a .
         fake/real.avi               .    train c .
-        fake2/x.mp4                 - not where class folders has its videos
-        notes/figure.png            - not where class folders has its videos
-        fake/thumbnails/000.png     - thumbnails, not videos
+        fake2/x.mp4                 - not in the layout class folders
+        notes/figure.png            - not in the layout class folders
+        fake/thumbnails/*.png       - thumbnails, not videos
         fake/FaceSwap/003_000.jpg   - image beside videos
     """,
     "split folders": """
@@ -237,7 +247,7 @@ g.mp4,1
         valid/FAKE/a_b.mp4       .    val   b .
         Test/original/c.mp4      real test  c .
         Test/manipulated/m/c.mp4 m    test  c .
-        holdout/real/x.mp4       - not where class folders has its videos
+        holdout/real/x.mp4       - not in the layout class folders
     """,
     "split words of others": """
         class folders
@@ -319,3 +329,358 @@ def test_tree(tmp_path, name):
     assert found == expected
     assert len(set(letters.values())) == len(letters), letters
     assert data_set.found == len(expected)
+
+
+def test_ids_mean_the_same_wherever_a_public_set_lies(tmp_path):
+    for root in (tmp_path / "here", tmp_path / "there/deeper"):
+        build(root, TREES["FaceForensics++ with other levels"])
+    here, there = find_videos(tmp_path / "here"), find_videos(tmp_path / "there/deeper")
+    assert [video.people for video in here] == [video.people for video in there]
+    assert [video.clip for video in here] == [video.clip for video in there]
+    clips = {video.path.stem: video.clip for video in here}
+    assert clips["000_003"] == clips["000"] == "FaceForensics++ 000"
+    assert {"FaceForensics++", "Celeb-DF", "DFDC", "DFD"} <= PUBLIC
+    assert PUBLIC.isdisjoint({"class folders", "list", "WildDeepfake"})
+    assert {"Celeb-DF"} == SHARES_PEOPLE
+
+
+CLIPS = {
+    "DFD in FaceForensics++'s tree": (
+        "DFD 03__exit_room",
+        "03__exit_room 03_07__exit_room__ABCD1234",
+    ),
+    "Celeb-DF v2": ("Celeb-DF id0_0000", "id0_0000 id0_id1_0000"),
+    "FakeAVCeleb": ("FakeAVCeleb id00109/00109", "00109 00109_fake 00109_2_id00166_wavtolip"),
+    "DFDC in parts": ("DFDC a.mp4", "a b"),
+    "WildDeepfake": ("WildDeepfake real_train/0", "12 13"),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_fake_has_the_clip_of_its_target(tmp_path, name):
+    build(tmp_path, TREES[name])
+    clip, expected = CLIPS[name]
+    found = sorted(video.path.stem for video in find_videos(tmp_path) if video.clip == clip)
+    assert found == sorted(expected.split())
+
+
+# --- The walk -------------------------------------------------------------------------------------
+
+
+def test_hidden_files_and_circles(tmp_path):
+    touch(tmp_path, "elsewhere/x.mp4", "set/fake/y.mp4", "set/fake/.hidden.mp4")
+    touch(tmp_path, "set/fake/._y.mp4", "set/.cache/fake/z.mp4", "set/fake/notes.txt")
+    (tmp_path / "set/real").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
+    data_set = find_data_set(tmp_path / "set")
+    assert [video.video for video in data_set.videos] == ["fake/y.mp4", "real/x.mp4"]
+    assert data_set.found == 2 and data_set.left_out == []
+    assert data_set.notes[0] == "real/up/ leads to a folder that was read already: left out"
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    touch(tmp_path, "real/x.mp4", "real/closed/y.mp4", "fake/z.mp4")
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    data_set = find_data_set(tmp_path)
+    assert len(data_set.videos) == 2
+    assert data_set.notes[0].startswith("real/closed/ cannot be read (Permission denied)")
+
+
+def test_listing_asks_the_system_for_no_file(tmp_path, monkeypatch):
+    touch(tmp_path, *(f"real/{i}/{n:03d}.png" for i in range(20) for n in range(30)))
+    touch(tmp_path, *(f"fake/{n}.jpg" for n in range(400)))
+    calls = Counter()
+    stat = os.stat
+    monkeypatch.setattr(
+        "os.stat", lambda *args, **kwargs: calls.update([1]) or stat(*args, **kwargs)
+    )
+    data_set = find_data_set(tmp_path)
+    assert data_set.found == len(data_set.videos) == 420
+    assert calls.total() < 50
+
+
+def test_how_images_are_read_is_said(tmp_path):
+    build(tmp_path, TREES["frames and photos"])
+    data_set = find_data_set(tmp_path)
+    images = {video.video: video.n_images for video in data_set.videos}
+    assert images["real/anna"] == images["real/000"] == 5
+    assert (images["fake/smile.jpg"], images["fake/videos/ben_y.mp4"]) == (1, 0)
+    assert data_set.notes[:3] == [
+        "3 folders of images are read as 3 videos of 15 frames",
+        "20 loose images are read as frames of 4 videos, named before the last number",
+        "1 loose images are read as 1 videos of one frame",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "videos"),
+    [
+        ("real/7.jpg real/8.jpg fake/1.jpg", "real/7.jpg real/8.jpg fake/1.jpg"),
+        ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", None),
+        ("real/a/0_0.png real/a/0_1.png real/a/1_0.png real/a/1_1.png real/a/9_0.png", "real/a"),
+        ("real/a/smile.png real/a/laugh.png", "real/a/smile.png real/a/laugh.png"),
+        ("real/a/1.png", "real/a"),
+        ("real/videos/1.png real/videos/2.png", "real/videos/1.png real/videos/2.png"),
+        ("real/x_1.png real/x_2.png real/y_1.png real/y_2.png", "real/x real/y"),
+        ("real/x_1.png real/x_2.png real/y_1.png real/y_2.png real/odd.png", None),
+        ("fake/000_003.png fake/003_000.png fake/001_870.png", None),
+    ],
+)
+def test_frames_or_photos(tmp_path, names, videos):
+    touch(tmp_path, *names.split())
+    found = [video.video for video in find_videos(tmp_path)]
+    assert found == sorted((videos or names).split())
+
+
+def test_videos_for_prediction(tmp_path):
+    touch(
+        tmp_path, "a/1.png", "a/2.png", "b/c.mp4", "b/c.jpg", "m/me.jpg", "m/you.jpg", "masks/1.png"
+    )
+    found = [path.relative_to(tmp_path).as_posix() for path in list_videos(tmp_path)]
+    assert found == ["a", "b/c.mp4", "m/me.jpg", "m/you.jpg"]
+    assert list_videos(tmp_path / "a") == [tmp_path / "a"]
+    assert list_videos(tmp_path / "gone") == []
+
+
+def test_many_of_a_kind_are_one_line(tmp_path, capsys):
+    touch(tmp_path, "real/a.mp4", "fake/b.mp4", *(f"fake/masks/{n}/1.mp4" for n in range(9)))
+    touch(tmp_path, *(f"other/{n}.mp4" for n in range(5)), "one/1.mp4")
+    data_set = find_data_set(tmp_path)
+    lines = [(line.path, line.n, line.reason) for line in data_set.left_out]
+    assert lines == [
+        ("fake/masks/", 9, "masks, not videos"),
+        ("one/1.mp4", 1, "not in the layout class folders"),
+        ("other/", 5, "not in the layout class folders"),
+    ]
+    assert data_set.found == 17
+    print_data_set(data_set)
+    out = capsys.readouterr().out
+    assert "left out: 15 of 17" in out and "fake/masks/: 9 (masks, not videos)" in out
+
+
+# --- What is no data set, or an odd one -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"is not a folder: point --videos-dir at a folder with real/ and fake/"),
+        (["readme.txt"], r"no data set that is known \(found no video\): expected real/ and fake/"),
+        (["footage/x.mp4", "y.png"], r"known \(found 1 in .*\): expected real/"),
+        (
+            ["a/real/x.mp4", "b/fake/x.mp4"],
+            r"several data sets, name one of them: a/ \(class f.*b/",
+        ),
+        (["real/x.mp4", "test/real/y.mp4"], r"has both test/ and real/ or fake/ outside of such"),
+    ],
+)
+def test_unexpected_folders(tmp_path, names, message):
+    if names:
+        touch(tmp_path / "set", *names)
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["test/real/x.mp4", "test/fake/x.mp4", "fake/x.mp4", "real/x.mp4"])
+def test_a_set_with_one_split_or_class_is_taken(tmp_path, name):
+    touch(tmp_path, name)
+    (video,) = find_videos(tmp_path)
+    assert (video.video, video.label) == (name, int("fake" in name))
+    assert video.split == ("test" if "test" in name else "train")
+
+
+def test_where_the_set_starts_is_said(tmp_path):
+    touch(tmp_path, "up/up2/real/x.mp4", "readme/cover.png")
+    data_set = find_data_set(tmp_path)
+    assert data_set.notes[0] == "the data set lies in up/up2/"
+    assert [line.path for line in data_set.left_out] == ["readme/cover.png"]
+
+
+def test_official_splits_that_are_missing_are_said(tmp_path):
+    build(tmp_path, TREES["DFD in FaceForensics++'s tree"])
+    notes = find_data_set(tmp_path).notes
+    looked_for = "train.json and splits/train.json and dataset/splits/train.json"
+    assert notes == [f"no official split found: looked for {looked_for}, and so for val and test"]
+    (tmp_path / "train.json").write_text("[[3, 4]]")
+    assert (
+        "4 videos are in no official list: they are for training" in find_data_set(tmp_path).notes
+    )
+    touch(tmp_path / "c", "Celeb-real/id0_0000.mp4")
+    (note,) = find_data_set(tmp_path / "c").notes
+    assert note == "no official split found: looked for List_of_testing_videos.txt"
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "message"),
+    [
+        ('[["000", "001"]]', '[["003", "002"]]', "000_003 joins people of the official splits tra"),
+        ('[["000", "001"]]', '[["000", "002"]]', r"val\.json: 000 is in the train split too"),
+        ("[[0, 3, 4]]", "[]", r"train\.json: \[0, 3, 4\] is not a pair of ids"),
+        ('["000_003"]', "[]", "train.json: 000_003 is not a pair of ids"),
+        ("[[", "[]", r"train\.json is not valid JSON"),
+    ],
+)
+def test_wrong_lists_of_faceforensics(tmp_path, train, val, message):
+    touch(tmp_path, "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")
+    (tmp_path / "train.json").write_text(train)
+    (tmp_path / "val.json").write_text(val)
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["0 Celeb-real/id0_0000.mp4", "1 Celeb-synthesis/id0_id1_0000.mp4", "real x.mp4"]
+)
+def test_celeb_df_list_that_disagrees_with_the_folder(tmp_path, line):
+    touch(tmp_path, "Celeb-real/id0_0000.mp4", "YouTube-real/00000.mp4")
+    (tmp_path / "List_of_testing_videos.txt").write_text(f"1 YouTube-real/00000.mp4\n{line}\n")
+    problem = rf"List_of_testing_videos\.txt, line 2: '{line}' does not fit"
+    with pytest.raises(InputError, match=problem):
+        find_videos(tmp_path)
+
+
+def test_a_list_of_other_videos_is_an_error(tmp_path):
+    touch(tmp_path, "Celeb-real/id0_0000.mp4", "Celeb-real/id0_0001.mp4")
+    lines = [f"1 Celeb-real/id0_{n:04d}.mp4\n" for n in range(4)]
+    (tmp_path / "List_of_testing_videos.txt").write_text("".join(lines))
+    absent = "2 of 4 videos of List_of_testing_videos.txt are not there, celeb-real/id0_0002"
+    assert f"{absent} for one" in find_data_set(tmp_path).notes
+    (tmp_path / "Celeb-real/id0_0001.mp4").unlink()
+    with pytest.raises(InputError, match=r"3 of 4 videos of List_of.* take the list that belongs"):
+        find_videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("metadata.json", "[", "not valid JSON"),
+        ("metadata.json", '{"a.mp4": {"label": "UNKNOWN"}}', "a.mp4 has no label REAL or FAKE"),
+        ("metadata.json", '{"a.mp4": 1}', "a.mp4 has no label REAL or FAKE"),
+        ("metadata.json", '[{"file": "a.mp4"}]', "is a list, as in LAV-DF: make a CSV of it"),
+        ("labels.csv", "name,label\na.mp4,1\n", "expected the columns filename and label"),
+    ],
+)
+def test_labels_of_another_kind(tmp_path, name, text, message):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path)
+
+
+def test_what_dfdc_lists_and_is_not_there_is_said(tmp_path):
+    build(tmp_path, TREES["DFDC in parts"])
+    assert "1 videos of metadata.json are not there" in "; ".join(find_data_set(tmp_path).notes)
+
+
+# --- Less than all --------------------------------------------------------------------------------
+
+
+def test_methods_narrow_the_fakes(tmp_path):
+    build(tmp_path, TREES["Kaggle's FaceForensics++"])
+    data_set = find_data_set(tmp_path, methods=["faceswap", "Face2Face"])
+    assert {video.method for video in data_set.videos} == {"", "FaceSwap", "Face2Face"}
+    assert sum(video.label == 0 for video in data_set.videos) == 3
+    assert data_set.found == find_data_set(tmp_path).found
+    reasons = [line.reason for line in data_set.left_out]
+    assert reasons.count("not of the methods asked for") == 3
+    known = "expected some of: Deepfakes, Face2Face, FaceShifter, FaceSwap, NeuralTextures"
+    with pytest.raises(InputError, match=f"--methods swap: {known}"):
+        find_data_set(tmp_path, methods=["swap"])
+
+
+def test_compression_narrows_faceforensics_alone(tmp_path):
+    build(tmp_path / "ff", TREES["FaceForensics++ as its authors ship it"])
+    names = [video.video for video in find_videos(tmp_path / "ff", compression="c40")]
+    fake = "manipulated_sequences/FaceSwap/c40/videos/001_002.mp4"
+    assert names == [fake, "original_sequences/youtube/c40/videos/003.mp4"]
+    with pytest.raises(InputError, match=r"has no video to use. Left out: 1 in .*: not c0"):
+        find_videos(tmp_path / "ff", compression="c0")
+    touch(tmp_path, "set/real/x.mp4")
+    with pytest.raises(
+        InputError, match=r"--compression c23 is for FaceForensics\+\+, but this is: c"
+    ):
+        find_videos(tmp_path / "set", compression="c23")
+
+
+def test_a_few_videos_of_each_class_from_different_groups(tmp_path):
+    touch(tmp_path, *(f"real/{n:03d}.mp4" for n in range(40)))
+    touch(tmp_path, *(f"fake/{m}/{n:03d}_x.mp4" for n in range(40) for m in "ab"))
+    data_set = find_data_set(tmp_path, max_videos=10)
+    assert Counter(video.label for video in data_set.videos) == {0: 10, 1: 10}
+    assert len(groups_of(data_set.videos)) == 10  # a real and a fake of each
+    names = [video.video for video in data_set.videos]
+    assert names == sorted(names) == [v.video for v in find_videos(tmp_path, max_videos=10)]
+    assert data_set.found == 120
+    assert names[:10] != [f"fake/a/{n:03d}_x.mp4" for n in range(10)]
+    assert len(find_videos(tmp_path, max_videos=50)) == 90
+
+
+# --- The sample set -------------------------------------------------------------------------------
+
+
+def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = r"python /.*data/make_sample\.py --output-dir data/sample"
+    with pytest.raises(InputError, match=rf"draw the sample set with `{command}`.*--videos-dir"):
+        find_videos(SAMPLE_DIR)
+    script = Path(sample_command().split()[1])
+    assert script.is_file()
+    assert script.parent.parent != tmp_path
+    monkeypatch.chdir(script.parent.parent)  # where the script draws to by itself
+    assert sample_command() == "python data/make_sample.py"
+
+
+def test_the_command_of_the_hint_draws_where_the_default_looks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--people", "2", "--num-workers", "1"]
+    command = [sys.executable, *sample_command().split()[1:], *options]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(find_videos(SAMPLE_DIR)) == 4
+    assert read_drawn_by(SAMPLE_DIR)["people"] == 2
+
+
+def test_only_the_drawn_set_is_taken_for_drawn(tmp_path):
+    assert read_drawn_by(tmp_path) is None
+    for content in ("[", "[]", "{}", '{"drawn_by": "me"}'):
+        (tmp_path / "sample.json").write_text(content)
+        assert read_drawn_by(tmp_path) is None
+
+
+# --- The real trees -------------------------------------------------------------------------------
+
+
+def test_real_trees(real_videos):
+    found = find_videos(real_videos / "faceforensics")
+    counts = {("train", 0): 1, ("train", 1): 2, ("val", 0): 1, ("val", 1): 1, ("test", 0): 1}
+    assert Counter((v.split, v.label) for v in found) == counts | {("test", 1): 1}
+    data_set = find_data_set(real_videos / "dfdc")
+    assert Counter((v.split, v.label) for v in data_set.videos) == {
+        ("train", 0): 1,
+        ("train", 1): 3,
+    }
+    assert any("are not there" in note for note in data_set.notes)
+
+
+def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):
+    """All names of the whole set, under the official split files."""
+    sizes = {"train": 360, "val": 70, "test": 70}
+    for split in sizes:
+        text = (real_videos / "faceforensics/splits" / f"{split}.json").read_text()
+        (tmp_path / f"{split}.json").write_text(text)
+        for a, b in json.loads(text):
+            reals = "original_sequences/youtube/c23/videos"
+            fakes = "manipulated_sequences/NeuralTextures/c23/videos"
+            touch(tmp_path, f"{reals}/{a}.mp4", f"{reals}/{b}.mp4")
+            touch(tmp_path, f"{fakes}/{a}_{b}.mp4", f"{fakes}/{b}_{a}.mp4")
+    videos = find_videos(tmp_path)
+    counts = {(split, label): 2 * n for split, n in sizes.items() for label in (0, 1)}
+    assert Counter((video.split, video.label) for video in videos) == counts
+    assert len({video.group for video in videos}) == 500
+    assert len({(video.group, video.split) for video in videos}) == 500

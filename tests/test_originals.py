@@ -125,7 +125,7 @@ def test_means_are_standardised_over_all_videos(tmp_path):
         index = np.load(tmp_path / f"{name}_frames.npy")[:, 0]
         means += [features[index == i].mean(axis=0) for i in range(6)]
     expected = (means - np.mean(means, axis=0)) / np.std(means, axis=0)
-    np.testing.assert_allclose(mean_features.dataset), expected, atol=1e-4)
+    np.testing.assert_allclose(mean_features(splits), expected, atol=1e-4)
 
 
 # --- Joining --------------------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""A CSV that lists videos."""
+
+import os
+from unicodedata import normalize
+
+import pytest
+from conftest import groups_of, touch
+
+from data.files import InputError
+from data.layouts import find_data_set, find_videos
+from data.video_list import check_list
+
+
+def write(folder, text):
+    file = folder / "list.csv"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    return file
+
+
+def test_list_of_videos(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "lists").mkdir()
+    text = (
+        "\ufeffpath,label,group,split,method\na/x.mp4,real,p1,train,\n./a/y.mp4 , FAKE,p1 ,,swap \n"
+        f"../elsewhere/z.mp4,1,,val,\n\n{tmp_path}/lists/w.mp4,0,p2, val,\n"
+    )
+    file = write(tmp_path / "lists", text)
+    data_set = find_data_set(file)
+    videos = {video.video: video for video in data_set.videos}
+    found = {name: (video.label, video.split, video.method) for name, video in videos.items()}
+    assert found == {
+        "../elsewhere/z.mp4": (1, "val", ""),
+        "a/x.mp4": (0, "train", ""),
+        "a/y.mp4": (1, "train", "swap"),
+        "w.mp4": (0, "val", ""),
+    }
+    assert groups_of(videos.values()) == [["../elsewhere/z.mp4"], ["a/x.mp4", "a/y.mp4"], ["w.mp4"]]
+    assert videos["a/y.mp4"].path == tmp_path / "lists/a/y.mp4"
+    assert (data_set.layout, data_set.found, data_set.left_out) == ("list", 4, [])
+    assert data_set.notes[0] == "1 of 4 lines have no group: they go by names"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["filename,label", "file,is_fake", "video,label", "File Path,label", " file_path,label"],
+)
+def test_columns_of_other_people(tmp_path, header):
+    (video,) = find_videos(write(tmp_path, f"{header},fps\na.mp4,1,25\n"))
+    assert (video.video, video.label) == ("a.mp4", 1)
+    assert find_data_set(tmp_path / "list.csv").notes[0] == "columns not used: fps"
+
+
+def test_the_column_path_comes_before_its_aliases(tmp_path):
+    data_set = find_data_set(write(tmp_path, "video,path,label,file\nx.mp4,a.mp4,1,y\n"))
+    assert [video.video for video in data_set.videos] == ["a.mp4"]
+    assert data_set.notes[0] == "columns not used: video, file"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("Split", "split"), (" group", "group"), ("groups", "group"), ("set", "split")),
+        *(("Method ", "method"), ("spilt", "split"), ("GROUP", "group")),
+    ],
+)
+def test_a_column_that_is_nearly_known_is_an_error(tmp_path, name, meant):
+    message = f"line 1: column '{name}': if it is {meant}, call it so"
+    with pytest.raises(InputError, match=message):
+        find_videos(write(tmp_path, f"path,label,{name}\na.mp4,0,x\n"))
+
+
+@pytest.mark.parametrize(("on_disk", "in_list"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_from_a_mac(tmp_path, on_disk, in_list):
+    name = "café/été.mp4"
+    touch(tmp_path, normalize(on_disk, name))
+    lines = [f"{normalize(in_list, name)},0,{normalize(form, 'é')}" for form in [in_list]]
+    lines.append(f"b.mp4,0,{normalize(on_disk, 'é')}")
+    videos = find_videos(write(tmp_path, "\n".join(["path,label,group", *lines])))
+    assert sorted(video.path.exists() for video in videos) == [False, True]
+    assert len({video.group for video in videos}) == 1
+    twice = "\n".join(f"{normalize(form, name)},0" for form in ("NFC", "NFD"))
+    with pytest.raises(InputError, match=r"line 3: .* is listed twice, first in line 2"):
+        find_videos(write(tmp_path, f"path,label\n{twice}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na.mp4,0\n", r"line 1: \['name', 'label'\], expected path,label\["),
+        ("", r"line 1: \[\], expected path,label"),
+        ("path;label\na.mp4;0\n", r"line 1: the columns are separated by ';', expected commas"),
+        ("path\tlabel\na.mp4\t0\n", r"line 1: the columns are separated by '\\t', expected c"),
+        ("path,label\na.mp4,0\nb.mp4,maybe\n", r"line 3: label 'maybe', expected real, fake, 0 or"),
+        ("path,label\na.mp4\n", r"line 2: label '', expected real"),
+        ("path,label\n,1\n", r"line 2: path '', expected the path of a video"),
+        ("path,label\n.,1\n", r"line 2: path '\.', expected the path of a video"),
+        ("path,label\na.mp4,0\nb.mp4,0\n./a.mp4,1\n", r"line 4: './a.mp4' is listed twice, .* 2;"),
+        ("path,label\na\0.mp4,0\n", r"line 2|line contains NUL"),
+        ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
+        ("path,label,split\na.mp4,0,dev\n", r"line 2: split 'dev', expected train, val or test"),
+        ("path,label\n", r"\(list\) has no video to use"),
+    ],
+)
+def test_bad_lines_of_a_list(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        find_videos(write(tmp_path, text))
+
+
+def test_a_wrong_value_is_named_alone(tmp_path):
+    with pytest.raises(InputError, match="'dev'") as caught:
+        find_videos(write(tmp_path, "path,label,split\na.mp4,0,dev\n"))
+    message = str(caught.value)
+    assert "a.mp4" not in message and "real, fake" not in message and "once" not in message
+
+
+def test_a_video_on_another_drive_is_identified_by_its_path(tmp_path, monkeypatch):
+    write(tmp_path, f"path,label\na.mp4,0\n{tmp_path}/elsewhere/b.mp4,1\n")
+    relpath = os.path.relpath
+
+    def windows(path, base):
+        if "elsewhere" in str(path):
+            raise ValueError("path is on mount 'D:', start on mount 'C:'")
+        return relpath(path, base)
+
+    monkeypatch.setattr("os.path.relpath", windows)
+    found = {video.video for video in find_videos(tmp_path / "list.csv")}
+    assert found == {"a.mp4", (tmp_path / "elsewhere/b.mp4").as_posix()}
+
+
+def test_what_is_no_list(tmp_path):
+    touch(tmp_path, "folder/x.mp4", "clip.MP4")
+    with pytest.raises(InputError, match=r"folder is a folder: give it to --videos-dir, or name a"):
+        check_list(tmp_path / "folder")
+    with pytest.raises(InputError, match=r"gone\.csv: no such file; expected a CSV with the colum"):
+        check_list(tmp_path / "gone.csv")
+    for check in (check_list, find_videos):
+        with pytest.raises(InputError, match=r"clip\.MP4 is a video: name the folder that holds"):
+            check(tmp_path / "clip.MP4")
+    check_list(write(tmp_path, "path,label\na.mp4,0\n"))
