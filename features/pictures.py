@@ -203,15 +203,8 @@ def plot_samples(
 # --- A prediction ---------------------------------------------------------------------------------
 
 
-def plot_prediction(
-    row: dict, threshold: float, path: Path, footer: str, caution: str = ""
-) -> None:
-    """Some frames of a video with their scores, and the curve of all scores.
-
-    `row` is what predict_videos gives for a video that could be scored, with its pictures;
-    `caution`, if any, says what the score does not mean.
-    """
-    figure = Figure((12, 5), layout="constrained")
+def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
+    """Some frames of a video above the curve of its scores."""
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
     for column, (i, frame) in enumerate(row["pictures"]):
         title = f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}"
@@ -222,11 +215,29 @@ def plot_prediction(
     axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
     mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
     axes.axhline(100 * row["score"], color=COLOURS["val"], label=mean)
-    axes.axhline(50, color="0.3", linestyle=":", label="0.5")
-    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
+    axes.axhline(50, color="0.3", linestyle=":", label="50 %")
+    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
+
+
+def plot_prediction(
+    row: dict, threshold: float, path: Path, footer: str, caution: str = ""
+) -> None:
+    """Some frames of a video with their scores, and the curve of all scores; a photo by itself.
+
+    `row` is what predict_videos gives for a video that could be scored, with its pictures;
+    `caution`, if any, says what the score does not mean.
+    """
+    is_photo = len(row["numbers"]) == 1
+    figure = Figure((6, 5) if is_photo else (12, 5), layout="constrained")
+    if is_photo:
+        axes = figure.subplots()
+        axes.axis("off")
+        show_frame(axes, row["pictures"][0][1])
+    else:
+        draw_scores(figure, row, threshold)
     called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}"
     title = f"{shorten(row['video'], 80)}: {percent(row['score'])}, {called}"
     title += "; proves nothing by itself"

@@ -221,21 +221,21 @@ def draw_histogram(
 ) -> None:
     parts, names = [], []
     for label, name in enumerate(CLASSES):
-        of_class = scores[labels == label]
+        of_class = 100 * scores[labels == label]
         parts.append(of_class)
         names.append(f"{name} (n = {len(of_class)})")
     _, _, bars = axes.hist(
         parts,
-        np.linspace(0, 1, 21),
+        np.linspace(0, 100, 21),
         color=CLASS_COLOURS,
         edgecolor="0.3",
         label=names,
     )
     for bar in bars[1]:
         bar.set_hatch("//")  # apart in print too
-    axes.axvline(0.5, color="0.3", linestyle=":", label="0.5")
-    axes.axvline(threshold, color="0.3", linestyle="--", label=f"T = {threshold:.3f}")
-    axes.set_xlabel("probability of fake")
+    axes.axvline(50, color="0.3", linestyle=":", label="50 %")
+    axes.axvline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
+    axes.set_xlabel("probability of fake, %")
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, ncols=2)
 

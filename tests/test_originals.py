@@ -10,6 +10,7 @@ import pytest
 from conftest import extract, make_split
 
 from data.files import InputError
+from features.dataset import hold_out, load_split
 from features.originals import (
     ACROSS,
     COPIES,
@@ -31,7 +32,6 @@ from features.originals import (
     summarise,
 )
 from features.pictures import plot_originals
-from features.dataset import hold_out, load_split
 
 # --- Distances and ratios -------------------------------------------------------------------------
 
