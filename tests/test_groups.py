@@ -6,7 +6,8 @@ import pytest
 from conftest import groups_of, touch
 
 from data.files import InputError
-from data.layouts import find_data_set, find_videos, print_data_set
+from data.layouts import find_data_set, find_videos
+from features.screen import print_data_set
 
 # --- Any names ---
 

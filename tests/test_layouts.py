@@ -16,12 +16,12 @@ from data.layouts import (
     SAMPLE_DIR,
     find_data_set,
     find_videos,
-    print_data_set,
     read_drawn_by,
     sample_command,
 )
 from data.public_sets import PUBLIC, SHARES_PEOPLE
 from data.walk import list_videos
+from features.screen import print_data_set
 
 # --- Every tree of data/README.md -----------------------------------------------------------------
 
@@ -462,7 +462,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     assert data_set.found == 17
     print_data_set(data_set)
     out = capsys.readouterr().out
-    assert "left out: 15 of 17" in out and "fake/masks/: 9 (masks, not videos)" in out
+    assert "Left out   15 of 17 videos" in out and "fake/masks/: 9 videos: masks, not videos" in out
 
 
 # --- What is no data set, or an odd one -----------------------------------------------------------
