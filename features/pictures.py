@@ -260,7 +260,8 @@ def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8)
     if not shown:
         raise InputError("no fake looks like a real video here")
     n_rows = -(-len(shown) // 2)
-    figure = Figure((11, 3.2 * n_rows + 0.4), layout="constrained")
+    figure = Figure((11, 3.4 * n_rows + 0.4), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     grid = figure.subplots(n_rows, 4, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
