@@ -1,6 +1,7 @@
 """A CSV that lists videos: path and label, and if known group, split and method."""
 
 import csv
+import hashlib
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -95,12 +96,15 @@ def read_row(row: dict[str, str], folder: Path, where: str) -> Video:
         forms = [Path(normalize(form, str(path))) for form in ("NFC", "NFD")]
         path = next((form for form in forms if form.exists()), path)
     group = normalize("NFC", row["group"])
+    here = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[
+        :8
+    ]  # anna here, not elsewhere
     return Video(
         path,
         label=LABELS[label.lower()],
         split=split,
         method=normalize("NFC", row["method"]),
-        group_keys=(f"group {group}",) if group else (),
+        people=(f"{here} {group}",) if group else (),
         video=identify(path, base),
     )
 

@@ -38,7 +38,12 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
         fingerprint = row.get("fingerprint")
         file = f"file {fingerprint}" if fingerprint else f"{root}/{video}"
         keys["videos"][video].add(file)
-        keys["groups"][group] |= {file, f"{root}/{group}"}
+        # a group that originals.py has joined is known by the name that it had, too
+        keys["groups"][group] |= {
+            file,
+            f"{root}/{group}",
+            f"{root}/{row.get('named_group', group)}",
+        }
         if people:
             keys["groups"][group] |= set(people.split(";"))
         if is_public:

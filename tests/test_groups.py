@@ -316,9 +316,9 @@ def test_fakes_without_a_real_are_counted(tmp_path, capsys):
     touch(tmp_path, "real/a.mp4", "real/b.mp4", "fake/x_1.mp4", "fake/y_2.mp4", "fake/1_x.mp4")
     print_data_set(find_data_set(tmp_path))
     out = capsys.readouterr().out
-    assert "in all 4 groups, 1 of them of people or videos that belong together" in out
+    assert "4 groups in all; 1 hold more than one video" in out
     (line,) = [line for line in out.splitlines() if "on both sides" in line]
-    assert line.startswith("  of 3 fakes 3 belong to no real video by name")
+    assert line.startswith("Note       of 3 fakes 3 belong to no real video by name")
     assert "--videos-csv" in line and len(line) <= 120
     touch(tmp_path, "fake/a_2.mp4")  # one fake that is named after a real video
     assert lone_fakes(tmp_path)[0].startswith("of 4 fakes 3 belong to no real")

@@ -238,7 +238,7 @@ def scenes(quick_backbone, tmp_path) -> Path:
         swapped[30:54, 50:70] = scene(100 + i)[30:54, 50:70]
         write_scene(videos / f"fake/swap-{i}.mp4", swapped, (112, 84))
     for i in (50, 51):
-        write_scene(videos / f"fake/stranger-{i}.mp4", scene(i))
+        write_scene(videos / f"fake/stranger{i}-{i}.mp4", scene(i))
     extract(videos, tmp_path / "features")
     return tmp_path / "features"
 
