@@ -96,7 +96,8 @@ def failing(problem="boom"):
 
 
 @pytest.fixture
-def real_sampling(real_videos) -> Sampling:
+def real_sampling(real_videos, monkeypatch) -> Sampling:
+    monkeypatch.setattr("data.files.COPIES", {})
     model = real_videos.parent / "models/face_detection_yunet_2023mar.onnx"
     if not model.is_file():
         pytest.skip(f"{model} is missing")

@@ -157,6 +157,8 @@ def test_whole_frames_are_those_that_are_named(tmp_path, reads, keep_whole):
         assert not torch.equal(frame, resize_frame(expected[number + 1]))
     assert sampled.boxes is None and "face_share" not in sampled.facts
     assert len(sampled.whole) == (5 if keep_whole else 0) and len(reads) == 1
+    for picture, number in zip(sampled.whole, sampled.numbers, strict=keep_whole):
+        assert np.array_equal(picture[..., ::-1], shrink(expected[number], 480))
 
 
 @pytest.mark.parametrize(("missing", "n_reads"), [((), 1), ((7, 16), 2)])
