@@ -3,10 +3,13 @@
 import bisect
 import mmap
 import os
+import struct
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +19,10 @@ import numpy as np
 from data.files import InputError, fingerprint, printable
 
 FRAME_CHOICES = ("exact", "nearest-reference")
+OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+OPTIONS_LOCK = threading.Lock()
+SKIP = "avdiscard;nonref"  # frames that no other is predicted from
+NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
 MAX_PIXELS = 2**27  # 134 million: four times 8K
 ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
@@ -71,7 +78,7 @@ def read_frames(
     its number; by default they come back as (H, W, 3) uint8 RGB. With the `choice`
     nearest-reference, instead of the exact frame the next one is taken that other frames are
     predicted from; the rest is not decoded. Raises InputError with the reason where the file gives
-    no frame.
+    no frame, and MemoryError where the machine has no memory left: that says nothing of the file.
     """
     path = Path(path)
     check_file(path)
@@ -79,13 +86,14 @@ def read_frames(
         packets = scan_packets(path)
         sampled = None
         if packets.tell_frames:
-            only_references = choice != FRAME_CHOICES[0]
-            sampled = decode_by_time(path, n, transform, packets, threads, only_references)
+            sampled = decode_by_time(path, n, transform, packets, threads, choice)
         if sampled is None:
-            sampled = decode_until_sure(path, n, transform, len(packets.times))
+            sampled = decode_until_sure(path, n, transform, len(packets.times), choice)
         sampled.facts["fingerprint"] = fingerprint(path)
-    except cv2.error as error:
+    except (cv2.error, MemoryError) as error:
         reason = " ".join(str(error).split())  # not error.err: all threads share that
+        if isinstance(error, MemoryError) or any(words in reason for words in NO_MEMORY):
+            raise MemoryError(f"no memory left to decode {path}: decode fewer at once") from error
         raise InputError(f"OpenCV cannot read it: {reason}") from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from error
@@ -108,43 +116,8 @@ def check_file(path: Path) -> None:
 # --- Opening a file ---
 
 
-class Openings:
-    """Lets files be opened at the same time, but not with and without an option of FFmpeg.
-
-    The option stands in the environment, which all threads share: OpenCV has no other way for it.
-    So whoever opens with it waits until nobody opens without it, and the other way round; those who
-    open alike never wait for each other.
-    """
-
-    def __init__(self):
-        self.change = threading.Condition()
-        self.running = {True: 0, False: 0}  # by only_references
-
-    @contextmanager
-    def enter(self, only_references: bool) -> Iterator[None]:
-        """A block in which the option is set if and only if `only_references`."""
-        with self.change:
-            self.change.wait_for(lambda: not self.running[not only_references])
-            self.running[only_references] += 1
-            if only_references and self.running[True] == 1:
-                os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "avdiscard;nonref"
-        try:
-            yield
-        finally:
-            with self.change:
-                self.running[only_references] -= 1
-                if not self.running[only_references]:
-                    if only_references:
-                        del os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"]
-                    self.change.notify_all()
-
-
-OPENINGS = Openings()
-
-
-def open_capture(path: Path, *parameters: int, only_references: bool = False) -> cv2.VideoCapture:
-    with OPENINGS.enter(only_references):
-        capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, parameters)
+def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, parameters)
     if not capture.isOpened():
         raise InputError(explain_unopened(path))
     width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -155,10 +128,22 @@ def open_capture(path: Path, *parameters: int, only_references: bool = False) ->
     return capture
 
 
-def open_to_decode(path: Path, threads: int, only_references: bool = False) -> cv2.VideoCapture:
-    parameters = cv2.CAP_PROP_N_THREADS, threads
-    capture = open_capture(path, *parameters, only_references=only_references)
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+def open_to_decode(path: Path, threads: int, options: str | None = None) -> cv2.VideoCapture:
+    """A capture that decodes with these options of FFmpeg, `""` for none.
+
+    OpenCV takes options from the environment alone, which all threads share: so where some are set,
+    all decoders must be opened with `options`, in turn. In a run that never sets any they are None,
+    and nobody waits.
+    """
+    with nullcontext() if options is None else OPTIONS_LOCK:
+        if options is not None:
+            os.environ[OPTIONS] = options
+        try:
+            capture = open_capture(path, cv2.CAP_PROP_N_THREADS, threads)
+        finally:
+            if options is not None:
+                os.environ[OPTIONS] = ""
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # see turn_upright
     return capture
 
 
@@ -219,27 +204,21 @@ def scan_packets(path: Path) -> Packets:
 
 
 def decode_by_time(
-    path: Path,
-    n: int,
-    transform: Transform,
-    packets: Packets,
-    threads: int,
-    only_references: bool,
+    path: Path, n: int, transform: Transform, packets: Packets, threads: int, choice: str
 ) -> SampledVideo | None:
     """n frames of a video by their times; None where a frame is not at its time.
 
-    So a jump to a wrong place is noticed.
+    So a jump to a wrong place is noticed. Before each `grab` the number of the last frame that was
+    decoded, jumped over or left out is `number`, and no frame is wanted up to it: the next frame
+    has the time `number + 1`, or a later one where frames are left out, and no earlier one ever.
     """
-    capture = open_to_decode(path, threads, only_references)
+    only_references = choice != FRAME_CHOICES[0]
+    capture = open_to_decode(path, threads, SKIP if only_references else None)
     total, start, key_frames = len(packets.times), packets.times.min(), packets.key_frames
     wanted = deque(sample_frame_numbers(total, n))
-    taken = Taken(transform)
+    taken = Taken(path, transform)
     number = -1
-    while True:
-        if wanted and not only_references:
-            number = jump_ahead(capture, number, wanted[0], key_frames)
-        if not capture.grab():  # decodes
-            break
+    while capture.grab():  # decodes
         number += 1
         time = round(capture.get(cv2.CAP_PROP_PTS)) - start
         left_out = time - number
@@ -249,9 +228,13 @@ def decode_by_time(
         if wanted and number >= wanted[0]:
             wanted.popleft()
             taken.take(capture, number)
+        elif taken.before is None:
+            taken.convert(capture)
+        if wanted and not only_references:
+            number = jump_ahead(capture, number, wanted[0], key_frames)
     if wanted or (number + 1 != total and not only_references):
         return None
-    return taken.describe(path, capture, total)
+    return taken.describe(capture, total)
 
 
 def jump_ahead(capture: cv2.VideoCapture, number: int, wanted: int, key_frames: np.ndarray) -> int:
@@ -263,16 +246,21 @@ def jump_ahead(capture: cv2.VideoCapture, number: int, wanted: int, key_frames: 
     return number
 
 
-def decode_by_count(path: Path, n: int, transform: Transform, expected: int) -> SampledVideo:
+def decode_by_count(
+    path: Path, n: int, transform: Transform, expected: int, choice: str
+) -> SampledVideo:
     """The frames that a length of `expected` asks for; `frames` of its facts is the true length."""
+    exact = choice == FRAME_CHOICES[0]
     # with several threads FFmpeg patches damage in another way each time
-    capture = open_to_decode(path, threads=1)
+    capture = open_to_decode(path, threads=1, options=None if exact else "")
     wanted = set(sample_frame_numbers(expected, n))
-    taken = Taken(transform)
+    taken = Taken(path, transform)
     total = 0
     while capture.grab():
         if total in wanted:
             taken.take(capture, total)
+        elif total == 0:
+            taken.convert(capture)
         total += 1
     if total == 0:
         fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
@@ -280,13 +268,19 @@ def decode_by_count(path: Path, n: int, transform: Transform, expected: int) -> 
         raise InputError(
             f"0 frames decoded: codec {codec} not supported by this OpenCV, or damaged"
         )
-    return taken.describe(path, capture, total)
+    sampled = taken.describe(capture, total)
+    if not exact:
+        words = "frames taken exactly: its packets do not tell where the reference frames are"
+        sampled.facts["note"] = "; ".join(filter(None, (sampled.facts["note"], words)))
+    return sampled
 
 
-def decode_until_sure(path: Path, n: int, transform: Transform, expected: int) -> SampledVideo:
+def decode_until_sure(
+    path: Path, n: int, transform: Transform, expected: int, choice: str
+) -> SampledVideo:
     """n frames of a video by counting, read again where there are more or fewer than expected."""
     for _ in range(ATTEMPTS):
-        sampled = decode_by_count(path, n, transform, expected)
+        sampled = decode_by_count(path, n, transform, expected, choice)
         if sampled.facts["frames"] == expected:
             return sampled
         expected = sampled.facts["frames"]
@@ -294,25 +288,62 @@ def decode_until_sure(path: Path, n: int, transform: Transform, expected: int) -
 
 
 class Taken:
-    """The frames taken from a video so far."""
+    """The frames taken from a video so far.
 
-    def __init__(self, transform: Transform):
-        self.transform = transform
+    Where FFmpeg refuses to convert a frame to BGR, OpenCV 4.13 and later give what their buffer
+    holds: the frame that was converted before it, or at first any memory. So a frame is sure if it
+    differs from the one before it.
+    """
+
+    def __init__(self, path: Path, transform: Transform):
+        self.path, self.transform = path, transform
         self.frames, self.numbers = [], []
+        self.mirrored = is_mirrored(path)
         self.shape = (0, 0)
+        self.before = None  # the frame that was converted last, as OpenCV gave it
+        self.begin = None  # the frame taken that was converted first of all
+        self.sure = True  # of all others
+
+    def convert(self, capture: cv2.VideoCapture) -> np.ndarray | None:
+        """The frame that was grabbed, (H, W, 3) uint8 BGR; None where that fails."""
+        ok, frame = capture.retrieve()
+        if not ok:
+            return None
+        self.before = frame
+        return frame
 
     def take(self, capture: cv2.VideoCapture, number: int) -> None:
         """Add the frame that was grabbed; nothing where it cannot be converted."""
-        ok, frame = capture.retrieve()  # converts to BGR, which only these frames need
-        if not ok:
+        before = self.before
+        frame = self.convert(capture)
+        if frame is None:
             return
+        if before is None:
+            self.begin = frame
+        else:
+            self.sure &= differ(frame, before)
+        frame = turn_upright(frame, capture.get(cv2.CAP_PROP_ORIENTATION_META), self.mirrored)
         if not self.frames:
             self.shape = frame.shape[:2]
         self.frames.append(self.transform(frame, number))
         self.numbers.append(number)
 
-    def describe(self, path: Path, capture: cv2.VideoCapture, total: int) -> SampledVideo:
-        """What was taken, with the facts of the video of `total` frames."""
+    def begin_is_sure(self, capture: cv2.VideoCapture) -> bool:
+        """Whether the first frame comes out as it did, now that there is another one before it."""
+        if self.begin is None:
+            return True
+        before = self.before
+        capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        ok, again = capture.read()
+        return ok and differ(again, before) and np.array_equal(again, self.begin)
+
+    def describe(self, capture: cv2.VideoCapture, total: int) -> SampledVideo:
+        """What was taken, with the facts of the video of `total` frames.
+
+        Raises InputError where FFmpeg refused to convert a frame.
+        """
+        if not (self.sure and self.begin_is_sure(capture)):
+            check_conversion(self.path)
         promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         fps = capture.get(cv2.CAP_PROP_FPS)
         fps = round(fps, 4) if np.isfinite(fps) and fps > 0 else 0.0
@@ -323,7 +354,93 @@ class Taken:
             "height": self.shape[0],
             "fps": fps,
             "duration": round(total / fps, 4) if fps else "",
-            "size": path.stat().st_size,
+            "size": self.path.stat().st_size,
             "note": note if total < promised else "",
         }
         return SampledVideo(self.frames, np.array(self.numbers, np.int32), facts)
+
+
+# --- Converting ---
+
+
+def differ(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two frames are of one shape and differ in a byte, as a rule in the first rows."""
+    return a.shape == b.shape and not all(map(np.array_equal, a, b))
+
+
+CONVERT_ALL = """
+import sys
+import cv2
+capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+while capture.grab():
+    capture.retrieve()
+"""
+
+
+def check_conversion(path: Path) -> None:
+    """Raise InputError where FFmpeg refuses to convert a frame of a video to BGR.
+
+    OpenCV does not pass it on, but FFmpeg says it in its log: so a process of its own converts all
+    frames, until the log says so.
+    """
+    environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": "16", OPTIONS: ""}  # 16: errors
+    child = [sys.executable, "-c", CONVERT_ALL, os.path.abspath(path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(child, env=environment, **pipes) as process:
+        for line in process.stdout:
+            if b"Cannot convert interlaced" in line:
+                process.kill()
+                remedy = "`ffmpeg -i in -vf yadif out.mp4`"
+                raise InputError(f"interlaced: this OpenCV cannot convert it: {remedy}")
+            if b"-> fmt:bgr24" in line:
+                process.kill()
+                colours = line.split(b" -> ")[0].decode(errors="replace").rpartition("): ")[2]
+                raise InputError(f"this OpenCV cannot convert its colours to BGR: {colours}")
+
+
+# --- Upright ---
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+def turn_upright(frame: np.ndarray, angle: float, mirrored: bool) -> np.ndarray:
+    """The frame as players show it: turned clockwise by an angle of 0, 90, 180 or 270 degrees.
+
+    The angle is how OpenCV reads the matrix of a phone's video, but by its first row alone. Where
+    the matrix mirrors, that turns the frame's rows the right way and its columns the wrong way.
+    """
+    if angle in TURNS:
+        frame = cv2.rotate(frame, TURNS[angle])
+    if mirrored:
+        frame = cv2.flip(frame, 1 if angle in (90, 270) else 0)
+    return frame
+
+
+def find_boxes(data: mmap.mmap, name: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the content of each box of this name begins and ends, of an MP4 or MOV file."""
+    while start + 8 <= end:
+        size, header = int.from_bytes(data[start : start + 4]), 8
+        if size == 1:
+            size, header = int.from_bytes(data[start + 8 : start + 16]), 16
+        elif size == 0:  # the last one
+            size = end - start
+        if size < header:
+            return
+        if data[start + 4 : start + 8] == name:
+            yield start + header, min(start + size, end)
+        start += size
+
+
+def is_mirrored(path: Path) -> bool:
+    """Whether the matrix of the first video track of an MP4 or MOV file mirrors the picture."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for moov in find_boxes(data, b"moov", 0, len(data)):
+            for track in find_boxes(data, b"trak", *moov):
+                if data.find(b"vide", *track) < 0:  # its handler
+                    continue
+                for start, end in find_boxes(data, b"tkhd", *track):
+                    start += 52 if data[start] else 40  # by the version of the box
+                    if start + 20 <= end:
+                        a, b, _, c, d = struct.unpack(">5i", data[start : start + 20])
+                        return a * d < b * c
+    return False

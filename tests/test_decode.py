@@ -1,8 +1,8 @@
 import os
+import re
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,11 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import data.decode
-from data.decode import OPENINGS, Packets, read_frames, sample_frame_numbers
+from data.decode import OPTIONS, Packets, read_frames, sample_frame_numbers
 from data.files import InputError, fingerprint
 from data.frames import resize_frame
 
-OPTION = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# The same six frames of 64 x 48 in each clip, made with FFmpeg 5.1:
+#   ffmpeg -bitexact -f lavfi -i testsrc2=s=64x48:r=5:d=1.2 -pix_fmt yuv420p -flags +bitexact
+# and then for progressive.264
+#   -c:v libx264 -crf 8
+# for ycgco.mp4
+#   -c:v libx264 -crf 8 -colorspace ycgco
+# for interlaced.264 and interlaced.mp4
+#   -vf setfield=tff -flags +ilme+ildct+bitexact -c:v libx264 -crf 8 -x264-params tff=1
+# for interlaced.m2v
+#   -vf settb=1/25,setpts=N,setfield=tff -flags +ilme+ildct+bitexact -c:v mpeg2video -q:v 2 -r 25
+CLIPS = Path(__file__).parent / "clips"
 
 
 def write_numbered_video(path, n):
@@ -48,7 +58,7 @@ class SpyingCapture:
         self.capture = SpyingCapture.original(*arguments)
 
     def set(self, name, value):
-        if name == cv2.CAP_PROP_POS_FRAMES:
+        if name == cv2.CAP_PROP_POS_FRAMES and value > 0:
             SpyingCapture.seeks += 1
             value = value if self.lands_on is None else self.lands_on
         return self.capture.set(name, value)
@@ -179,15 +189,20 @@ def test_read_frames_gives_rgb(tmp_path):
         assert channels[..., 0].mean() > 200 and channels[..., 2].mean() < 40
 
 
-@pytest.mark.parametrize("claimed", [0, 3, 31, 100_000])
-def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed):
-    path = write_video(tmp_path / "clip.avi", n=30)
+def claim(path, n):
+    """The AVI, which now says that it has n frames."""
     data = bytearray(path.read_bytes())
     for tag, offset in ((b"avih", 24), (b"strh", 40)):  # dwTotalFrames, dwLength
         start = data.index(tag) + offset
-        data[start : start + 4] = claimed.to_bytes(4, "little")
+        data[start : start + 4] = n.to_bytes(4, "little")
     data[data.rindex(b"idx1") :] = b""  # the index would give the count away
     path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("claimed", [0, 3, 31, 100_000])
+def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed):
+    path = claim(write_video(tmp_path / "clip.avi", n=30), claimed)
     sampled = read_frames(path, 5)
     assert sampled.facts["frames"] == 30
     assert sampled.facts["note"].startswith(f"30 of {claimed} frames") == (claimed > 30)
@@ -195,16 +210,169 @@ def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed)
     assert [round((frame.mean() - 20) / 7) for frame in sampled.frames] == [3, 9, 15, 21, 27]
 
 
-def test_orientation_in_the_metadata_is_applied(tmp_path):
-    path = write_video(tmp_path / "clip.mp4", size=(64, 48))
+def write_corners(path, matrix):
+    """The picture of a video whose corners differ, with a matrix (a, b, c, d) for players."""
+    picture = np.full((48, 64, 3), 128, np.uint8)
+    picture[:16, :16], picture[:16, -16:], picture[-16:, :16] = (0, 0, 255), (0, 128, 255), 255
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    for _ in range(4):
+        writer.write(picture)
+    writer.release()
     data = bytearray(path.read_bytes())
-    start = data.index(b"tkhd") + 44  # the matrix: a quarter turn
-    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    start = data.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    values = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
     path.write_bytes(data)
-    sampled = read_frames(path, 2)
-    assert (sampled.facts["width"], sampled.facts["height"]) == (48, 64)
-    assert sampled.frames[0].shape == (64, 48, 3)
+    return picture
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        (1, 0, 0, 1),
+        (0, 1, -1, 0),
+        (-1, 0, 0, -1),
+        (0, -1, 1, 0),
+        (-1, 0, 0, 1),  # mirrored, as by some front cameras
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, -1, -1, 0),
+    ],
+)
+def test_a_video_is_upright_as_players_show_it(tmp_path, matrix):
+    """A pixel at (x, y) of the file is shown at (a x + c y, b x + d y), but for a shift."""
+    picture = write_corners(tmp_path / "clip.mp4", matrix)
+    a, b, c, d = matrix
+    expected = picture[::d, ::a] if a else picture.transpose(1, 0, 2)[::b, ::c]
+    sampled = read_frames(tmp_path / "clip.mp4", 2, lambda frame, number: frame)
+    assert (sampled.facts["height"], sampled.facts["width"]) == expected.shape[:2]
+    for frame in sampled.frames:
+        assert np.abs(frame.astype(int) - expected).mean() < 6
+
+
+# --- Frames that FFmpeg refuses to convert ---
+
+
+INTERLACED = r"^interlaced: this OpenCV cannot convert it: `ffmpeg -i in -vf yadif out.mp4`$"
+
+
+def check_true_or_refused(path, n, places, reason=INTERLACED, most=0.3):
+    """Whether each frame is that of the progressive source at these places, or all are refused."""
+    source = read_all(CLIPS / "progressive.264")
+    try:
+        sampled = read_frames(path, n, lambda frame, number: frame)
+    except InputError as error:
+        assert re.search(reason, str(error))
+        return "refused"
+    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
+        difference = np.abs(frame.astype(int) - source[places[number]]).mean()
+        assert difference < most, (path, number)
+    return "true"
+
+
+@pytest.mark.parametrize("n", [1, 2, 100])
+@pytest.mark.parametrize("name", ["interlaced.264", "interlaced.mp4", "interlaced.m2v"])
+def test_interlaced_video_is_true_or_refused(name, n):
+    check_true_or_refused(CLIPS / name, n, range(6), most=2 if name.endswith("m2v") else 0.3)
+
+
+@pytest.mark.parametrize("n", [1, 3, 100])
+@pytest.mark.parametrize("order", ["pi", "ip", "pip"])
+def test_a_stream_that_turns_interlaced_is_true_or_refused(tmp_path, order, n):
+    parts = {"p": "progressive.264", "i": "interlaced.264"}
+    path = tmp_path / "turns.264"
+    path.write_bytes(b"".join((CLIPS / parts[part]).read_bytes() for part in order))
+    check_true_or_refused(path, n, [*range(6)] * len(order))
+
+
+def test_colours_that_cannot_be_converted_are_true_or_refused():
+    reason = "^this OpenCV cannot convert its colours to BGR: fmt:yuv420p csp:ycgco"
+    check_true_or_refused(CLIPS / "ycgco.mp4", 3, range(6), reason)
+
+
+def test_threads_never_see_the_memory_of_another_video(tmp_path):
+    colour = write_video(tmp_path / "colour.mp4", n=40, colour=(10, 200, 90))
+    places = range(6)
+
+    def read(path):
+        if path == colour:
+            return {round(frame.mean()) for frame in read_frames(path, 4).frames}
+        return check_true_or_refused(path, 2, places)
+
+    paths = [colour, CLIPS / "interlaced.264", CLIPS / "progressive.264"] * 4
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(read, paths))
+    assert found[0::3] == found[:1] * 4 and found[2::3] == ["true"] * 4
+    assert set(found[1::3]) in ({"true"}, {"refused"})
+
+
+class StaleCapture:
+    """cv2.VideoCapture that converts only some frames, and gives its buffer for the others."""
+
+    original, converts = cv2.VideoCapture, None
+
+    def __init__(self, *arguments):
+        self.capture = StaleCapture.original(*arguments)
+        self.number, self.buffer = -1, np.full((48, 64, 3), 77, np.uint8)
+
+    def grab(self):
+        self.number += 1
+        return self.capture.grab()
+
+    def set(self, name, value):
+        self.number = value - 1 if name == cv2.CAP_PROP_POS_FRAMES else self.number
+        return self.capture.set(name, value)
+
+    def retrieve(self):
+        ok, frame = self.capture.retrieve()
+        if StaleCapture.converts(int(self.number)):
+            self.buffer = frame
+        return ok, self.buffer.copy()
+
+    def read(self):
+        return self.grab() and self.retrieve()
+
+    def __getattr__(self, name):
+        return getattr(self.capture, name)
+
+
+@pytest.mark.parametrize(
+    ("n", "converts", "asked"),
+    [
+        (4, lambda number: True, 0),
+        (12, lambda number: True, 0),  # the first one is converted again, at the end
+        (4, lambda number: False, 1),
+        (1, lambda number: False, 1),
+        (4, lambda number: number != 4, 1),
+        (4, lambda number: number < 4, 1),
+        (4, lambda number: number > 1, 1),
+        (4, lambda number: number > 0, 0),  # the first one is not among the four
+        (12, lambda number: number > 0, 1),
+    ],
+)
+@pytest.mark.parametrize("tell_frames", [True, False])
+def test_a_frame_that_was_not_converted_is_noticed(
+    tmp_path, monkeypatch, n, converts, asked, tell_frames
+):
+    path, calls = write_video(tmp_path / "clip.mp4", n=12), []
+    monkeypatch.setattr(cv2, "VideoCapture", StaleCapture)
+    monkeypatch.setattr(StaleCapture, "converts", staticmethod(converts))
+    monkeypatch.setattr("data.decode.check_conversion", calls.append)
+    if not tell_frames:
+        monkeypatch.setattr(Packets, "tell_frames", False)
+    assert read_frames(path, n).numbers.tolist() == sample_frame_numbers(12, n)
+    assert len(calls) == asked
+
+
+def test_still_videos_and_single_frames_are_used(tmp_path):
+    still = write_video(tmp_path / "still.mp4", n=12, colour=(0, 0, 0))
+    one = write_video(tmp_path / "one.avi", n=1, colour=(0, 0, 0))
+    assert read_frames(still, 4).numbers.tolist() == [1, 4, 7, 10]
+    assert read_frames(one, 4).frames[0].max() < 3
+
+
+# --- What goes wrong ---
 
 
 def test_files_that_give_no_frame(tmp_path):
@@ -350,8 +518,7 @@ def test_frames_that_are_lost_at_the_end_are_noticed(tmp_path, monkeypatch):
     assert sampled.facts["note"] == "11 of 12 frames: truncated, damaged or miscounted"
 
 
-@pytest.mark.parametrize("choice", ["exact", "nearest-reference"])
-def test_files_are_opened_at_the_same_time(tmp_path, monkeypatch, choice):
+def test_files_are_opened_at_the_same_time(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.mp4")
     original = cv2.VideoCapture
     everybody = threading.Barrier(3, timeout=20)  # breaks if one has to wait for another
@@ -362,52 +529,46 @@ def test_files_are_opened_at_the_same_time(tmp_path, monkeypatch, choice):
 
     monkeypatch.setattr(cv2, "VideoCapture", open_together)
     with ThreadPoolExecutor(3) as pool:
-        reads = [pool.submit(read_frames, path, 4, choice=choice) for _ in range(3)]
+        reads = [pool.submit(read_frames, path, 4) for _ in range(3)]
     for read in reads:
         assert read.result().numbers.tolist() == [1, 4, 7, 10]
-    assert OPTION not in os.environ
 
 
-def test_an_exact_opening_never_sees_the_option_of_another_thread(tmp_path, monkeypatch):
+def test_only_the_decoder_of_reference_frames_is_opened_with_the_option(tmp_path, monkeypatch):
+    """Not the scan that may run beside it, nor a fallback to exact frames, in many threads."""
     path = write_video(tmp_path / "clip.mp4")
-    original = cv2.VideoCapture
-    seen = {"exact": [], "nearest-reference": []}
-    thread = threading.local()
+    clip = claim(write_video(tmp_path / "clip.avi"), 100)
+    original, seen = cv2.VideoCapture, []
 
-    def open_slowly(*arguments):
-        before = os.environ.get(OPTION)
-        time.sleep(0.001)
-        capture = original(*arguments)
-        seen[thread.choice].append((before, os.environ.get(OPTION)))
+    def open_slowly(file, backend, parameters):
+        before = os.environ.get(OPTIONS)
+        capture = original(file, backend, parameters)
+        decodes = parameters[0] == cv2.CAP_PROP_N_THREADS
+        seen.append((Path(file).suffix, decodes, {before, os.environ.get(OPTIONS)}))
         return capture
 
-    def read(choice):
-        thread.choice = choice
-        return read_frames(path, 4, choice=choice).numbers.tolist()
+    def read(path):
+        return read_frames(path, 4, choice="nearest-reference").facts["note"]
 
     monkeypatch.setattr(cv2, "VideoCapture", open_slowly)
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(read, list(seen) * 20)) == [[1, 4, 7, 10]] * 40
-    nothing, skip = (None, None), ("avdiscard;nonref", "avdiscard;nonref")
-    assert seen["exact"] == [nothing] * 40
-    assert sorted(seen["nearest-reference"], key=str) == [skip] * 20 + [nothing] * 20
-    assert OPTION not in os.environ
+        notes = list(pool.map(read, [path, clip] * 20))
+    exactly = "frames taken exactly: its packets do not tell where the reference frames are"
+    assert notes[::2] == [""] * 20 and all(note.endswith(exactly) for note in notes[1::2])
+    decoders = [(suffix, options) for suffix, decodes, options in seen if decodes]
+    assert all(options == {"avdiscard;nonref"} for suffix, options in decoders if suffix == ".mp4")
+    assert all(options == {""} for suffix, options in decoders if suffix == ".avi")
+    assert not os.environ.get(OPTIONS)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_who_opens_with_the_option_and_who_opens_without_wait_for_each_other(first):
-    entered = threading.Event()
-
-    def enter():
-        with OPENINGS.enter(only_references=not first):
-            entered.set()
-
-    with OPENINGS.enter(only_references=first):
-        other = threading.Thread(target=enter)
-        other.start()
-        assert not entered.wait(0.1)
-    other.join(60)
-    assert entered.is_set() and OPTION not in os.environ
+def test_a_scan_is_not_changed_by_the_option(real_videos, monkeypatch):
+    path = real_videos / "awkward/opengop_bframes.mp4"
+    alone = data.decode.scan_packets(path)
+    monkeypatch.setenv(OPTIONS, "avdiscard;nonref")
+    beside = data.decode.scan_packets(path)
+    np.testing.assert_array_equal(alone.times, beside.times)
+    np.testing.assert_array_equal(alone.is_key, beside.is_key)
+    assert alone.promised == beside.promised
 
 
 def test_a_failed_opening_lets_the_next_one_in(tmp_path, monkeypatch):
@@ -422,25 +583,26 @@ def test_a_failed_opening_lets_the_next_one_in(tmp_path, monkeypatch):
         for choice in ("exact", "nearest-reference"):
             with pytest.raises(InputError, match=r"^OpenCV cannot read it: no more files$"):
                 read_frames(path, 4, choice=choice)
-    assert OPTION not in os.environ
+    assert not os.environ.get(OPTIONS)
     for choice in ("exact", "nearest-reference"):
         assert len(read_frames(path, 4, choice=choice).frames) == 4
 
 
-def test_threads_that_read_exact_and_reference_frames_of_real_clips_do_not_mix(real_videos):
-    path = real_videos / "awkward/opengop_bframes.mp4"
-    choices = ["exact", "nearest-reference"]
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 5.93 MiB"),
+        cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"),
+    ],
+)
+def test_no_memory_is_not_the_fault_of_the_file(tmp_path, error):
+    path = write_video(tmp_path / "clip.mp4")
 
-    def read(choice):
-        return read_frames(path, 8, choice=choice)
+    def fail(frame, number):
+        raise error
 
-    alone = [read(choice) for choice in choices]
-    assert alone[0].numbers.tolist() != alone[1].numbers.tolist()
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(read, choices * 6))
-    for expected, sampled in zip(alone * 6, together, strict=True):
-        assert sampled.numbers.tolist() == expected.numbers.tolist()
-        np.testing.assert_array_equal(sampled.frames, expected.frames)
+    with pytest.raises(MemoryError, match=r"^no memory left to decode .*clip\.mp4: decode fewer"):
+        read_frames(path, 4, fail)
 
 
 def test_a_picture_of_absurd_size_fails(tmp_path, monkeypatch):
