@@ -31,10 +31,10 @@ from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
-from data.groups import Video
 from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
 from data.public_sets import COMPRESSIONS
 from data.video_list import check_list
+from data.walk import Video
 from features import screen
 from features.cache import Outcome, process_video
 from features.extraction import Extraction, find_difference, load_extraction

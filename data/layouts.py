@@ -8,11 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.files import InputError, printable, read_json
-from data.groups import Video, set_groups
+from data.groups import set_groups
 from data.official_lists import drop_levels, read_dfdc, set_splits
 from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
-from data.walk import READINGS, Folder, Item, find_skipped, join, read_file, read_images, walk
+from data.walk import (
+    READINGS,
+    Folder,
+    Item,
+    Video,
+    find_skipped,
+    join,
+    read_file,
+    read_images,
+    walk,
+)
 
 SAMPLE_DIR = Path("data/sample")
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.files import InputError, read_json
-from data.groups import SPLITS, Video
-from data.walk import LEVEL
+from data.walk import LEVEL, SPLITS, Video
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from data.groups import NAMES, read_name
+from data.names import NAMES, read_name
 from data.official_lists import (
     SPLIT_WORDS,
     path_key,

@@ -8,7 +8,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError, printable
-from data.groups import SPLITS, VIDEO_SUFFIXES, Video
+from data.walk import SPLITS, VIDEO_SUFFIXES, Video
 
 COLUMNS = ("path", "label", "group", "split", "method")
 EXPECTED = "path,label[,group,split,method]"

@@ -1,4 +1,4 @@
-"""One look at every folder below a root, and what may be a video in it."""
+"""What a video is, and one look at every folder below a root for what may be one."""
 
 import os
 import re
@@ -6,13 +6,46 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.groups import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-
+SPLITS = ("train", "val", "test")
+CLASSES = ("real", "fake")  # a label is an index into this
+VIDEO_ENDINGS = (
+    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
+    "ts mts m2ts vob ogv mxf h264 264 hevc 265"
+)
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
 LEVEL = "(?:videos?|frames?|images?|imgs?|faces?|crops?|clips?)"  # folders that tell nothing
 SKIPPED = re.compile(
     r"masks?|landmarks?|b?boxes|thumb(?:nail)?s?|downloaded_videos\w*|source_videos", re.IGNORECASE
 )
+
+
+@dataclass
+class Video:
+    """A video file, a folder of frames or an image, and what its data set tells of it."""
+
+    path: Path  # of frames that lie loose in a folder: folder / what their names have in common
+    label: int  # 1 = fake, 0 = real
+    split: str = "train"
+    method: str = ""  # how a fake was made, where that is known
+    clip: str = ""  # the footage that is seen: of a fake, that of its target
+    people: tuple[str, ...] = ()  # ids that mean the same people in every copy of a public set
+    group_keys: tuple[str, ...] = ()  # videos with a key or a person in common are in one group
+    video: str = ""  # its identifier: the path below the root with `/` between the parts
+    group: str = ""  # what must stay on one side of a split, named after its first video
+    compression: str = ""  # of FaceForensics++
+    folders: tuple[str, ...] = ()  # between the class folder and the video
+    n_images: int = 0  # 0 for a video file
+
+    @property
+    def name(self) -> str:
+        """The name of its file without the ending, or of its folder."""
+        is_file = self.path.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+        return self.path.stem if is_file else self.path.name
+
+
+# --- The walk ---
 
 
 @dataclass

@@ -17,7 +17,7 @@ from torch import nn
 
 from data.files import InputError, replacing
 from data.frames import Sampling
-from data.groups import Video
+from data.walk import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
 

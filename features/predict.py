@@ -27,8 +27,7 @@ from data.files import (
     write_csv,
     write_json,
 )
-from data.groups import SPLITS
-from data.walk import list_videos
+from data.walk import SPLITS, list_videos
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames

@@ -19,7 +19,7 @@ from pathlib import Path
 from torch import distributed
 
 from data.files import InputError, hold_folder, make_folder
-from data.groups import Video
+from data.walk import Video
 from features.cache import Outcome
 from features.extraction import Extraction
 

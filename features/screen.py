@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from data.files import command
-from data.groups import CLASSES, SPLITS
 from data.layouts import DataSet
+from data.walk import CLASSES, SPLITS
 from features.audit import count_shared, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split

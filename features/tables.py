@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from data.groups import CLASSES
+from data.walk import CLASSES
 from features.metrics import LOW_FPRS, format_figure, percent
 from features.pictures import SampleFrame, shorten
 from features.plots import TITLES

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data.files import InputError, replacing, write_csv, write_json
-from data.groups import SPLITS, Video
 from data.layouts import DataSet
+from data.walk import SPLITS, Video
 from features.cache import Outcome, load_cached
 from features.extraction import Extraction
 from features.resnet18 import N_FEATURES

@@ -38,8 +38,7 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
-from data.groups import CLASSES
-from data.walk import list_videos
+from data.walk import CLASSES, list_videos
 from deepfake_detection_model import (
     DeepfakeMLP,
     load_to_gpu,

@@ -181,7 +181,7 @@ def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_pa
     extract(videos, folder)
     before = contents(folder)
     for path in videos.rglob("*.mp4"):
-        path.write_text("broken")
+        path.write_text(f"broken {path.name}")  # no copies of one another
     with pytest.raises(InputError, match=r"no video of the train split .*not a video"):
         extract(videos, folder)
     assert contents(folder) == before

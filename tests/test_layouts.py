@@ -146,10 +146,11 @@ TREES = {
     """,
     "DeeperForensics-1.0 and a little of FaceForensics++": """
         DeeperForensics-1.0
-        manipulated_videos/end_to_end/000_M004.mp4             end_to_end train a FaceForensics++_000+M004
-        manipulated_videos/end_to_end_level_1/000_M004.mp4     end_to_end_level_1 train a FaceForensics++_000+M004
-        original_sequences/youtube/c23/videos/000.mp4          real train a FaceForensics++_000
-        manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap train a FaceForensics++_000+003
+        manipulated_videos/end_to_end/000_M004.mp4             end_to_end test a FaceForensics++_000+M004
+        manipulated_videos/end_to_end_level_1/000_M004.mp4     end_to_end_level_1 test a FaceForensics++_000+M004
+        original_sequences/youtube/c23/videos/000.mp4          real test a FaceForensics++_000
+        manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap test a FaceForensics++_000+003
+        dataset/splits/test.json = [["000", "003"]]
     """,
     "DeeperForensics-1.0 with the lists of FaceForensics++": """
         DeeperForensics-1.0
@@ -159,7 +160,7 @@ TREES = {
         original/002.mp4                            real test  c FaceForensics++_002
         train.json = [["000", "003"]]
         splits/val.json = [["001", "870"]]
-        dataset/splits/test.json = [[2, 4]]
+        test.json = [[2, 4]]
     """,
     "FakeAVCeleb": """
         FakeAVCeleb
