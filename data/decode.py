@@ -1,14 +1,11 @@
-"""Evenly spaced frames of any video file: which are read, jumped over or left out."""
+"""Evenly spaced frames of a video file or of a video made of images."""
 
 import bisect
 import mmap
 import os
-import struct
-import subprocess
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from data.convert import OPTIONS, check_conversion, differ, is_mirrored, turn_upright
 from data.files import InputError, fingerprint, printable
+from data.images import fingerprint_images, is_made_of_images, list_images, read_image
 
 FRAME_CHOICES = ("exact", "nearest-reference")
-OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 OPTIONS_LOCK = threading.Lock()
 SKIP = "avdiscard;nonref"  # frames that no other is predicted from
 NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
@@ -77,19 +75,16 @@ def read_frames(
     Only frames that really decode count. `transform` gets each of the n as (H, W, 3) uint8 BGR, and
     its number; by default they come back as (H, W, 3) uint8 RGB. With the `choice`
     nearest-reference, instead of the exact frame the next one is taken that other frames are
-    predicted from; the rest is not decoded. Raises InputError with the reason where the file gives
+    predicted from; the rest is not decoded. The path of a video made of images: see list_images.
+    Raises InputError with the reason where the file gives
     no frame, and MemoryError where the machine has no memory left: that says nothing of the file.
     """
     path = Path(path)
-    check_file(path)
     try:
-        packets = scan_packets(path)
-        sampled = None
-        if packets.tell_frames:
-            sampled = decode_by_time(path, n, transform, packets, threads, choice)
-        if sampled is None:
-            sampled = decode_until_sure(path, n, transform, len(packets.times), choice)
-        sampled.facts["fingerprint"] = fingerprint(path)
+        if is_made_of_images(path):
+            sampled = read_images(path, n, transform)
+        else:
+            sampled = decode_file(path, n, transform, choice, threads)
     except (cv2.error, MemoryError) as error:
         reason = " ".join(str(error).split())  # not error.err: all threads share that
         if isinstance(error, MemoryError) or any(words in reason for words in NO_MEMORY):
@@ -102,6 +97,21 @@ def read_frames(
     return sampled
 
 
+def decode_file(
+    path: Path, n: int, transform: Transform, choice: str, threads: int
+) -> SampledVideo:
+    """read_frames of a video file."""
+    check_file(path)
+    packets = scan_packets(path)
+    sampled = None
+    if packets.tell_frames:
+        sampled = decode_by_time(path, n, transform, packets, threads, choice)
+    if sampled is None:
+        sampled = decode_until_sure(path, n, transform, len(packets.times), choice)
+    sampled.facts["fingerprint"] = fingerprint(path)
+    return sampled
+
+
 def check_file(path: Path) -> None:
     """Raise InputError where no video can be opened."""
     if printable(path) != path.as_posix():
@@ -111,6 +121,36 @@ def check_file(path: Path) -> None:
         raise InputError("not a file" if path.exists() else missing)
     if path.stat().st_size == 0:
         raise InputError("empty file")
+
+
+def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
+    """read_frames of a video made of images; one that cannot be read is left out and noted."""
+    images = list_images(path)
+    frames, numbers, unreadable = [], [], []
+    shape = (0, 0)
+    for number in sample_frame_numbers(len(images), n):
+        frame = read_image(images[number])
+        if frame is None:
+            unreadable.append(images[number].name)
+            continue
+        if not frames:
+            shape = frame.shape[:2]
+        frames.append(transform(frame, number))
+        numbers.append(number)
+    note = f"{len(unreadable)} of {len(numbers) + len(unreadable)} images cannot be read"
+    if not frames:
+        raise InputError(f"{note}, {unreadable[0]} for one" if images else "no images in it")
+    facts = {
+        "frames": len(images),
+        "width": shape[1],
+        "height": shape[0],
+        "fps": "",
+        "duration": "",
+        "size": sum(image.stat().st_size for image in images),
+        "note": f"{note}, {unreadable[0]} for one" if unreadable else "",
+        "fingerprint": fingerprint_images(images),
+    }
+    return SampledVideo(frames, np.array(numbers, np.int32), facts)
 
 
 # --- Opening a file ---
@@ -358,89 +398,3 @@ class Taken:
             "note": note if total < promised else "",
         }
         return SampledVideo(self.frames, np.array(self.numbers, np.int32), facts)
-
-
-# --- Converting ---
-
-
-def differ(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two frames are of one shape and differ in a byte, as a rule in the first rows."""
-    return a.shape == b.shape and not all(map(np.array_equal, a, b))
-
-
-CONVERT_ALL = """
-import sys
-import cv2
-capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-while capture.grab():
-    capture.retrieve()
-"""
-
-
-def check_conversion(path: Path) -> None:
-    """Raise InputError where FFmpeg refuses to convert a frame of a video to BGR.
-
-    OpenCV does not pass it on, but FFmpeg says it in its log: so a process of its own converts all
-    frames, until the log says so.
-    """
-    environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": "16", OPTIONS: ""}  # 16: errors
-    child = [sys.executable, "-c", CONVERT_ALL, os.path.abspath(path)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(child, env=environment, **pipes) as process:
-        for line in process.stdout:
-            if b"Cannot convert interlaced" in line:
-                process.kill()
-                remedy = "`ffmpeg -i in -vf yadif out.mp4`"
-                raise InputError(f"interlaced: this OpenCV cannot convert it: {remedy}")
-            if b"-> fmt:bgr24" in line:
-                process.kill()
-                colours = line.split(b" -> ")[0].decode(errors="replace").rpartition("): ")[2]
-                raise InputError(f"this OpenCV cannot convert its colours to BGR: {colours}")
-
-
-# --- Upright ---
-
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-
-def turn_upright(frame: np.ndarray, angle: float, mirrored: bool) -> np.ndarray:
-    """The frame as players show it: turned clockwise by an angle of 0, 90, 180 or 270 degrees.
-
-    The angle is how OpenCV reads the matrix of a phone's video, but by its first row alone. Where
-    the matrix mirrors, that turns the frame's rows the right way and its columns the wrong way.
-    """
-    if angle in TURNS:
-        frame = cv2.rotate(frame, TURNS[angle])
-    if mirrored:
-        frame = cv2.flip(frame, 1 if angle in (90, 270) else 0)
-    return frame
-
-
-def find_boxes(data: mmap.mmap, name: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where the content of each box of this name begins and ends, of an MP4 or MOV file."""
-    while start + 8 <= end:
-        size, header = int.from_bytes(data[start : start + 4]), 8
-        if size == 1:
-            size, header = int.from_bytes(data[start + 8 : start + 16]), 16
-        elif size == 0:  # the last one
-            size = end - start
-        if size < header:
-            return
-        if data[start + 4 : start + 8] == name:
-            yield start + header, min(start + size, end)
-        start += size
-
-
-def is_mirrored(path: Path) -> bool:
-    """Whether the matrix of the first video track of an MP4 or MOV file mirrors the picture."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for moov in find_boxes(data, b"moov", 0, len(data)):
-            for track in find_boxes(data, b"trak", *moov):
-                if data.find(b"vide", *track) < 0:  # its handler
-                    continue
-                for start, end in find_boxes(data, b"tkhd", *track):
-                    start += 52 if data[start] else 40  # by the version of the box
-                    if start + 20 <= end:
-                        a, b, _, c, d = struct.unpack(">5i", data[start : start + 20])
-                        return a * d < b * c
-    return False

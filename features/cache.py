@@ -17,6 +17,7 @@ from torch import nn
 
 from data.files import InputError, replacing
 from data.frames import Sampling
+from data.images import file_key
 from data.walk import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
@@ -44,17 +45,16 @@ def cache_file(video: Video, folder: Path) -> Path:
 
 
 def cache_key(video: Video, extraction: Extraction) -> str:
-    """What must be unchanged for a cached video to be used again: its file and the recipe.
+    """What must be unchanged for a cached video to be used again: its files and the recipe.
 
     Raises InputError where there is no such file.
     """
     try:
-        stat = video.path.stat()
+        files = file_key(video.path)
     except OSError as error:
         reason = "a broken link" if video.path.is_symlink() else error.strerror
         raise InputError(reason) from error
-    file = {"video": video.video, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    return json.dumps(file | extraction.recipe(), sort_keys=True)
+    return json.dumps({"video": video.video} | files | extraction.recipe(), sort_keys=True)
 
 
 def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:

@@ -631,6 +631,7 @@ def test_files_that_only_look_like_videos(tmp_path):
             read_frames(tmp_path / name, 4)
 
 
+@pytest.mark.timeout(600)  # a process for each file that crashes one
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_damaged_containers(tmp_path, reader, suffix):
     whole = write_video(tmp_path / f"whole{suffix}", n=12).read_bytes()

@@ -1,0 +1,257 @@
+"""Videos made of images: folders of frames, frames loose among others, photos."""
+
+import shutil
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import extract, read_json, read_table, small_backbone, train
+
+import deepfake_detection_model as ddm
+from data.decode import read_frames
+from data.files import InputError
+from data.frames import Sampling
+from data.images import file_key, list_images, read_image
+from features.resnet18 import compute_features, extract_video
+
+
+def draw_frame(seed: int, i: int, size=(32, 24)) -> np.ndarray:
+    """(h, w, 3) uint8 BGR: smooth noise that moves a little from frame to frame."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return np.roll(cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC), i, axis=1)
+
+
+def write_frames(folder, seed: int, n: int = 6, name="{:04d}.png", first: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        cv2.imwrite(str(folder / name.format(first + i)), draw_frame(seed, i))
+
+
+# --- Which images are a video, in which order -----------------------------------------------------
+
+
+def test_numbers_in_names_count(tmp_path):
+    for name in ("10.png", "2.png", "1.jpg", "b3.png", "a12.PNG", ".hidden.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    names = [path.name for path in list_images(tmp_path)]
+    assert names == ["1.jpg", "2.png", "10.png", "a12.PNG", "b3.png"]
+
+
+def test_frames_that_lie_among_others_are_told_by_what_stands_before_their_number(tmp_path):
+    write_frames(tmp_path, seed=0, n=12, name="000_003_{}.png", first=1)
+    write_frames(tmp_path, seed=1, n=3, name="000_{:03d}.png")
+    write_frames(tmp_path, seed=2, n=2, name="clip_%03d-{}.png")
+    sampled = read_frames(tmp_path / "000_003", 12)
+    for i, frame in enumerate(sampled.frames):
+        assert np.array_equal(frame[..., ::-1], draw_frame(0, i))
+    assert len(list_images(tmp_path / "000")) == 3
+    assert len(list_images(tmp_path / "clip_%03d")) == 2
+    with pytest.raises(InputError, match="no such file"):
+        read_frames(tmp_path / "004", 3)
+
+
+def test_frames_are_spread_evenly_and_an_unreadable_one_shifts_no_other(tmp_path):
+    write_frames(tmp_path / "v", seed=0, n=27)
+    (tmp_path / "v" / "0004.png").write_bytes(b"no picture")
+    (tmp_path / "v" / "0013.png").write_bytes(b"")
+    sampled = read_frames(tmp_path / "v", 9)
+    assert sampled.numbers.tolist() == [1, 7, 10, 16, 19, 22, 25]  # each third, but for 4 and 13
+    for number, frame in zip(sampled.numbers, sampled.frames, strict=True):
+        assert np.array_equal(frame[..., ::-1], draw_frame(0, number))
+    assert sampled.facts["note"] == "2 of 9 images cannot be read, 0004.png for one"
+    expected = {"frames": 27, "width": 32, "height": 24, "fps": "", "duration": ""}
+    assert {key: sampled.facts[key] for key in expected} == expected
+    sizes = [path.stat().st_size for path in (tmp_path / "v").iterdir()]
+    assert sampled.facts["size"] == sum(sizes)
+
+
+def test_frames_of_a_lossless_video_are_its_frames_and_give_its_features(tmp_path):
+    fourcc = cv2.VideoWriter_fourcc(*"FFV1")
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), fourcc, 25, (64, 48))
+    assert writer.isOpened()
+    for i in range(20):
+        writer.write(draw_frame(3, i, (64, 48)))
+    writer.release()
+    video = read_frames(tmp_path / "v.avi", 20)
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(video.frames):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), frame[..., ::-1])
+    backbone, _ = small_backbone()
+    of_video, one = extract_video(tmp_path / "v.avi", backbone, Sampling(7))
+    of_frames, other = extract_video(tmp_path / "frames", backbone, Sampling(7))
+    assert one.numbers.tolist() == other.numbers.tolist()
+    assert torch.equal(one.frames, other.frames)
+    np.testing.assert_allclose(of_video, of_frames, atol=1e-5)
+    assert np.array_equal(compute_features(backbone, one.frames), of_video)
+
+
+def test_a_thousand_folders_are_listed_in_three_seconds(tmp_path):
+    for i in range(100):
+        folder = tmp_path / f"{i}"
+        folder.mkdir()
+        for j in range(30):
+            (folder / f"{j}.png").touch()
+    start = time.process_time()
+    for i in range(100):
+        assert len(list_images(tmp_path / f"{i}")) == 30
+    assert time.process_time() - start < 0.3 * 3  # a hundredth of 1,000 folders of 300
+
+
+# --- What an image looks like ---------------------------------------------------------------------
+
+
+def encode(image: np.ndarray, ending: str) -> bytes:
+    ok, data = cv2.imencode(ending, image)
+    assert ok
+    return data.tobytes()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with an EXIF block that holds this orientation alone."""
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + bytes([0, orientation]) + b"\x00\x00"
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
+    return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+
+
+def test_grey_deep_transparent_and_turned_images_come_out_as_one_sees_them(tmp_path):
+    frame = draw_frame(5, 0)
+    grey = frame[..., 0]
+    clear = np.dstack([frame, np.full(grey.shape, 255, np.uint8)])
+    clear[:12, :, 3] = 0
+    on_white = frame.copy()
+    on_white[:12] = 255
+    cases = {
+        "grey.png": (encode(grey, ".png"), np.dstack([grey] * 3)),
+        "deep.png": (encode(frame.astype(np.uint16) << 8, ".png"), frame),
+        "deep.tif": (encode(frame.astype(np.uint16) * 257, ".tif"), frame),
+        "deep_grey.png": (encode(grey.astype(np.uint16) << 8, ".png"), np.dstack([grey] * 3)),
+        "clear.png": (encode(clear, ".png"), on_white),
+        "plain.bmp": (encode(frame, ".bmp"), frame),
+        "wrong_ending.png": (encode(frame, ".bmp"), frame),
+        "one.png": (encode(frame[:1, :1], ".png"), frame[:1, :1]),
+    }
+    for name, (data, expected) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        assert np.array_equal(read_image(tmp_path / name), expected), name
+    jpeg = encode(frame, ".jpg")
+    upright = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    turns = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, -1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright),
+    }
+    for orientation, expected in turns.items():
+        (tmp_path / "turned.jpg").write_bytes(with_orientation(jpeg, orientation))
+        assert np.array_equal(read_image(tmp_path / "turned.jpg"), expected), orientation
+
+
+def test_damaged_and_odd_files_are_used_or_named(tmp_path):
+    png, jpeg = encode(draw_frame(0, 0), ".png"), encode(draw_frame(0, 0), ".jpg")
+    files = {
+        "empty.png": b"",
+        "text.png": b"not a picture",
+        "zeros.jpg": bytes(1000),
+        "cut.png": png[: len(png) // 2],
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "head.jpg": jpeg[:20],
+        "head.png": png[:8],
+        "huge.png": png[:16] + b"\x7f\xff\xff\xff\x7f\xff\xff\xff" + png[24:],
+        "noise.webp": b"RIFF\x10\x00\x00\x00WEBP" + bytes(range(50)),
+        "tail.png": png + bytes(100),
+        "fine.png": png,
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        try:
+            sampled = read_frames(tmp_path / name, 4)
+        except InputError as error:
+            assert str(error), name
+            assert name not in ("fine.png", "tail.png")
+        else:
+            assert sampled.frames[0].shape == (24, 32, 3), name
+            assert name not in ("empty.png", "text.png", "zeros.jpg", "huge.png", "head.png")
+
+
+# --- From extraction to prediction ----------------------------------------------------------------
+
+TREES = {
+    "FaceForensics++": (
+        "original_sequences/youtube/c23/images/{real}",
+        "manipulated_sequences/Deepfakes/c23/images/{real}_{other}",
+    ),
+    "FaceForensics++ of DeepfakeBench": (
+        "original_sequences/youtube/c23/frames/{real}",
+        "manipulated_sequences/Deepfakes/c23/frames/{real}_{other}",
+    ),
+    "WildDeepfake": ("real_train/{number}/1", "fake_train/{number}/1"),
+    "DF40": ("simswap/real/{real}", "simswap/fake/{real}_{other}"),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_set_of_frames_runs_from_extraction_to_prediction(name, tmp_path, quick_backbone):
+    root = tmp_path / "set"
+    for i in range(8):
+        words = {"real": f"{i:03d}", "other": f"{i ^ 1:03d}", "number": i}
+        for label, pattern in enumerate(TREES[name]):
+            write_frames(root / pattern.format(**words), seed=10 * i + label)
+    shutil.copytree(root, tmp_path / "copy")
+    if name.endswith("Bench"):
+        masks = root / "manipulated_sequences/Deepfakes/c23/masks/000_001"
+        write_frames(masks, seed=99)
+    extract(root, tmp_path / "features")
+    rows = read_table(tmp_path / "features" / "train_videos.csv")
+    assert (
+        [row["label"] for row in rows].count("0") == [row["label"] for row in rows].count("1") == 8
+    )
+    counts = read_json(tmp_path / "features" / "extraction.json")["counts"]
+    assert counts["used"] == 16 and counts["left_out"] == name.endswith("Bench")
+    features = np.load(tmp_path / "features" / "train_features.npy")
+    backbone, _ = small_backbone()
+    expected, _ = extract_video(root / rows[3]["video"], backbone, Sampling(4))
+    assert np.array_equal(features[12:16], expected)
+    report = train(tmp_path)
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    flags = ["--checkpoint", str(tmp_path / "results/model.pt"), "--device", "cpu"]
+    ddm.main([*flags, "--predict", str(tmp_path / "copy"), "--plot"])
+    predicted = read_table(tmp_path / "results" / "predict_copy.csv")
+    scores = {row["video"].rpartition("copy/")[2]: float(row["score"]) for row in predicted}
+    trained = read_table(tmp_path / "results" / "predictions.csv")
+    assert len(predicted) == 16
+    for row in trained:
+        assert scores[row["video"]] == pytest.approx(float(row["score"]), abs=1e-6)
+    assert all(row["note"].endswith("trained or tuned on this video") for row in predicted)
+
+
+def test_photos_are_videos_of_one_frame(tmp_path, quick_backbone):
+    root = tmp_path / "photos"
+    for label in ("real", "fake"):
+        (root / label).mkdir(parents=True)
+        for i, word in enumerate(("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")):
+            frame = draw_frame(10 * i + (label == "fake"), 0)
+            cv2.imwrite(str(root / label / f"{word}.png"), frame)
+    extract(root, tmp_path / "features")
+    assert len(np.load(tmp_path / "features" / "train_features.npy")) == 16
+    train(tmp_path, "--batch-size", "4")
+    flags = ["--checkpoint", str(tmp_path / "results/model.pt"), "--device", "cpu"]
+    ddm.main([*flags, "--predict", str(root / "real/ant.png"), "--plot"])
+    (row,) = read_table(tmp_path / "results" / "predict_ant.csv")
+    assert row["frames"] == "1" and (tmp_path / "results" / row["picture"]).is_file()
+
+
+def test_the_key_of_a_folder_of_frames_changes_with_any_of_its_files(tmp_path):
+    write_frames(tmp_path / "v", seed=0)
+    key = file_key(tmp_path / "v")
+    assert file_key(tmp_path / "v") == key
+    cv2.imwrite(str(tmp_path / "v" / "0003.png"), draw_frame(7, 3))
+    changed = file_key(tmp_path / "v")
+    assert changed != key
+    (tmp_path / "v" / "0005.png").unlink()
+    assert file_key(tmp_path / "v") not in (key, changed)
