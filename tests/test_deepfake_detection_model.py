@@ -1,13 +1,16 @@
 """Script 2 as a whole: the network, training, what a run reports and writes."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from conftest import extract, make_split, read_table, train
+from conftest import contents, extract, make_split, read_json, read_table, train
 
 import deepfake_detection_model as ddm
-from data.files import InputError
+from data.files import InputError, write_json
 from features.dataset import hold_out, load_split
 from features.evaluate import choose_threshold, score_frames
 from features.metrics import compute_eer, compute_metrics, compute_rates
@@ -202,17 +205,15 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     path = make_split(tmp_path / "features")
     report = train(tmp_path)
     folder = tmp_path / "results"
-    names = {"model.pt", "metrics.json", "predictions.csv"}
-    assert {path.name for path in folder.iterdir()} == names
+    tables = {"metrics.json", "predictions.csv", "roc.csv", "originals.csv", "runs.csv"}
+    assert contents(folder).keys() == tables | {"model.pt"}
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"
     assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
     assert report["split"]["by"] == "20.0 % of the frames held out, by group"
     assert report["split"]["unit"] == "group" and report["split"]["warnings"] == []
     assert "scikit-learn" in report["versions"]
-    assert list(read_table(folder / "predictions.csv")[0])[:4] == [
-        *("split", "video", "label", "score")
-    ]
+    points = read_table(folder / "roc.csv")
     for split, n in (("train", 16), ("val", 4)):
         labels, scores = scores_in(folder, split)
         assert len(labels) == n
@@ -220,9 +221,15 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
         found = report["splits"][split]["videos"]
         assert {name: found[name] for name in expected} == pytest.approx(expected)
         assert report["splits"][split]["frames"]["n"] == 4 * n
+        for point in (point for point in points if point["split"] == split):
+            called_fake = scores >= float(point["threshold"])
+            for label, rate in ((0, "fpr"), (1, "tpr")):
+                of_class = called_fake[labels == label]
+                assert float(point[rate]) == pytest.approx(of_class.mean())
     out = capsys.readouterr().out
     assert "UNTRAINED" in out and "train and val share 0 videos, 0 groups, 0 clips" in out
     assert "8 real and 8 fake videos, 64 frames" in out
+    assert {point["split"] for point in points} == {"train", "val"}
     assert "--predict" in out.splitlines()[-1]
     state = torch.load(folder / "model.pt", weights_only=True)["model"]
     features = np.load(path)[hold_out(load_split(path), 0.2, 0)[0].rows]
@@ -238,7 +245,7 @@ def test_a_run_learns_and_repeats_exactly(tmp_path):
     second = train(tmp_path, "--num-epochs", "3", results="again")
     assert second["history"] == first["history"]
     files = [tmp_path / name / "model.pt" for name in ("results", "again")]
-    assert same_weights(ddm.load_checkpoint(file)[0] for file in files)
+    assert same_weights(ddm.load_model(file)[0] for file in files)
 
 
 def test_split_files_beside_the_training_files_are_used(tmp_path):
@@ -271,6 +278,40 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     (warning,) = report["split"]["warnings"]
     assert warning.startswith("INFLATED: frames of a video may be on both sides")
     assert f"Split      {by}\nWARNING: {warning}\n" in out
+
+
+def test_what_the_extraction_said_of_its_data_set_is_not_forgotten(tmp_path, capsys):
+    path = make_split(tmp_path / "features")
+    extraction = read_json(tmp_path / "features/extraction.json")
+    counts = {"found": 36, "failed": 5, "failed_real": 3, "failed_fake": 2, "left_out": 4}
+    said = {"counts": counts, "notes": ["people may be on both sides"]}
+    write_json(tmp_path / "features/extraction.json", extraction | said)
+    lines = ["Failed     5 of 36 videos: 3 real, 2 fake; see failed.csv"]
+    lines += ["Left out   4 of 36 videos; see failed.csv", "Note       people may be on both sides"]
+    report = train(tmp_path)
+    assert "\n".join(lines) in capsys.readouterr().out
+    ddm.main(["--output-dir", str(tmp_path / "results"), "--evaluate", str(path), "--no-pictures"])
+    assert "\n".join(lines) in capsys.readouterr().out
+    of_set = read_json(tmp_path / "results/evaluated/features_train/metrics.json")
+    for saved in (report, of_set):
+        assert {name: saved["extraction"][name] for name in said} == said
+
+
+def test_files_that_are_passed_on_do_not_tell_where_videos_lie(trained, videos, monkeypatch):
+    monkeypatch.chdir(trained)
+    path = trained / "features/extraction.json"
+    extraction = read_json(path)
+    extraction["weights"]["name"] = f"{trained}/own.pth"
+    assert Path(extraction["videos_dir"]).is_absolute()
+    write_json(path, extraction | {"videos_dir": str(videos)})
+    train(trained)
+    flags = ["--output-dir", "results", "--no-pictures"]
+    ddm.main([*flags, "--evaluate", "features/train_features.npy"])
+    files = [file for file in (trained / "results").rglob("*") if file.is_file()]
+    assert {"model.pt", "metrics.json", "predictions.csv", "evaluated.csv"} < {
+        f.name for f in files
+    }
+    assert not [file.name for file in files if os.fsencode(trained) in file.read_bytes()]
 
 
 def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
@@ -310,15 +351,18 @@ def test_each_seed_is_a_run_of_its_own_and_the_files_are_of_the_first(tmp_path, 
     assert len(values) == 3 and len(set(values)) > 1
     assert f"{100 * np.mean(values):.1f} % ({100 * np.std(values, ddof=1):.1f})" in out
     assert out.count("Validation Set, videos: accuracy") == 3  # a line after each seed
+    assert "\nSeed 0, the first of 3:\nVideos  " in out
     for seed in (0, 1):
         alone = train(tmp_path, "--seed", str(seed), results=f"seed_{seed}")
         assert alone["splits"] == report["seeds"][seed]["splits"]
         assert alone["history"] == report["seeds"][seed]["history"]
     assert report["splits"] == report["seeds"][0]["splits"]
     files = [tmp_path / name / "predictions.csv" for name in ("all", "seed_0", "seed_1")]
-    every, first, second = (file.read_text() for file in files)
-    assert every == first != second
-    every, first, second = (ddm.load_checkpoint(file.with_name("model.pt"))[0] for file in files)
+    every, first, second = (file.read_text().splitlines() for file in files)
+    third = [line for line in every if line.startswith("2,")]
+    assert every == [*first, *second[1:], *third] and first != second and len(third) == 24
+    assert [seed["seed"] for seed in report["seeds"]] == [0, 1, 2]
+    every, first, second = (ddm.load_model(file.with_name("model.pt"))[0] for file in files)
     assert same_weights((every, first)) and not same_weights((every, second))
 
 
@@ -332,6 +376,9 @@ def test_each_seed_is_a_run_of_its_own_and_the_files_are_of_the_first(tmp_path, 
         ["--seeds", "0"],
         ["--plot"],
         ["--checkpoint", "x"],
+        ["--weights", "x"],
+        ["--face-model", "x"],
+        ["--max-fpr", "1"],
         ["--evaluate", "x", "--predict", "y"],
         ["--select", "worst"],
         ["--val-labels-file", "x"],

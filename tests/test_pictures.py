@@ -60,7 +60,8 @@ def figures(monkeypatch):
     kept = []
 
     def keep(figure, path, footer, **more):
-        assert footer == FOOTER
+        assert footer in (FOOTER, f"Orange: the frame is called wrong at 0.5. {FOOTER}")
+        figure.footer = footer
         kept.append(figure)
 
     monkeypatch.setattr("features.pictures.save_figure", keep)
@@ -249,8 +250,8 @@ def test_videos_that_are_not_known_are_not_shown(extracted, tmp_path):
 def row_of(numbers, shown) -> dict:
     """What predict_videos gives for a video whose frame i has the grey level 20 + 7 i."""
     scores = np.linspace(0.1, 0.9, len(numbers))
-    row = {"path": "gone.mp4", "video": "gone$.mp4", "score": 0.45, "frames": len(numbers)}
-    row |= {"at_0.5": "real", "at_T": "fake", "numbers": np.array(numbers), "scores": scores}
+    row = {"video": "gone$.mp4", "score": 0.45, "frames": len(numbers), "at_0.5": "real"}
+    row |= {"at_T": "fake", "numbers": numbers, "scores": scores.tolist()}
     frames = [torch.full((3, 224, 224), 20 + 7 * numbers[i], dtype=torch.uint8) for i in shown]
     return row | {"pictures": list(zip(shown, frames, strict=True))}
 
@@ -269,7 +270,7 @@ def test_a_prediction_shows_its_pictures_and_reads_no_video(figures, tmp_path):
         assert is_frame(picture, number_in(title))
     axes = figure.axes[-1]
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), row["numbers"])
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 * row["scores"])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 * np.array(row["scores"]))
     heights = [line.get_ydata()[0] for line in axes.lines[1:]]
     assert heights == [45, 50, 40]
     assert axes.get_ylim() == (-2, 102)
@@ -303,3 +304,7 @@ def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(video
         samples = [SampleFrame(name, 2, label, score, 0.5) for label, name in enumerate(names)]
         plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
         assert [axes.title.get_color() == "black" for axes in figures[-1].axes] == black
+        assert figures[-1].footer.startswith("Orange: ")
+    samples = [SampleFrame(name, 2, label, label, 0.5) for label, name in enumerate(names)]
+    plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
+    assert figures[-1].footer == FOOTER  # nothing is orange

@@ -11,9 +11,18 @@ from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
 from data.files import InputError
+from features import results as room
 from features.dataset import load_split
 from features.evaluate import evaluate
-from features.plots import plot_curves, plot_features, plot_roc, plot_scores, save_figure
+from features.originals import Search
+from features.plots import (
+    plot_curves,
+    plot_features,
+    plot_roc,
+    plot_scores,
+    plot_unseen,
+    save_figure,
+)
 
 FOOTER = "videos/of_$me$_and_you, ResNet-18 weights: random; seed 0 of 0-4"
 T = 0.4
@@ -173,6 +182,25 @@ def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, fig
         np.testing.assert_allclose(line.get_xdata(), 100 * np.array(metrics["intervals"]["auc"]))
 
 
+def test_a_method_stands_unseen_beside_seen_with_its_intervals(figures, tmp_path):
+    rows = []
+    for method, unseen in (("A", 0.6), ("B$", None)):
+        row = {"method": method, "split": "val", "seen": {"auc": 0.9, "n_fake": 7}}
+        row["unseen"] = {"auc": unseen, "intervals": {"auc": unseen and [0.5, 0.7]}}
+        rows.append(row)
+    plot_unseen(rows, tmp_path / "x.png", FOOTER)
+    ((figure, footer),) = figures
+    (axes,) = figure.axes
+    assert footer == FOOTER
+    bars = sorted((bar.get_y() + 0.18, bar.get_width()) for bar in axes.patches)
+    np.testing.assert_allclose(bars, [(-0.2, 60), (0.2, 90), (1.2, 90)])
+    (whisker,) = (line for line in axes.lines if line.get_ydata() == (-0.2, -0.2))
+    np.testing.assert_allclose(whisker.get_xdata(), [50, 70])
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["A, val (n = 7)", r"B\$, val (n = 7)"]
+    assert set(legend_of(axes)) == {"method seen in training", "method unseen in training"}
+
+
 def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
     drawn, figures, tmp_path, monkeypatch
 ):
@@ -180,7 +208,8 @@ def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
     splits = drawn[0]
     plot_features(splits, 0, tmp_path / "x.png", FOOTER, most=18)
     left, right = figures[0][0].axes
-    assert left.get_title() == "PCA of 18 frames" and right.get_title() == "t-SNE of 18 frames"
+    assert left.get_title().startswith("PCA of 18 frames: the two directions in which they differ")
+    assert right.get_title() == "t-SNE of 18 frames: those that are alike lie together"
     counts = {}
     for points in left.collections:
         split, label, *_, n = points.get_label().strip(")").replace(",", "").split()
@@ -221,8 +250,9 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
     for seed in (3, 4):
         run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
-    monkeypatch.setattr(ddm, "draw_pictures", lambda output, *rest: rest)
-    pictures, footer, _ = ddm.draw_run(tmp_path, runs, [], True)
+    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: rest)
+    pictures, footer, _ = room.draw_run(tmp_path, runs, [], Search(), True)
+    assert "originals.png" not in pictures  # none were found
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3

@@ -1,8 +1,11 @@
 """What a checkpoint is used for afterwards: --predict, --evaluate, and the checkpoint itself."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,26 +19,41 @@ from conftest import (
     read_json,
     read_table,
     train,
+    write_squares,
     write_video,
 )
+from torchvision.models import resnet18
 
 import deepfake_detection_model as ddm
+from data.faces import FACE_MODEL_SHA256
 from data.files import InputError, write_json
 from data.frames import Sampling
 from features import predict as room
+from features.checkpoint import FORMAT
 from features.dataset import load_split
 from features.evaluate import evaluate, score_frames
 from features.extraction import Extraction
+from features.resnet18 import kept_weights, load_backbone
 from features.screen import caution_of
 
-COLUMNS = ["video", "score", "at_0.5", "at_T", "frames", "spread", "note", "reason"]
+SEEN = "the model was trained or tuned on this video"
 
 
-def predict(folder: Path, *arguments: str) -> list[dict]:
-    """The lines of predict.csv."""
-    flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--predict"]
-    ddm.main([*flags, *map(str, arguments)])
-    return read_table(folder / "results/predict.csv")
+def predict(folder: Path, *arguments: str | Path) -> list[dict]:
+    """The lines of the table that a call leaves."""
+    results = folder / "results"
+    before = set(results.glob("predict_*.csv"))
+    ddm.main(["--output-dir", str(results), "--device", "cpu", "--predict", *map(str, arguments)])
+    (table,) = set(results.glob("predict_*.csv")) - before
+    return read_table(table)
+
+
+def change_checkpoint(folder: Path, **changes) -> None:
+    """Change what the checkpoint in a folder of results says of its extraction."""
+    path = folder / "results/model.pt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["extraction"] |= changes
+    torch.save(checkpoint, path)
 
 
 def scores_of_training(folder: Path) -> dict[str, float]:
@@ -50,10 +68,10 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
     (videos / "fake/broken.mp4").write_text("no video")
     known = scores_of_training(trained)
     before = (trained / "results/predictions.csv").read_bytes()
-    threshold = ddm.load_checkpoint(trained / "results/model.pt")[1]["thresholds"]["used"]
+    threshold = ddm.load_model(trained / "results/model.pt")[1]["thresholds"]["used"]
     rows = predict(trained, videos, videos / "real/000.mp4")
     out = capsys.readouterr().out
-    assert len(rows) == 12 and list(rows[0]) == COLUMNS
+    assert len(rows) == 12 and tuple(rows[0]) == room.COLUMNS
     for row in rows:
         name = row["video"].removeprefix(f"{videos}/")
         assert name in out
@@ -65,7 +83,7 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
             assert row["at_0.5"] == ("fake" if known[name] >= 0.5 else "real")
             assert row["at_T"] == ("fake" if known[name] >= threshold else "real")
             assert row["frames"] == "4"
-            assert row["note"] == "the model was trained or tuned on this video"
+            assert row["note"] == SEEN
     assert "11 scored, 1 failed" in out
     assert (trained / "results/predictions.csv").read_bytes() == before
 
@@ -74,16 +92,14 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     shutil.copy(videos / "real/000.mp4", tmp_path / "renamed.mp4")
     write_video(tmp_path / "000.mp4", n=10, colour=(10, 200, 30))
     rows = predict(trained, tmp_path / "renamed.mp4", tmp_path / "000.mp4")
-    assert [row["note"] for row in rows] == ["the model was trained or tuned on this video", ""]
+    assert [row["note"] for row in rows] == [SEEN, ""]
     out = capsys.readouterr().out
     assert out.startswith("WARNING: model trained on features of an untrained network")
 
 
 def test_the_drawn_set_is_named_first(trained):
-    checkpoint = torch.load(trained / "results/model.pt", weights_only=True)
-    checkpoint["extraction"]["sample"] = {"drawn_by": "data/make_sample.py"}
-    torch.save(checkpoint, trained / "results/model.pt")
-    extraction = ddm.load_checkpoint(trained / "results/model.pt")[1]["extraction"]
+    change_checkpoint(trained, sample={"drawn_by": "data/make_sample.py"})
+    extraction = ddm.load_model(trained / "results/model.pt")[1]["extraction"]
     assert caution_of(extraction).startswith("trained on drawn people")
     extraction.sample = None
     extraction.weights["name"] = "imagenet"
@@ -101,10 +117,11 @@ def test_a_process_that_knows_only_the_checkpoint_scores_a_video(trained, videos
     )
     assert done.returncode == 0, done.stderr
     assert "proves nothing about a single video" in done.stdout
-    (row,) = read_table(elsewhere / "predict.csv")
+    (row,) = read_table(elsewhere / "predict_clip.csv")
     known = scores_of_training(trained)["fake/000_003.mp4"]
     assert float(row["score"]) == pytest.approx(known, abs=1e-4)
-    assert (elsewhere / "predict_0001_clip.png").stat().st_size > 5000
+    assert row["picture"] == "predict_clip_0001.png"
+    assert (elsewhere / row["picture"]).stat().st_size > 5000
 
 
 def test_odd_names_do_not_stop_the_pictures(trained, videos):
@@ -114,7 +131,8 @@ def test_odd_names_do_not_stop_the_pictures(trained, videos):
     for name in names:
         shutil.copy(videos / "fake/000_003.mp4", folder / name)
     rows = predict(trained, folder, "--plot")
-    assert len(list((trained / "results").glob("predict_*.png"))) == 3
+    pictures = {path.name for path in (trained / "results").glob("*.png")}
+    assert pictures == {row["picture"] for row in rows} and len(pictures) == 3
     assert sorted(Path(row["video"]).name for row in rows) == sorted(names)
 
 
@@ -129,9 +147,9 @@ def test_an_interrupted_prediction_keeps_what_it_has(trained, videos, monkeypatc
 
     monkeypatch.setattr(room, "extract_video", interrupted)
     monkeypatch.setattr(room, "count_cores", lambda: 1)
-    with pytest.raises(KeyboardInterrupt, match=r"predict\.csv holds what was scored"):
+    with pytest.raises(KeyboardInterrupt, match=r"predict_videos\.csv holds what was scored"):
         predict(trained, videos)
-    rows = read_table(trained / "results/predict.csv")
+    rows = read_table(trained / "results/predict_videos.csv")
     assert [Path(row["video"]) for row in rows] == done
 
 
@@ -162,9 +180,8 @@ def test_a_model_whose_features_cannot_be_made_scores_nothing(trained, random_we
     weights = extraction["weights"] | {"name": str(own)}
     cropped = extraction["sampling"] | {"face_margin": 1.3, "face_model": "of another detector"}
     cases = {
-        r"own\.pth holds other weights than the model was trained with": {"weights": weights},
-        r"needs the weights it was trained with: .*gone\.pth: no such file": {
-            "weights": weights | {"name": "gone.pth"}
+        r"needs the weights it was trained with, .* --weights FILE: .*: no such file": {
+            "weights": weights  # known by their hash: what lies there now may be other weights
         },
         "was trained on faces that another detector found": {"sampling": cropped},
         "was trained on features without extraction.json": None,
@@ -176,13 +193,83 @@ def test_a_model_whose_features_cannot_be_made_scores_nothing(trained, random_we
             ddm.predict_videos(["clip.mp4"], tmp_path / "other.pt", "cpu")
 
 
-def test_a_second_prediction_replaces_the_first_wholly(trained, videos, capsys):
-    predict(trained, videos / "real/000.mp4", videos / "real/001.mp4", "--plot")
-    (trained / "results/predict_notes.png").write_text("precious")
-    predict(trained, videos / "real/003.mp4", "--plot")
-    assert "Replaces" in capsys.readouterr().out
-    pictures = {path.name for path in (trained / "results").glob("*.png")}
-    assert pictures == {"predict_0001_003.png", "predict_notes.png"}
+def test_weights_of_ones_own_are_found_by_their_hash(trained, videos, random_weights, tmp_path):
+    """Where they lay is not known any more: they are in torch's cache, or are named."""
+    file = shutil.copy(random_weights, tmp_path / "own.pth")
+    sha256 = load_backbone(str(file))[1]["sha256"]  # which keeps a copy
+    change_checkpoint(trained, weights={"name": "gone.pth", "sha256": sha256})
+    video = videos / "real/000.mp4"
+    from_cache = predict(trained, video)
+    kept_weights(sha256).unlink()
+    with pytest.raises(InputError, match="needs the weights it was trained with"):
+        predict(trained, video)
+    assert predict(trained, video, "--weights", file) == from_cache
+    torch.save(resnet18(weights=None).state_dict(), file)
+    with pytest.raises(InputError, match=r"own\.pth holds other weights than .* with --weights"):
+        predict(trained, video, "--weights", file)
+
+
+def test_each_call_has_a_table_and_pictures_of_its_own(trained, videos):
+    results, first, second = trained / "results", videos / "real/000.mp4", videos / "fake/../real"
+    predict(trained, first, videos / "real/001.mp4", "--plot")
+    before = contents(results)
+    shutil.copy(videos / "real/003.mp4", first)
+    predict(trained, first, "--plot")
+    predict(trained, second)
+    after = contents(results)
+    assert before.items() <= after.items()
+    new = {"predict_000_2.csv", "predict_000_2.json", "predict_000_2_0001.png"}
+    assert after.keys() - before.keys() == new | {"predict_real.csv", "predict_real.json"}
+
+
+def test_calls_at_one_moment_do_not_get_the_same_table(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda _: room.claim_table(tmp_path, "a/b c$.mp4"), range(40)))
+    names = {"predict_b_c_.csv", *(f"predict_b_c__{i}.csv" for i in range(2, 41))}
+    assert {table.name for table in tables} == names
+
+
+def test_a_program_gets_what_json_can_hold_and_the_same_lies_beside_the_table(trained, videos):
+    (videos / "real/broken.mp4").write_text("no video")
+    paths = [videos / "real/000.mp4", videos / "real/broken.mp4"]
+    rows = list(ddm.predict_videos(paths, trained / "results/model.pt", "cpu"))
+    assert json.loads(json.dumps(rows)) == rows
+    assert [row["video"] for row in rows] == [path.as_posix() for path in paths]
+    predict(trained, *paths)
+    report = read_json(trained / "results/predict_000.json")
+    assert report["videos"] == [row | {"picture": ""} for row in rows]
+    assert (
+        report["thresholds"]["used"]
+        == read_json(trained / "results/metrics.json")["thresholds"]["used"]
+    )
+
+
+@pytest.mark.usefixtures("detector")
+def test_damage_and_a_missing_face_are_said(trained, tmp_path, capsys):
+    sampling = Sampling(4, face_margin=1.3, if_no_face="whole", face_model=FACE_MODEL_SHA256)
+    change_checkpoint(trained, sampling=asdict(sampling))
+    square = write_squares(tmp_path / "square.avi", [(40, 40)] * 8)
+    nobody = write_squares(tmp_path / "nobody.avi", [None] * 8)
+    cut = tmp_path / "cut.avi"
+    write_video(cut, n=40, size=(160, 120), colour=(0, 0, 255))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    rows = predict(trained, square, nobody, cut)
+    assert [row["face_share"] for row in rows] == ["1.0", "0.0", "1.0"]
+    assert rows[0]["note"] == ""
+    assert rows[1]["note"] == "no face found: whole frames were scored, by a model that knows faces"
+    assert "truncated" in rows[2]["note"]
+    printed = capsys.readouterr().out
+    assert all(f"{row['video']}: {row['note']}" in printed for row in rows[1:])
+
+
+def test_in_a_log_a_prediction_tells_how_far_it_is(trained, videos, monkeypatch, capsys):
+    (row,) = ddm.predict_videos([videos / "real/000.mp4"], trained / "results/model.pt", "cpu")
+    apart = row | {"at_0.5": "fake", "at_T": "real"}
+    monkeypatch.setattr(room, "score_videos", lambda *_: (dict(apart) for _ in range(40)))
+    predict(trained, *[videos / "real/000.mp4"] * 40)
+    printed = capsys.readouterr()
+    assert printed.err.count("predicting: ") == 20 and "predicting: 40 of 40 videos" in printed.err
+    assert "The two verdicts differ for 40: T is right where a video is like those" in printed.out
 
 
 def test_score_and_spread_are_mean_and_deviation_of_the_frames(trained, videos):
@@ -197,7 +284,7 @@ def test_score_and_spread_are_mean_and_deviation_of_the_frames(trained, videos):
 
 def checkpoint_content(**changes) -> dict:
     extraction = asdict(Extraction(Sampling(4), weights={"name": "random", "sha256": ""}))
-    content = {"format": ddm.CHECKPOINT_FORMAT, "model": ddm.DeepfakeMLP().state_dict()}
+    content = {"format": FORMAT, "model": ddm.DeepfakeMLP().state_dict()}
     content |= {"extraction": extraction, "thresholds": {"used": 0.4}, "trained_on": {}}
     return content | changes
 
@@ -215,9 +302,9 @@ class Payload:
 def test_wrong_checkpoints(tmp_path):
     path = tmp_path / "model.pt"
     with pytest.raises(InputError, match=r"model\.pt: no such file"):
-        ddm.load_checkpoint(path)
+        ddm.load_model(path)
     torch.save(checkpoint_content(), path)
-    saved = ddm.load_checkpoint(path)[1]
+    saved = ddm.load_model(path)[1]
     assert saved["thresholds"]["used"] == 0.4 and saved["extraction"].sampling == Sampling(4)
     for content in (
         {"weights": 1},
@@ -229,12 +316,12 @@ def test_wrong_checkpoints(tmp_path):
     ):
         torch.save(content, path)
         with pytest.raises(InputError, match=r"model\.pt .*expected|checkpoint of deepfake_det"):
-            ddm.load_checkpoint(path)
+            ddm.load_model(path)
     assert not (tmp_path / "made").exists()  # nothing in the file is run
     torch.save(checkpoint_content(), path)
     path.write_bytes(path.read_bytes()[:100_000])  # cut off
     with pytest.raises(InputError, match=r"model\.pt is damaged .*expected a checkpoint of deepf"):
-        ddm.load_checkpoint(path)
+        ddm.load_model(path)
 
 
 # --- Evaluate -------------------------------------------------------------------------------------
@@ -253,12 +340,13 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     before = contents(tmp_path / "results")
     evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
     out = capsys.readouterr().out
-    assert f"{other} shares with the training: 0 videos, 0 groups, 0 clips" in out
-    assert "train_features.npy shares with the training: 20 videos" in out
+    assert "other, test shares with the training: 0 videos, 0 groups, 0 clips" in out
+    assert "features, train shares with the training: 20 videos" in out
+    assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
     folder = tmp_path / "results/evaluated/other_test"
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    model, checkpoint = ddm.load_checkpoint(tmp_path / "results/model.pt")
+    model, checkpoint = ddm.load_model(tmp_path / "results/model.pt")
     split, threshold = load_split(other), checkpoint["thresholds"]["used"]
     assert threshold == report["thresholds"]["used"]
     expected = evaluate(split, score_frames(model, split), threshold)
@@ -279,7 +367,7 @@ def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsy
     evaluate_sets(tmp_path, second)
     assert f"Replaces   {folder}\n" in capsys.readouterr().out
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    assert read_json(folder / "metrics.json")["features"] == str(second)
+    assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
 
 
 def test_evaluate_refuses_features_of_other_weights(tmp_path):
@@ -289,19 +377,20 @@ def test_evaluate_refuses_features_of_other_weights(tmp_path):
     extraction = read_json(tmp_path / "other/extraction.json")
     extraction["weights"] = {"name": "mine.pth", "sha256": "1" * 64}
     write_json(tmp_path / "other/extraction.json", extraction)
-    with pytest.raises(InputError, match=r"the model has weights 0{16}, .*test_.* has 1{16}: extr"):
+    with pytest.raises(InputError, match=r"the model has weights 0{16}, .*test_.* 1{16}: extract"):
         evaluate_sets(tmp_path, other)
     assert not (tmp_path / "results/evaluated").exists()
 
 
 @pytest.mark.usefixtures("quick_backbone")
-def test_a_moved_copy_of_the_training_videos_raises_the_warning(trained, videos, tmp_path, capsys):
+def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path, capsys):
     """Other names, another folder: what is in the files counts."""
+    extract(videos, tmp_path / "seen")
+    train(tmp_path, features="seen")
     for i, path in enumerate(sorted(videos.rglob("*.mp4"))):
         path.rename(path.with_name(f"copy {i}.mp4"))
     videos.rename(tmp_path / "elsewhere")
-    extract(videos.parent / "elsewhere", tmp_path / "features")
-    train(tmp_path)
+    extract(tmp_path / "elsewhere", tmp_path / "moved")
     capsys.readouterr()
-    evaluate_sets(tmp_path, tmp_path / "features/train_features.npy")
-    assert "shares with the training: 10 videos" in capsys.readouterr().out
+    evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
+    assert "moved, train shares with the training: 10 videos" in capsys.readouterr().out

@@ -32,7 +32,7 @@ def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does
     before = contents(tmp_path / "results/set")
     assert before.keys() == TABLES
     other = ["--train-features-file", "b/set/train_features.npy", *QUICK]
-    with pytest.raises(InputError, match=r"results/set holds results of a/set/notebooks/.*: name"):
+    with pytest.raises(InputError, match=r"results/set holds results of a/set/train_f.*: name"):
         ddm.main(other)
     assert contents(tmp_path / "results/set") == before
     capsys.readouterr()

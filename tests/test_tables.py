@@ -1,0 +1,155 @@
+"""The tables that a run prints: who stands in which line and column, in percent."""
+
+import re
+
+import pytest
+
+from features import tables
+from features.metrics import format_figure
+from features.pictures import SampleFrame
+
+
+def metrics(**changes) -> dict:
+    found = {"n": 40, "n_fake": 20, "accuracy": 0.75, "eer": 0.2, "auc": 0.9}
+    found["tpr_at_fpr"] = {"0.01": None, "0.05": None}
+    at_threshold = {"threshold": 0.4, "accuracy": 0.8, "fpr": 0.1, "fnr": 0.3}
+    return found | {"at_threshold": at_threshold} | changes
+
+
+INTERVALS = {"accuracy": [0.5, 0.9], "eer": [0.1, 0.4], "auc": [0.7, 1.0]}
+
+
+def test_the_first_table_is_the_one_people_came_for():
+    results = {
+        "train": {"videos": metrics(), "frames": metrics(n=160)},
+        "val": {"videos": metrics(intervals=INTERVALS), "frames": metrics(n=160)},
+    }
+    lines = tables.results_table(results).splitlines()
+    assert lines[0].split("  ")[0] == "Videos"
+    assert re.split(r"  +", lines[0])[1:] == ["Training Set", "Validation Set"]
+    assert [line.split()[0] for line in lines[1:5]] == ["n", "accuracy", "EER", "AUC"]
+    assert re.split(r"  +", lines[2]) == ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"]
+    assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
+    assert lines[-1].startswith("In brackets: 95 % intervals")
+    results = {name: {"videos": metrics(intervals=INTERVALS)} for name in ("train", "val", "test")}
+    assert max(map(len, tables.results_table(results).splitlines())) <= 100  # fits the screen
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "text"),
+    [
+        ({}, "auc", "90.0 %"),  # training: none is wanted
+        ({"intervals": INTERVALS}, "auc", "90.0 % [70.0, 100.0]"),
+        ({"intervals": INTERVALS, "n": 22}, "auc", "90.0 % (too few videos)"),  # two reals
+        ({"intervals": INTERVALS, "n": 22}, "accuracy", "75.0 % [50.0, 90.0]"),
+        ({"intervals": INTERVALS | {"accuracy": None}}, "accuracy", "75.0 % (one group)"),
+        ({"intervals": INTERVALS | {"eer": None}, "eer": None}, "eer", "n/a"),
+    ],
+)
+def test_a_figure_that_means_nothing_says_so(changes, key, text):
+    assert format_figure(metrics(**changes), key) == text
+
+
+def test_what_happens_at_the_threshold_is_below():
+    results = {name: {"videos": metrics()} for name in ("train", "val", "test")}
+    thresholds = {"used": 0.4, "from": "from here"}
+    lines = tables.threshold_table(results, thresholds).splitlines()
+    assert lines[0] == "T = 40.0 %, from here"
+    assert re.split(r"  +", lines[1]) == ["At T, videos", "Validation Set", "Test Set"]
+    assert re.split(r"  +", lines[3]) == ["FPR, real called fake", "10.0 %", "10.0 %"]
+    assert re.split(r"  +", lines[4]) == ["FNR, fake called real", "30.0 %", "30.0 %"]
+
+
+def test_a_sample_of_exactly_a_half_is_called_fake_and_one_below_real():
+    samples = [SampleFrame("a.mp4", 3, 0, 0.5, 0.6), SampleFrame("b.mp4", 4, 1, 0.4999, 0.3)]
+    first, second = tables.samples_table(samples).splitlines()[1:]
+    assert re.split(r"  +", first) == ["a.mp4", "3", "real", "fake", "50.0 %", "60.0 %"]
+    assert re.split(r"  +", second) == ["b.mp4", "4", "fake", "real", "50.0 %", "30.0 %"]
+
+
+def test_seeds_give_means_also_by_method():
+    runs = []
+    for auc in (0.8, 0.9):
+        methods = {"Deepfakes": metrics(auc=auc), "": metrics(auc=auc - 0.2)}
+        runs.append({"train": {"videos": metrics(auc=auc), "methods": {}}})
+        runs[-1]["val"] = {"videos": metrics(auc=auc), "methods": methods}
+    table = tables.seeds_table(runs)
+    assert "mean (sd) of 2 seeds" in table
+    rows = {line.split("  ")[0]: re.split(r"  +", line) for line in table.splitlines()}
+    assert rows["AUC"][1:] == ["85.0 % (7.1)", "85.0 % (7.1)"]
+    assert rows["AUC, Deepfakes"][1:] == ["n/a", "85.0 % (7.1)"]
+    assert rows["AUC, not named"][2] == "65.0 % (7.1)"
+
+
+def cells_of(table: str) -> list[list[str]]:
+    """The cells of each line of a table."""
+    return [re.split(r"  +", line.strip()) for line in table.splitlines()]
+
+
+def test_fakes_found_at_a_low_fpr_are_shown_where_there_are_reals_enough():
+    rates = {"val": {"0.01": None, "0.05": 0.4}, "test": {"0.01": None, "0.05": None}}
+    results = {name: {"videos": metrics(tpr_at_fpr=found)} for name, found in rates.items()}
+    lines = cells_of(tables.results_table(results))
+    assert lines[-1] == ["fakes found at 5 % FPR", "40.0 %", "too few reals"]
+    assert len(lines) == 6  # and none for 1 %
+
+
+def test_methods_of_the_last_split_stand_worst_first():
+    methods = {"A": metrics(auc=0.9), "": metrics(auc=None), "C": metrics(auc=0.6)}
+    results = {"val": {"methods": {"A": metrics(), "B": metrics()}}, "test": {"methods": methods}}
+    lines = cells_of(tables.methods_table(results))
+    assert lines[0] == ["Methods, Test Set", "fakes", "AUC", "EER"]
+    assert [line[:3] for line in lines[1:]] == [
+        ["C", "20", "60.0 %"],
+        ["A", "20", "90.0 %"],
+        ["not named", "20", "n/a"],
+    ]
+    assert tables.methods_table({"val": {"methods": {"A": metrics()}}}) == ""
+
+
+def test_a_set_has_its_methods_below_it_and_a_mark_if_the_training_has_seen_it():
+    one_class = metrics(n=20, eer=None, auc=None)
+    methods = {"A": metrics(auc=0.8), "B": metrics(auc=0.7)}
+    evaluated = {
+        "near, test": {"videos": metrics(intervals=INTERVALS), "methods": {"": metrics()}},
+        "far, test": {"videos": metrics(), "methods": methods},
+        "bare, all": {"frames": one_class},
+    }
+    lines = cells_of(tables.sets_table(evaluated, {"far, test"}))
+    assert lines[:6] == [
+        ["Evaluated", "real + fake", "accuracy at T", "EER", "AUC"],
+        ["near, test", "20 + 20", "80.0 %", "20.0 % [10.0, 40.0]", "90.0 % [70.0, 100.0]"],
+        ["far, test *", "20 + 20", "80.0 %", "20.0 %", "90.0 %"],
+        ["B", "20 + 20", "80.0 %", "20.0 %", "70.0 %"],
+        ["A", "20 + 20", "80.0 %", "20.0 %", "80.0 %"],
+        ["bare, all", "0 + 20", "80.0 %", "FNR at T 30.0 %", "one class alone"],
+    ]
+    assert lines[6][0].startswith("* not the figures of unseen people")
+    assert "*" not in tables.sets_table(evaluated, set())
+
+
+def test_what_a_method_loses_when_it_is_left_out():
+    row = {"method": "A", "split": "test", "unseen": metrics(auc=0.62), "seen": metrics(auc=0.9)}
+    lost = row | {"method": "B", "unseen": metrics(auc=None)}
+    _, first, second = cells_of(tables.unseen_table([row, lost]))
+    assert first == ["A", "test", "20", "62.0 %", "20.0 %", "90.0 %", "+28.0 points"]
+    assert second[-1] == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ([0.004, 0.058], "B is better (AUC +3.1 [0.4, 5.8] points)"),
+        ([-0.02, -0.001], "A is better (AUC +3.1 [-2.0, -0.1] points)"),
+        ([0.0, 0.058], "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
+        ([-0.01, 0.058], "no difference shown (AUC +3.1 [-1.0, 5.8] points)"),
+        (None, "no difference can be shown: too few groups or one class alone"),
+    ],
+)
+def test_better_is_who_is_so_in_the_whole_interval(interval, words):
+    figure = {"difference": 0.031, "interval": interval}
+    result = {"n": 40, "n_groups": 20, "only_a": 0, "only_b": 3}
+    result |= dict.fromkeys(("accuracy", "eer", "auc"), figure)
+    lines = tables.comparison_table({"val": result}).splitlines()
+    assert lines[2] == f"Validation Set: {words}"
+    assert lines[3].endswith("0 videos of A alone and 3 of B alone do not count")
