@@ -123,7 +123,8 @@ def words_of(video: Video) -> tuple[str, ...]:
 def find_names(words: tuple[str, ...], known) -> list[tuple[int, int]]:
     """Places (start, end) in `words` of what is `known`, the longest first, none twice."""
     free, places = set(range(len(words))), []
-    for start, end in sorted(combinations(range(len(words) + 1), 2), key=lambda at: at[0] - at[1]):
+    spans = combinations(range(len(words) + 1), 2)
+    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
         if free.issuperset(range(start, end)) and words[start:end] in known:
             places.append((start, end))
             free -= set(range(start, end))
@@ -144,20 +145,32 @@ def find_takes(reals: list[Video]) -> dict[str, tuple[str, ...]]:
             takes[video.video] = tuple(person)
     sizes = Counter(takes.values())
     recurring = sum(size for size in sizes.values() if size > 1)
-    is_sure = len(takes) >= 0.9 * len(reals) and len(sizes) > 1 and recurring >= len(takes) / 2
-    return takes if is_sure else {}
+    are_most = len(takes) >= 0.9 * len(reals) and recurring >= len(takes) / 2
+    return takes if are_most and len(sizes) > 1 else {}
 
 
 def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
     """Relate takes of a person, and each fake to the reals whose names its own joins.
 
     `fake/000_003.mp4` is related to `real/000.mp4`, to `real/003.mp4`, and to the other fakes of
-    the two. A real in the fake's own folder comes first, then one in its own split: people number
-    each split from 1. Nothing is added to the videos that are `told` already.
+    the two. Nothing is added to the videos that are `told` already.
     """
     reals = [video for video in videos if video.label == 0]
     takes = find_takes([video for video in reals if video.video not in told])
-    known = defaultdict(list)  # a place and words: reals
+    known = list_names(reals, takes)
+    known_words = {key[-1] for key in known}
+    rests = []
+    for video in videos:
+        if video.label == 1 and video.video not in told:
+            rests.append((video, relate_fake(video, known, known_words)))
+    relate_by_words(rests)
+    people = set(takes.values())
+    return [f"reals are named as takes of {len(people)} people: kept together"] if people else []
+
+
+def list_names(reals: list[Video], takes: dict[str, tuple[str, ...]]) -> dict[tuple, list[Video]]:
+    """{(*place, words): reals}: what reals are called, in their folders, their split, anywhere."""
+    known = defaultdict(list)
     for video in reals:
         names = {words_of(video)}
         if video.video in takes:
@@ -166,32 +179,33 @@ def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:
         for words in names:
             for place in ((), (video.split,), *places_of(video)):
                 known[*place, words].append(video)
-    known_words = {key[-1] for key in known}
-    rests = []
-    for video in videos:
-        if video.label == 0 or video.video in told:
+    return known
+
+
+def relate_fake(video: Video, known: dict, known_words: set) -> list[str]:
+    """Relate a fake to the reals that its name joins; its words, "" for those that named a real.
+
+    A real in the fake's own folder comes first, then one in its own split: people number each
+    split from 1, and the clips of each person may start from 1.
+    """
+    words = words_of(video)
+    rest = list(words)
+    near, has_folder = places_of(video), bool(video.group_keys)
+    for start, end in find_names(words, known_words):
+        name = words[start:end]
+        places = near
+        if not has_folder or not "".join(name).isdigit():
+            places = [*near, (video.split,), ()]
+        originals = next((known[*at, name] for at in places if (*at, name) in known), [])
+        if not originals:
             continue
-        words = words_of(video)
-        rest = list(words)
-        near, has_folder = places_of(video), bool(video.group_keys)
-        for start, end in find_names(words, known_words):
-            name = words[start:end]
-            places = near  # only: the clips of each person may start from 1
-            if not has_folder or not "".join(name).isdigit():
-                places = [*near, (video.split,), ()]
-            originals = next((known[*at, name] for at in places if (*at, name) in known), [])
-            if not originals:
-                continue
-            video.group_keys += tuple(real.video for real in originals)
-            if words_of(originals[0]) == name:  # and not the words of a person
-                video.clip = video.clip or originals[0].video
-            rest[start:end] = [""] * (end - start)
-        if len(words) > 1:
-            video.group_keys += (f"{video.split} {sorted(words)}",)
-        rests.append((video, rest))
-    relate_by_words(rests)
-    people = set(takes.values())
-    return [f"reals are named as takes of {len(people)} people: kept together"] if people else []
+        video.group_keys += tuple(real.video for real in originals)
+        if words_of(originals[0]) == name:  # and not the words of a person
+            video.clip = video.clip or originals[0].video
+        rest[start:end] = [""] * (end - start)
+    if len(words) > 1:
+        video.group_keys += (f"{video.split} {sorted(words)}",)
+    return rest
 
 
 def places_of(video: Video) -> list[tuple[str, str]]:

@@ -41,10 +41,8 @@ def read_ids(file: Path, split: str) -> Iterator[tuple[str, str]]:
         if not isinstance(pair, list) or [type(name) in (str, int) for name in pair] != [True] * 2:
             raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
         for name in pair:
-            yield (
-                f"FaceForensics++ {name:03d}" if type(name) is int else f"FaceForensics++ {name}",
-                split,
-            )
+            number = f"{name:03d}" if isinstance(name, int) else name
+            yield f"FaceForensics++ {number}", split
 
 
 def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
@@ -93,13 +91,7 @@ def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
         n_unlisted += not official
         video.split = official or video.split or "train"
     paths = {key for key in split_of if "/" in key}
-    missing = sorted(paths - listed)
-    if missing:
-        absent = f"{len(missing)} of {len(paths)} videos of {row.lists[0]} are not there"
-        if len(missing) > len(paths) / 2:
-            remedy = "take the list that belongs to these videos, or only its lines for them"
-            raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
-        notes.append(f"{absent}, {missing[0]} for one")
+    notes += describe_absent(row.lists, paths, listed, root)
     absent = row.told.keys() - listed  # DFDC: a partial download is all right
     if absent:
         notes.append(f"{len(absent)} videos of metadata.json are not there, {min(absent)} for one")
@@ -108,13 +100,26 @@ def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
     return notes
 
 
+def describe_absent(lists: tuple[str, ...], paths: set, found: set, root: Path) -> list[str]:
+    """How many of a list's paths are not there. Raises InputError where most are not."""
+    missing = sorted(paths - found)
+    if not missing:
+        return []
+    absent = f"{len(missing)} of {len(paths)} videos of {lists[0]} are not there"
+    if len(missing) > len(paths) / 2:
+        remedy = "take the list that belongs to these videos, or only its lines for them"
+        raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
+    return [f"{absent}, {missing[0]} for one"]
+
+
 def read_official_split(row, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
     """{path_key, name or person: split} of the lists of a set, and which were not found."""
     split_of, missing = {}, []
     has_three = any("{split}" in name for name in row.lists)
     for split in SPLITS if has_three else ("test",) if row.lists else ():
         names = [name.format(split=split) for name in row.lists]
-        file = next((f / name for f in folders for name in names if (f / name).is_file()), None)
+        places = [folder / name for folder in folders for name in names]
+        file = next((place for place in places if place.is_file()), None)
         if file is None:
             missing.append((split, " and ".join(names)))
             continue
@@ -183,7 +188,10 @@ def read_labels(file: Path) -> dict[str, dict]:
     with open(file, newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     words = {"0": "REAL", "1": "FAKE"}
+    labels = {}
     try:
-        return {row["filename"]: {"label": words.get(row["label"], row["label"])} for row in rows}
+        for row in rows:
+            labels[row["filename"]] = {"label": words.get(row["label"], row["label"])}
+        return labels
     except KeyError:
         raise InputError(f"{file}: expected the columns filename and label") from None

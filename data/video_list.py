@@ -53,7 +53,7 @@ def read_list(file: Path) -> tuple[list[Video], list[str]]:
         except (UnicodeDecodeError, csv.Error) as error:
             problem = f"not a CSV in UTF-8 ({error})"
             raise InputError(f"{file}, after line {reader.line_num}: {problem}") from error
-    n_without = sum(not video.group_keys for video in videos)
+    n_without = sum(not video.people for video in videos)
     if 0 < n_without < len(videos):
         notes.append(f"{n_without} of {len(videos)} lines have no group: they go by names")
     return videos, notes
