@@ -100,6 +100,18 @@ def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_p
         list_features([tmp_path])
 
 
+def test_two_sets_of_one_name_are_not_taken_for_one(tmp_path):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    files = [
+        make_split(tmp_path / name / "set", "test", seed=seed)
+        for seed, name in ((1, "a"), (2, "b"))
+    ]
+    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set, test: evalu"):
+        evaluate_sets(tmp_path, *files)
+    assert not (tmp_path / "results/evaluated").exists()
+
+
 def test_methods_stand_below_their_set_worst_first(tmp_path, capsys):
     make_split(tmp_path / "features", n_groups=20)
     train(tmp_path)

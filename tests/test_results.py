@@ -61,6 +61,17 @@ def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing
     assert {path.name for path in folder.iterdir()} == names
 
 
+def test_where_nothing_can_be_written_the_flag_is_named_before_anything_is_replaced(
+    tmp_path, capsys
+):
+    make_split(tmp_path / "features")
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(InputError, match=r"results is not a folder.*: name another with --output-"):
+        train(tmp_path)
+    assert "Replaces" not in capsys.readouterr().out
+    assert (tmp_path / "results").read_text() == "a file"
+
+
 def test_one_training_writes_to_a_folder_at_a_time(tmp_path):
     make_split(tmp_path / "features")
     folder = tmp_path / "results"
