@@ -253,6 +253,7 @@ def evaluate_files(
 ) -> None:
     """Print and write what --evaluate asks for: figures of other extracted sets."""
     files = list_features(paths)
+    check_names(files)
     screen.print_checkpoint(checkpoint)
     splits = {file: load_split(file) for file in files}
     extractions = {str(file): split.extraction for file, split in splits.items()}
@@ -269,6 +270,17 @@ def evaluate_files(
     rows = list_evaluated(evaluated, shared)
     write_csv(table, rows[0], rows)
     print(f"\nWritten    {table}")
+
+
+def check_names(files: list[Path]) -> None:
+    """Raise InputError where two files have the name of one set: its results lie in one folder."""
+    first = {}
+    for file in files:
+        name = describe_file(file)
+        if name in first:
+            both = f"{first[name]} and {file} would both be {name}"
+            raise InputError(f"--evaluate: {both}: evaluate one, or rename its folder")
+        first[name] = file
 
 
 def describe_file(features_file: Path) -> str:

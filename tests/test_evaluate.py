@@ -107,7 +107,7 @@ def test_two_sets_of_one_name_are_not_taken_for_one(tmp_path):
         make_split(tmp_path / name / "set", "test", seed=seed)
         for seed, name in ((1, "a"), (2, "b"))
     ]
-    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set, test: evalu"):
+    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set, test: eval"):
         evaluate_sets(tmp_path, *files)
     assert not (tmp_path / "results/evaluated").exists()
 
