@@ -204,7 +204,8 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
         with suppress(OSError):
             keep = cache_folder() / url.rsplit("/")[-1]
             keep.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(copy, keep)
+            with replacing(keep) as temporary:
+                shutil.copyfile(copy, temporary)
     if sha256 in COPIES:
         return COPIES[sha256]
     file = cache_folder() / url.rsplit("/")[-1]

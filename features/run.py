@@ -134,7 +134,7 @@ class Progress:
         self.done += 1
         self.n_frames += n_frames
         now = time.monotonic()
-        speed = self.n_frames / (now - self.start)
+        speed = self.n_frames / max(now - self.start, 1e-3)  # Windows' clock goes in steps of 16 ms
         self.bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
         self.bar.update()
         is_due = self.done - self.last_done >= self.total / 20 or now - self.last_time > 600

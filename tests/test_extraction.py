@@ -17,6 +17,7 @@ EXTRACTION = Extraction(
     videos_dir="/clips",
     layout="DFDC",
     sample={"seed": 0},
+    notes=["people may be on both sides"],
     counts={"found": 3, "used": 2, "failed": 1, "frames": {"train": 8}},
 )
 OF_THE_FILES = [  # what does not change the features of a video
@@ -24,6 +25,7 @@ OF_THE_FILES = [  # what does not change the features of a video
     {"layout": ""},
     {"compression": "c23"},
     {"sample": None},
+    {"notes": []},
     {"counts": {}},
     {"weights": WEIGHTS | {"name": "/path/of/the/same.pth"}},
     {"versions": VERSIONS | {"python": "3.13", "numpy": "3"}},
@@ -69,6 +71,15 @@ def test_one_of_another_version_asks_for_a_new_one(tmp_path, content):
     problem = r"extraction\.json: of another version .*: run feature_extraction\.py again$"
     with pytest.raises(InputError, match=problem):
         load_extraction(tmp_path)
+
+
+def test_what_is_passed_on_has_names_instead_of_paths():
+    weights = WEIGHTS | {"name": "/home/me/own.pth"}
+    kept = replace(EXTRACTION, videos_dir="/home/me/clips", weights=weights)
+    passed_on = kept.without_paths()
+    assert "/home/me" not in json.dumps(asdict(passed_on))
+    assert (passed_on.videos_dir, passed_on.weights["name"]) == ("clips", "own.pth")
+    assert passed_on.recipe() == kept.recipe() and kept.videos_dir == "/home/me/clips"
 
 
 def test_the_recipe_is_all_that_changes_features_and_nothing_else():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import extract, read_json, read_table, train, write_squares
+from conftest import contents, extract, read_json, read_table, train, write_squares
 
 import deepfake_detection_model as ddm
 from data.faces import FACE_MODEL_SHA256
@@ -50,16 +50,17 @@ def test_a_run_with_crops_says_how_they_are_made(faces, tmp_path, capsys):
 
 
 def test_a_prediction_repeats_the_crops(trained_on_faces, faces):
-    model, _ = ddm.load_checkpoint(trained_on_faces / "results/model.pt")
+    model, _ = ddm.load_model(trained_on_faces / "results/model.pt")
     features = torch.from_numpy(np.load(trained_on_faces / "features/train_features.npy"))
     paths = [faces / "fake/1.mp4", faces / "real/nobody.mp4"]
     rows = list(ddm.predict_videos(paths, trained_on_faces / "results/model.pt", "cpu"))
     assert np.allclose(rows[0]["scores"], model.score(features[:4]), atol=1e-6)
+    assert rows[0]["face_share"] == 1 and rows[0]["note"].startswith("the model was trained or")
     assert rows[1]["at_T"] == "no decision" and rows[1]["score"] is None
     assert rows[1]["reason"] == "no face found in 4 frames"
 
 
-def test_a_prediction_that_cannot_begin_keeps_the_earlier_table(
+def test_a_prediction_that_cannot_begin_leaves_the_folder_as_it_was(
     trained_on_faces, faces, monkeypatch
 ):
     def gone(copy=None):
@@ -67,17 +68,29 @@ def test_a_prediction_that_cannot_begin_keeps_the_earlier_table(
 
     monkeypatch.setattr("features.predict.load_face_detector", gone)
     results = trained_on_faces / "results"
-    (results / "predict.csv").write_text("of an earlier run")
+    before = contents(results)
     with pytest.raises(DownloadError, match="no detector"):
         ddm.main(["--predict", str(faces / "fake/1.mp4"), "--output-dir", str(results)])
-    assert (results / "predict.csv").read_text() == "of an earlier run"
+    assert contents(results) == before
 
 
-def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path, capsys):
+def test_a_video_without_a_face_is_scored_as_in_training_and_says_so(faces, tmp_path):
+    extract(faces, tmp_path / "features", "--crop-faces", "--if-no-face", "whole")
+    train(tmp_path, *QUICK)
+    path = write_squares(tmp_path / "new.mp4", [None] * 9)
+    (row,) = ddm.predict_videos([path], tmp_path / "results/model.pt", "cpu")
+    assert len(row["scores"]) == 4 and row["face_share"] == 0
+    assert row["note"].startswith("no face found: whole frames were scored")
+
+
+def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path):
     extract(faces, tmp_path / "f")
     whole = np.load(tmp_path / "f/train_features.npy")
-    extract(faces, tmp_path / "f", "--crop-faces", "--if-no-face", "whole")
-    assert "0 taken from an earlier run, 5 done again" in capsys.readouterr().out
+    crops = ["--crop-faces", "--if-no-face", "whole"]
+    problem = r"features with face_margin None, not face_margin 1\.3: .*--features-dir, or .*--over"
+    with pytest.raises(InputError, match=problem):
+        extract(faces, tmp_path / "f", *crops)
+    extract(faces, tmp_path / "f", *crops, "--overwrite")
     cropped = np.load(tmp_path / "f/train_features.npy")
     assert whole.shape == cropped.shape == (20, 1000)
     same = [np.array_equal(*rows) for rows in zip(whole, cropped, strict=True)]
@@ -86,7 +99,7 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path, capsys):
     extractions = {}
     for split, folder in (("train", "f"), ("val", "g")):
         extractions[split] = load_split(tmp_path / folder / "train_features.npy").extraction
-    problem = r"train has face_margin 1\.3, val has None: extract them alike"
+    problem = r"train has face_margin 1\.3, val has face_margin None: extract them alike"
     with pytest.raises(InputError, match=problem):
         check_alike(extractions)
 

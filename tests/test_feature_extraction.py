@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import contents, extract, read_json, read_table, small_backbone, write_video
+from conftest import contents, extract, read_json, read_table, small_backbone, touch, write_video
 
 import feature_extraction
 from data.files import DownloadError, InputError
 from data.frames import Sampling
-from data.layouts import Video
+from data.layouts import DataSet, Video
 from features import screen
 from features.cache import Outcome, cache_file
 from features.dataset import load_split
@@ -33,8 +33,9 @@ def read_failed(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def documented(videos, tmp_path, quick_backbone) -> Path:
-    """The features of videos of which one is broken and one is short."""
+    """The features of videos of which one is broken, one is short and one is left out."""
     (videos / "fake/broken.mp4").write_text("no video")
+    touch(videos, "masks/000.mp4")
     write_video(videos / "real/short.mp4", n=2)
     extract(videos, tmp_path / "features")
     return tmp_path / "features"
@@ -80,9 +81,13 @@ def test_each_row_is_the_features_of_the_frame_it_names(documented, videos):
 
 def test_what_failed_and_how_it_was_made_is_written(documented, videos, capsys):
     failed = {"video": "fake/broken.mp4", "label": "1", "reason": "not a video"}
-    assert read_table(documented / "failed.csv") == [failed]
+    left_out = {"video": "masks/000.mp4", "label": "", "reason": "left out: masks, not videos"}
+    assert read_table(documented / "failed.csv") == [failed, left_out]
     report = read_json(documented / "extraction.json")
-    assert report["counts"] == {"found": 12, "used": 11, "failed": 1, "frames": {"train": 42}}
+    counts = {"found": 13, "used": 11, "failed": 1, "failed_real": 0, "failed_fake": 1}
+    assert report["counts"] == counts | {"left_out": 1, "frames": {"train": 42}}
+    (note,) = report["notes"]
+    assert note.startswith("of 6 fakes 2 belong to no real video by name")
     assert report["weights"] == small_backbone()[1]
     assert report["sampling"] == asdict(Sampling(4)) and report["sample"] is None
     assert report["device"] == "cpu"
@@ -90,7 +95,8 @@ def test_what_failed_and_how_it_was_made_is_written(documented, videos, capsys):
     assert report["videos_dir"] == os.path.realpath(videos)
     extract(videos, documented)  # again: what is printed while a fixture is made is not captured
     output = capsys.readouterr().out
-    assert "12 found = 11 used + 1 failed (0 real, 1 fake)" in output
+    assert "13 found = 11 used + 1 failed (0 real, 1 fake) + 1 left out\n" in output
+    assert f"Note       {note}\n" in output and "masks/000.mp4: masks, not videos" in output
     command = f"deepfake_detection_model.py --train-features-file {documented}/train_features.npy"
     assert command in output.splitlines()[-1]
 
@@ -168,12 +174,31 @@ def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
     done = "done again, as the file or a setting had changed"
     assert f"Cache      8 taken from an earlier run, 1 {done}" in capsys.readouterr().out
     assert contents(folder) == before
-    extract(videos, folder, "--frames-per-video", "3")
-    assert f"Cache      0 taken from an earlier run, 10 {done}" in capsys.readouterr().out
-    assert len(np.load(folder / "train_labels.npy")) == 30
     shutil.rmtree(folder / "cache")  # safe to delete
     extract(videos, folder)
     assert contents(folder) == before
+
+
+def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overwrite(
+    videos, tmp_path, monkeypatch, quick_backbone
+):
+    folder = tmp_path / "features"
+    extract(videos, folder)
+    before, cache = contents(folder), contents(folder / "cache")
+    found = "finished features with frames_per_video 4, not frames_per_video 3"
+    with pytest.raises(InputError, match=f"{found}: .* --features-dir, or .* --overwrite$"):
+        extract(videos, folder, "--frames-per-video", "3")
+    assert contents(folder) == before and contents(folder / "cache") == cache
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("feature_extraction.process_video", interrupt)
+        extract(videos, folder, "--frames-per-video", "3", "--overwrite")
+    assert contents(folder) == before  # until the others are whole
+    extract(videos, folder, "--frames-per-video", "3", "--overwrite")
+    assert len(np.load(folder / "train_labels.npy")) == 30
 
 
 def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_path, quick_backbone):
@@ -181,7 +206,7 @@ def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_pa
     extract(videos, folder)
     before = contents(folder)
     for path in videos.rglob("*.mp4"):
-        path.write_text(f"broken {path.name}")  # no copies of one another
+        path.write_text(f"{path} is broken")  # no two files are alike
     with pytest.raises(InputError, match=r"no video of the train split .*not a video"):
         extract(videos, folder)
     assert contents(folder) == before
@@ -221,6 +246,7 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
         (["--frames-per-video", "0"], "--frames-per-video is 0, expected 1 to 1000"),
         (["--frames-per-video", "1001"], "--frames-per-video is 1001, expected 1 to 1000"),
         (["--num-workers", "0"], "--num-workers is 0, expected 1 to"),
+        (["--max-videos", "-1"], "--max-videos is -1, expected 0 to"),
         (["--preview", "101"], "--preview is 101, expected 0 to 100"),
         (["--crop-faces", "--face-margin", "0.5"], "--face-margin is 0.5, expected 1 to 5"),
         (["--face-model", "x.onnx"], "--face-model goes with --crop-faces"),
@@ -271,7 +297,7 @@ def test_a_wrong_input_is_one_line_and_status_1_from_any_folder(script, argument
 def test_files_that_cannot_be_read_fail_alone(videos, tmp_path, capsys, quick_backbone):
     undecodable = os.fsdecode(b"na\xffme.mp4")
     shutil.copy(videos / "real/000.mp4", videos / "real" / undecodable)
-    shutil.copy(videos / "real/000.mp4", videos / "fake/two\nlines\r.mp4")
+    shutil.copy(videos / "fake/fifty.mp4", videos / "fake/two\nlines\r.mp4")
     (videos / "fake/link.mp4").symlink_to(tmp_path / "gone.mp4")
     extract(videos, tmp_path / "features")
     reason = "its name is not valid UTF-8 or has control characters: rename it"
@@ -372,18 +398,33 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     states = (("cached", ""), ("redone", "no video"), ("new", ""))
     outcomes = [Outcome(4, reason, state) for state, reason in states]
     videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
-    screen.print_outcomes(videos, outcomes, overwrite=False)
+    data_set = DataSet(Path(), "class folders", videos, left_out=[], notes=[])
+    screen.print_outcomes(data_set, outcomes, overwrite=False)
     result, cache = capsys.readouterr().out.splitlines()
     assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
     assert "1 taken from an earlier run, 0 done again" in cache
 
 
 def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
-    for name in ("original_sequences/youtube/{}/000", "manipulated_sequences/Deepfakes/{}/000_003"):
-        for compression in ("c23", "c40"):
-            file = name.format(f"{compression}/videos") + ".mp4"
-            write_video(tmp_path / "set" / file, n=4)
+    reals, fakes = "original_sequences/youtube", "manipulated_sequences/Deepfakes"
+    for i, compression in enumerate(("c23", "c40")):
+        write_video(tmp_path / f"set/{reals}/{compression}/videos/000.mp4", n=4 + i)
+        write_video(tmp_path / f"set/{fakes}/{compression}/videos/000_003.mp4", n=6 + i)
     for flags, written, n in (([], "all", 4), (["--compression", "c23"], "c23", 2)):
         extract(tmp_path / "set", tmp_path / "features", *flags)
         extraction = read_json(tmp_path / "features/extraction.json")
         assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)
+        assert extraction["counts"]["left_out"] == 4 - n
+
+
+def test_a_set_is_narrowed_to_methods_and_to_some_videos_for_a_first_try(
+    videos, tmp_path, quick_backbone
+):
+    shutil.copytree(videos / "fake", videos / "fake/A")
+    for path in (videos / "fake/A").iterdir():
+        path.rename(path.with_name(f"again_{path.name}"))
+    narrow = "--methods", "a", "--max-videos", "2"
+    extract(videos, tmp_path / "features", *narrow)
+    rows = read_table(tmp_path / "features/train_videos.csv")
+    assert [row["method"] for row in rows if row["label"] == "1"] == ["A", "A"] and len(rows) == 4
+    assert read_json(tmp_path / "features/extraction.json")["counts"]["left_out"] == 11

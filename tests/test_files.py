@@ -3,6 +3,7 @@ import hashlib
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -84,8 +85,24 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 def test_a_file_in_the_way_of_a_folder(tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file/below"):
-        with pytest.raises(InputError, match=f"{path} is not a folder, or is below a file"):
-            make_folder(path)
+        problem = f"{path} is not a folder, or is below a file: name another with --features-dir"
+        with pytest.raises(InputError, match=problem):
+            make_folder(path, "--features-dir")
+
+
+def test_a_folder_that_cannot_be_written_to_names_the_flag_for_another(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+        with pytest.raises(InputError, match=f"no permission to write to {tmp_path}: .*--output-d"):
+            make_folder(tmp_path, "--output-dir")
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    problem = r"below cannot be made \(Read-only file system\): name another folder with --output-"
+    with pytest.raises(InputError, match=problem):
+        make_folder(tmp_path / "below", "--output-dir")
 
 
 # --- Published files ---
@@ -148,6 +165,19 @@ def test_a_copy_needs_no_cache(published, torch_home, tmp_path):
         fetch(*published, "do without")
     copy = tmp_path / "server/model.pth"
     assert fetch(*published, "do without", copy) == copy == fetch(*published, "do without")
+
+
+def test_half_a_copy_is_not_kept(published, torch_home, tmp_path, monkeypatch):
+    """As on a full disk: the next run would call it damaged."""
+
+    def full_disk(source, target):
+        Path(target).write_bytes(b"wei")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full_disk)
+    copy = tmp_path / "server/model.pth"
+    assert fetch(*published, "do without", copy) == copy
+    assert not [*torch_home.rglob("*.*")]
 
 
 # --- Names and fingerprints ---

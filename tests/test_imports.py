@@ -21,15 +21,20 @@ LEVELS = {
     "data": (
         ("files",),
         ("groups", "decode", "faces"),
-        ("layouts", "frames"),
+        ("walk", "video_list", "frames"),
+        ("official_lists",),
+        ("public_sets",),
+        ("layouts",),
     ),
     "features": (
         ("run", "metrics", "extraction"),
         ("resnet18",),
-        ("cache", "dataset"),
+        ("cache", "dataset", "checkpoint"),
         ("write", "processes", "evaluate", "audit"),
-        ("plots", "pictures", "results"),
+        ("unseen", "originals", "plots", "pictures"),
+        ("tables", "compare"),
         ("screen",),
+        ("results",),
         ("predict",),
     ),
 }

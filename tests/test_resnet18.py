@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -12,7 +13,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from data.files import InputError
 from data.frames import Sampling, resize_frame, sample_video
-from features.resnet18 import compute_features, extract_video, load_backbone
+from features.resnet18 import compute_features, extract_video, kept_weights, load_backbone
 
 
 def picture(height, width, seed=0):
@@ -118,13 +119,47 @@ def test_wrong_weights_files(tmp_path, random_weights):
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"payload": Payload(tmp_path / "made")}, tmp_path / "payload.pth")
     state = torch.load(random_weights, weights_only=True)
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")  # whole, as torch.save pickles it
     torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "extra.pth")
     torch.save({**state, "fc.weight": torch.zeros(2, 512)}, tmp_path / "two_classes.pth")
-    for name in ("missing", "empty", "text", "cut", "list", "payload", "extra", "two_classes"):
+    for name in ("model", "payload"):
+        with pytest.raises(
+            InputError, match=r"expected its state dict: torch\.save\(model\.state_d"
+        ):
+            load_backbone(str(tmp_path / f"{name}.pth"))
+    for name in ("missing", "empty", "text", "cut", "list", "extra", "two_classes"):
         with pytest.raises(InputError, match=rf"{name}\.pth.*(ResNet-18|state dict)") as caught:
             load_backbone(str(tmp_path / f"{name}.pth"))
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "made").exists()
+
+
+def test_weights_of_a_training_script_are_taken(tmp_path, random_weights):
+    state = torch.load(random_weights, weights_only=True)
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    torch.save({"state_dict": parallel, "epoch": 3}, tmp_path / "training.pth")
+    found = load_backbone(str(tmp_path / "training.pth"))[1]["sha256"]
+    assert found == load_backbone(str(random_weights))[1]["sha256"]
+
+
+def test_own_weights_are_kept_to_be_found_by_their_hash(tmp_path, random_weights, torch_home):
+    own = shutil.copy(random_weights, tmp_path / "moved.pth")
+    digest = load_backbone(str(own))[1]["sha256"]
+    own.unlink()
+    assert load_backbone(str(kept_weights(digest)))[1]["sha256"] == digest
+    shutil.rmtree(torch_home)
+    torch_home.write_text("a file is in the way, as in a home that cannot be written")
+    assert load_backbone(str(random_weights))[1]["sha256"] == digest
+
+
+def test_half_of_ones_own_weights_is_not_kept(random_weights, torch_home, monkeypatch):
+    def full_disk(state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("unexpected pos 704 vs 598")  # as torch says it
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    load_backbone(str(random_weights))
+    assert not [*torch_home.rglob("*.*")]
 
 
 def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, torch_home):

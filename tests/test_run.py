@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import torch
 from data.files import InputError
 from features import run
 from features.run import (
+    Progress,
     choose_threads,
     count_cores,
     free_gpu_memory,
@@ -162,6 +164,47 @@ def test_threads_share_only_large_batches(monkeypatch):
     assert choose_threads(1_000_000) == 8
     monkeypatch.setattr(run, "count_cores", lambda: 1)
     assert choose_threads(1_000_000) == 1
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still: clock[0] is its time in seconds."""
+    now = [100.0]
+    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("quiet", "n"), [(False, 20), (True, 0)])
+def test_a_log_gets_a_line_each_twentieth_of_the_videos(clock, capsys, quiet, n):
+    with Progress(200, "extracting", quiet) as progress:
+        for _ in range(200):
+            clock[0] += 2
+            progress.update(n_frames=32)
+    output, errors = capsys.readouterr()
+    lines = errors.splitlines()
+    assert output == "" and len(lines) == n
+    for i, line in enumerate(lines, 1):
+        left = timedelta(seconds=400 - 20 * i)
+        assert line == f"extracting: {10 * i} of 200 videos, 16 frames/s, {left} left"
+
+
+def test_a_log_gets_a_line_after_ten_minutes_however_few_videos_are_done(clock, capsys):
+    with Progress(10_000, "extracting") as progress:
+        for seconds in (1, 700, 1, 700):
+            clock[0] += seconds
+            progress.update(n_frames=4)
+    counts = [line.split(" videos")[0] for line in capsys.readouterr().err.splitlines()]
+    assert counts == ["extracting: 2 of 10000", "extracting: 4 of 10000"]
+
+
+def test_videos_of_the_cache_may_take_no_time_at_all(clock, capsys):
+    """By a clock that goes in steps, as on Windows."""
+    with Progress(20, "extracting") as progress:
+        progress.update(n_frames=0)
+        progress.write("failed: a.mp4: not a video", file=sys.stderr)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("extracting: 1 of 20 videos, 0 frames/s, 0:00:00 left")
+    assert lines[1] == "failed: a.mp4: not a video"
 
 
 # --- The script as a whole ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from conftest import contents, read_json, read_table
 
 from data.files import InputError
 from data.frames import Sampling
-from data.layouts import Video
+from data.layouts import DataSet, LeftOut, Video
 from features import write as room
 from features.cache import Cached, Outcome
 from features.dataset import load_split
@@ -17,10 +17,11 @@ from features.extraction import Extraction
 
 ENDINGS = ("features.npy", "labels.npy", "frames.npy", "videos.csv")
 SOME = ("train/a", "train/b", "train/c", "val/d", "val/e")
+LEFT_OUT = [LeftOut("masks/", 4, "masks, not videos"), LeftOut("x.mp4", 1, "not where they are")]
 
 
 def some_videos(names=SOME):
-    """Videos, their outcomes and what is cached of them; `c` cannot be used."""
+    """A data set, the outcomes of its videos and what is cached of them; `c` cannot be used."""
     videos, outcomes, cached = [], [], {}
     rng = np.random.default_rng(0)
     for i, name in enumerate(names):
@@ -34,25 +35,27 @@ def some_videos(names=SOME):
         facts = {"frames": 9, "size": 100 + i, "fingerprint": f"print {name}"}
         cached[video.video] = Cached(features, 10 * np.arange(i + 2, dtype=np.int32), facts)
         outcomes.append(Outcome(i + 2))
-    return videos, outcomes, cached
+    return DataSet("/set", "list", videos, LEFT_OUT, notes=[]), outcomes, cached
 
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    """write(names) writes the features of some_videos to the folder f; {split: frames}."""
+    """write(names) writes the features of some_videos to the folder f; the counts."""
     folder = tmp_path / "f"
     folder.mkdir()
 
     def write(names=SOME):
-        videos, outcomes, cached = some_videos(names)
+        data_set, outcomes, cached = some_videos(names)
         monkeypatch.setattr(room, "load_cached", lambda video, *_: cached.get(video.video))
-        return room.write_features(folder, videos, outcomes, Extraction(Sampling(8)))
+        extraction = Extraction(Sampling(8), notes=["people may be on both sides"])
+        room.write_features(folder, data_set, outcomes, extraction)
+        return extraction.counts
 
     return write
 
 
 def test_what_is_written_is_what_is_loaded(write, tmp_path):
-    assert write() == {"train": 5, "val": 11}
+    counts = write()
     _, _, cached = some_videos()
     for name, videos in (("train", "ab"), ("val", "de")):
         split = load_split(tmp_path / f"f/{name}_features.npy")
@@ -74,11 +77,15 @@ def test_what_is_written_is_what_is_loaded(write, tmp_path):
         assert split.has_videos and split.extraction.sampling == Sampling(8)
     header = (tmp_path / "f/val_videos.csv").read_text().splitlines()[0]
     assert header.startswith("video,label,method,group,clip,people,")
-    assert read_table(tmp_path / "f/failed.csv") == [
-        {"video": "train/c.mp4", "label": "0", "reason": "no video"}
+    assert [list(row.values()) for row in read_table(tmp_path / "f/failed.csv")] == [
+        ["train/c.mp4", "0", "no video"],
+        ["masks/", "", "left out, 4 videos: masks, not videos"],
+        ["x.mp4", "", "left out: not where they are"],
     ]
-    counts = {"found": 5, "used": 4, "failed": 1, "frames": {"train": 5, "val": 11}}
-    assert read_json(tmp_path / "f/extraction.json")["counts"] == counts
+    expected = {"found": 10, "used": 4, "failed": 1, "failed_real": 1, "failed_fake": 0}
+    assert counts == expected | {"left_out": 5, "frames": {"train": 5, "val": 11}}
+    report = read_json(tmp_path / "f/extraction.json")
+    assert report["counts"] == counts and report["notes"] == ["people may be on both sides"]
     dtypes = {"features": np.float32, "labels": np.int64, "frames": np.int32}
     for name, dtype in dtypes.items():
         assert np.load(tmp_path / f"f/train_{name}.npy").dtype == dtype
@@ -124,11 +131,11 @@ def test_on_a_full_disk_the_files_of_an_earlier_run_stay(write, tmp_path, monkey
 
 @pytest.mark.parametrize("frames", [None, 1])
 def test_a_video_that_changes_during_the_run_is_an_error(tmp_path, monkeypatch, frames):
-    videos, outcomes, _ = some_videos(("train/a", "train/b"))
+    data_set, outcomes, _ = some_videos(("train/a", "train/b"))
     changed = frames and Cached(np.zeros((1, 1000)), np.zeros(1), {})
     monkeypatch.setattr(room, "load_cached", lambda *_: changed)
     with pytest.raises(InputError, match="cached features changed during the run: run the"):
-        room.write_features(tmp_path, videos, outcomes, Extraction(Sampling(4)))
+        room.write_features(tmp_path, data_set, outcomes, Extraction(Sampling(4)))
     assert not contents(tmp_path)
 
 
