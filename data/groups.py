@@ -23,7 +23,7 @@ def set_groups(videos: list[Video]) -> list[str]:
     join_related(videos)
     for video in videos:
         video.clip = video.clip or video.video
-    return notes + describe_lone_fakes(videos)
+    return notes
 
 
 # --- Copies ---

@@ -3,12 +3,12 @@
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.files import InputError, printable, read_json
-from data.groups import set_groups
+from data.groups import describe_lone_fakes, set_groups
 from data.official_lists import drop_levels, read_dfdc, set_splits
 from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
@@ -193,22 +193,19 @@ def drop_frames_of_videos(matched: list[tuple[Item, dict]]):
     return kept, left
 
 
-def narrow(layout: str, videos: list[Video], compression: str, methods: Iterable[str]):
-    """Pairs of a test that a video must pass, and the reason why it is left out else."""
-    if compression:
-        if layout not in ("FaceForensics++", "DeeperForensics-1.0"):
-            problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
-            raise InputError(f"{problem}. Leave it out")
-        yield lambda video: video.compression == compression, f"not {compression}"
-    wanted = {method.lower() for method in methods}
+def check_compression(layout: str, compression: str) -> None:
+    if compression and layout not in ("FaceForensics++", "DeeperForensics-1.0"):
+        problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
+        raise InputError(f"{problem}. Leave it out")
+
+
+def check_methods(videos: list[Video], wanted: set[str]) -> None:
+    """Raise InputError where no fake is of a method that is wanted, in lower case."""
     known = {video.method for video in videos if video.label and video.method}
     unknown = wanted - {method.lower() for method in known}
     if unknown:
         there = ", ".join(sorted(known)) or "none"
         raise InputError(f"--methods {', '.join(sorted(unknown))}: expected some of: {there}")
-    if wanted:
-        narrowed = "not of the methods asked for"
-        yield lambda video: not video.label or video.method.lower() in wanted, narrowed
 
 
 def draw(videos: list[Video], n: int) -> set[str]:
@@ -246,17 +243,27 @@ def find_data_set(
         layout, videos, left, notes = read_tree(root)
     n = len(videos) + len(left)
     videos.sort(key=lambda video: video.video)
-    for is_kept, reason in narrow(layout, videos, compression, methods):
-        left += [(video.video, "", reason) for video in videos if not is_kept(video)]
-        videos = [video for video in videos if is_kept(video)]
+
+    def keep(is_kept: Callable[[Video], bool], reason: str) -> list[Video]:
+        left.extend((video.video, "", reason) for video in videos if not is_kept(video))
+        return [video for video in videos if is_kept(video)]
+
+    check_compression(layout, compression)
+    if compression:
+        videos = keep(lambda video: video.compression == compression, f"not {compression}")
+    notes += set_groups(videos)  # and the methods that folders tell
+    wanted = {method.lower() for method in methods}
+    check_methods(videos, wanted)
+    if wanted:
+        reason = "not of the methods asked for"
+        videos = keep(lambda video: not video.label or video.method.lower() in wanted, reason)
+    if max_videos:
+        drawn = draw(videos, max_videos)
+        videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
     if not videos:
         seen = "; ".join(f"{line.n} in {line.path}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
-    notes += set_groups(videos)
-    if max_videos:
-        drawn = draw(videos, max_videos)
-        left += [(v.video, "", "beyond --max-videos") for v in videos if v.video not in drawn]
-        videos = [video for video in videos if video.video in drawn]
+    notes += describe_lone_fakes(videos)
     data_set = DataSet(root, layout, videos, summarise(left), notes)
     assert data_set.found == n
     return data_set

@@ -159,8 +159,8 @@ def test_scores_show_every_video_both_thresholds_and_the_methods(drawn, figures,
     assert footer == FOOTER and len(figure.axes) == 3  # one method: nothing to tell apart
     for axes in figure.axes:
         assert sum(bar.get_height() for bar in axes.patches) == 12
-        assert [line.get_xdata()[0] for line in axes.lines] == [0.5, T]
-        assert {"real (n = 6)", "fake (n = 6)", "0.5", "T = 0.400"} == set(legend_of(axes))
+        assert [line.get_xdata()[0] for line in axes.lines] == [50, 100 * T]
+        assert {"real (n = 6)", "fake (n = 6)", "50 %", "T = 40.0 %"} == set(legend_of(axes))
 
 
 def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, figures):
@@ -237,11 +237,11 @@ def test_the_bars_of_a_class_are_named_after_it(drawn, figures, tmp_path):
     plot_scores({"val": split}, {"val": scores}, results, tmp_path / "x.png", FOOTER)
     (axes,) = figures[0][0].axes
     for bars, name, place in zip(
-        axes.containers, ("real (n = 6)", "fake (n = 3)"), (0.1, 0.9), strict=True
+        axes.containers, ("real (n = 6)", "fake (n = 3)"), (10, 90), strict=True
     ):
         (bar,) = (bar for bar in bars if bar.get_height())
         assert bars[0].get_label() == name
-        assert abs(bar.get_x() - place) < 0.06
+        assert abs(bar.get_x() - place) < 6
 
 
 def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path, monkeypatch):
