@@ -81,9 +81,6 @@ class Pose(NamedTuple):
     mouth_open: float = 0
 
 
-# --- People and their movement, all from the seed ---
-
-
 def make_person(rng: Generator) -> SimpleNamespace:
     """Values of SHAPE and COLOURS, clothes, and pictures of the skin (texture) and background."""
     shape = {name: rng.uniform(*bounds) for name, bounds in SHAPE.items()}
@@ -94,7 +91,8 @@ def make_person(rng: Generator) -> SimpleNamespace:
     y, x = np.mgrid[-1 : 1 : TEXTURE_SIZE * 1j, -1 : 1 : TEXTURE_SIZE * 1j]
     light = rng.uniform(-16, 16) * x - rng.uniform(0, 14) * y - 16 * (x**2 + y**2)
     pores = cv2.GaussianBlur(rng.normal(0, rng.uniform(6, 12), x.shape), (0, 0), 0.9)
-    person.texture = to_uint8(person.skin + (light + pores)[..., None])
+    texture = person.skin + (light + pores)[..., None]
+    person.texture = np.clip(texture, 0, 255).astype(np.uint8)
     return person
 
 
@@ -112,7 +110,7 @@ def make_background(rng: Generator) -> np.ndarray:
         image[y : y + height, x : x + width] = muted_colours(rng)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 4.0))
     image += rng.normal(0, rng.uniform(1, 6), (side, side, 1))
-    return to_uint8(128 + 0.15 * (image - 128))  # little contrast: it is the face that counts
+    return (110 + 0.15 * image).astype(np.uint8)  # little contrast: it is the face that counts
 
 
 def make_poses(rng: Generator) -> list[Pose]:
@@ -126,13 +124,6 @@ def make_poses(rng: Generator) -> list[Pose]:
     mouth_open = np.abs(0.08 * mood + 0.06 * speech) * rng.uniform(0.4, 1.3)
     place = (x0 + 8 * x, y0 + 5 * y, scale * (1 + 0.03 * distance), 0.12 * roll, 0.09 * yaw)
     return [Pose(*values) for values in zip(*place, eye_open, mouth_open, strict=True)]
-
-
-# --- Drawing: all is ellipses ---
-
-
-def to_uint8(picture: np.ndarray) -> np.ndarray:
-    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def head_matrix(pose: Pose) -> np.ndarray:
@@ -151,7 +142,7 @@ def fill(canvas, pose: Pose, x, y, half_width, half_height, colour) -> None:
 
 
 def draw_person(person: SimpleNamespace, pose: Pose) -> np.ndarray:
-    """Picture (SIZE, SIZE, 3) uint8 BGR."""
+    """Picture (SIZE, SIZE, 3) uint8 BGR, nothing but ellipses."""
     left, top = BORDER - round(pose.x - 128), BORDER - round(pose.y - 120)  # a hand-held camera
     canvas = person.background[top : top + SIZE, left : left + SIZE].copy()
     paint = partial(fill, canvas, pose)
@@ -171,11 +162,10 @@ def draw_person(person: SimpleNamespace, pose: Pose) -> np.ndarray:
     texture = cv2.warpAffine(person.texture, to_pixels, face.shape)
     cv2.blendLinear(texture, canvas, face / np.float32(255), 1 - face / np.float32(255), canvas)
 
-    wide, tall = person.eye_width, 0.6 * person.eye_width
-    lid = tall * pose.eye_open
+    wide, lid = person.eye_width, 0.6 * person.eye_width * pose.eye_open
     iris = min(lid, wide * 0.55)
     for x in (pose.yaw - person.eye_gap, pose.yaw + person.eye_gap):
-        paint(x, -0.16, wide * 1.25, tall * 1.7, skin * 0.86)
+        paint(x, -0.16, wide * 1.25, wide, skin * 0.86)
         paint(x, -0.175, wide * 1.05, lid + 0.015, (24, 24, 30))
         paint(x, -0.16, wide, lid, (236, 238, 240))
         paint(x + pose.yaw * 0.2, -0.16, iris, iris, person.iris)
@@ -186,8 +176,7 @@ def draw_person(person: SimpleNamespace, pose: Pose) -> np.ndarray:
     x, y = pose.yaw * 1.4, person.nose
     paint(x - 0.06, y / 2, 0.012, y / 2, skin * 0.8)
     paint(x, y, 0.12, 0.05, skin * 0.82)
-    for nostril in (x - 0.06, x + 0.06):
-        paint(nostril, y, 0.03, 0.018, skin * 0.4)
+    paint(x, y, 0.08, 0.016, skin * 0.4)  # nostrils
 
     x, half, opening = pose.yaw * 1.1, person.mouth, pose.mouth_open / 2
     paint(x, 0.53 + opening, half, half / 5 + opening, skin * (0.72, 0.62, 0.92))
@@ -199,6 +188,7 @@ def draw_person(person: SimpleNamespace, pose: Pose) -> np.ndarray:
 def draw_frames(rng: Generator, source_rng: Generator, method: str) -> Iterator[tuple]:
     """Each frame of a person's real video, with that of the fake: (SIZE, SIZE, 3) uint8 BGR."""
     target, source = make_person(rng), make_person(source_rng)
+    poses, source_poses = make_poses(rng), make_poses(source_rng)
     quality = rng.random()
     size, match, seam, jitter = (np.interp(quality, (0, 1), ends) for ends in QUALITY.values())
     swapped = method == "FaceSwap"
@@ -206,20 +196,20 @@ def draw_frames(rng: Generator, source_rng: Generator, method: str) -> Iterator[
     # where the skin is the target's own, less of the other's shines through
     leak = (1 - match) * (1 if swapped else 0.3)
     skin = target.skin + leak * (source.skin - target.skin)
-    texture = to_uint8(face.texture + (skin - face.skin))
+    texture = np.clip(face.texture + (skin - face.skin), 0, 255).astype(np.uint8)
     face = SimpleNamespace(**vars(face) | {"skin": skin, "texture": texture})
-    noise, flicker = rng.uniform((0.5, 0), (1, 4))  # grey levels
-    for pose, driver in zip(make_poses(rng), make_poses(source_rng), strict=True):
+    noise, flicker = rng.uniform((0.5, 0), (1, 4)).astype(np.float32)  # grey levels
+    for pose, driver in zip(poses, source_poses, strict=True):
         real = draw_person(target, pose)
         x, y = rng.normal((pose.x, pose.y), jitter)
-        pose = pose._replace(x=x, y=y)
-        if not swapped:
-            pose = pose._replace(eye_open=driver.eye_open, mouth_open=driver.mouth_open)
+        mimic = pose if swapped else driver
+        pose = pose._replace(x=x, y=y, eye_open=mimic.eye_open, mouth_open=mimic.mouth_open)
         fake = blend_in(draw_person(face, pose), real, pose, AREAS[method], size, seam)
         # a lamp's flicker varies the size of the files more than a fake face does
-        bands = flicker * np.sin(2 * pi * (np.linspace(0, 1.5, SIZE) + rng.random()))
-        light = noise * rng.standard_normal((SIZE, SIZE, 1), np.float32) + bands[:, None, None]
-        yield to_uint8(real + light), to_uint8(fake + light)
+        bands = np.sin(2 * pi * (np.linspace(0, 1.5, SIZE) + rng.random()), dtype=np.float32)
+        light = noise * rng.standard_normal((SIZE, SIZE), np.float32) + flicker * bands[:, None]
+        light = cv2.merge([light] * 3)
+        yield tuple(cv2.add(frame, light, dtype=cv2.CV_8U) for frame in (real, fake))
 
 
 def blend_in(fake, real, pose: Pose, areas: tuple, size: float, seam: float) -> np.ndarray:
@@ -272,11 +262,9 @@ def is_drawn(folder: Path, settings: dict, overwrite: bool) -> bool:
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict) or found.get("drawn_by") != settings["drawn_by"]:
-        problem = "was not drawn by this script and is left alone"
-        raise OSError(f"{folder} {problem}: name another with --output-dir")
+        raise OSError(f"{folder} was not drawn by this script: name another with --output-dir")
     if found != settings and not overwrite:
-        choice = "--overwrite replaces it, --output-dir names another"
-        raise OSError(f"{folder} was drawn with other settings: {choice}")
+        raise OSError(f"{folder} has other settings: add --overwrite, or another --output-dir")
     return not overwrite
 
 
@@ -299,14 +287,6 @@ def draw_set(output: Path, settings: dict, num_workers: int) -> None:
         os.replace(folder, output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def next_command(folder: Path) -> str:
-    """The command that extracts features from this set, as it works in the current folder."""
-    script = Path(__file__).resolve().parents[1] / "feature_extraction.py"
-    if script.parent == Path.cwd() and folder.resolve() == SAMPLE_DIR:
-        return "python feature_extraction.py"
-    return f'python "{script}" --videos-dir "{folder}"'
 
 
 def main(argv=None):
@@ -338,7 +318,8 @@ def main(argv=None):
         draw_set(folder, settings, args.num_workers)
         size = sum(path.stat().st_size for path in folder.rglob("*.mp4"))
         print(f"{contents} ({size / 1e6:.1f} MB) in {folder}")
-    print(f"Next: {next_command(folder)}")
+    script = Path(__file__).resolve().parents[1] / "feature_extraction.py"
+    print(f'Next: python "{script}" --videos-dir "{folder}"')
 
 
 if __name__ == "__main__":
