@@ -41,9 +41,9 @@ BORDER = 32  # pixels: how far the background reaches beyond the picture
 TEXTURE_SIZE = 160  # pixels: the skin is a square picture of 2.4 face units
 # What the crudest fake has, and the finest
 QUALITY = {
-    "picture_size": [20, 90],  # pixels, of the whole frame, before it is scaled up
-    "colour_match": [0.1, 0.95],  # share of the difference of the two skins that is taken away
-    "seam_blur": [0.7, 4],  # sigma of the soft mask, pixels
+    "picture_size": [20, 140],  # pixels, of the whole frame, before it is scaled up
+    "colour_match": [0.1, 0.9],  # share of the difference of the two skins that is taken away
+    "seam_blur": [0.7, 4.5],  # sigma of the soft mask, pixels
     "jitter": [1.2, 0.3],  # sigma of the fake face's place from frame to frame, pixels
 }
 # What a fake repaints: ellipses of x, y, half width, half height, in face units
