@@ -28,7 +28,7 @@ SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more be
 Transform = Callable[[np.ndarray, int], object]  # of a BGR frame and its number
 
 
-@dataclass
+@dataclass(repr=False)
 class SampledVideo:
     """The frames taken from a video, and what is known of the video."""
 
@@ -39,6 +39,9 @@ class SampledVideo:
     facts: dict
     boxes: np.ndarray | None = None  # (n, 4) x, y, width, height of the face in pixels, if cropped
     whole: list = field(default_factory=list)  # the n whole frames, small, where they are kept
+
+    def __repr__(self) -> str:
+        return f"<SampledVideo: {len(self.numbers)} of {self.facts['frames']} frames>"
 
 
 def quiet_decoder() -> None:

@@ -60,6 +60,7 @@ def test_frames_are_spread_evenly_and_an_unreadable_one_shifts_no_other(tmp_path
     assert sampled.numbers.tolist() == [1, 7, 10, 16, 19, 22, 25]  # each third, but for 4 and 13
     for number, frame in zip(sampled.numbers, sampled.frames, strict=True):
         assert np.array_equal(frame[..., ::-1], draw_frame(0, number))
+    assert repr(sampled) == "<SampledVideo: 7 of 27 frames>"
     assert sampled.facts["note"] == "2 of 9 images cannot be read, 0004.png for one"
     expected = {"frames": 27, "width": 32, "height": 24, "fps": "", "duration": ""}
     assert {key: sampled.facts[key] for key in expected} == expected
