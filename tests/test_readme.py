@@ -40,11 +40,11 @@ def somewhere(tmp_path, monkeypatch, drawn_videos, both_scripts_run) -> Path:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(drawn_videos, tmp_path / "my_videos")
     shutil.copytree(drawn_videos, tmp_path / "data/sample")
-    shutil.copytree(drawn_videos / "fake", tmp_path / "more_clips")
-    shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "clip.mp4")
-    for names in ("012", "012_015"):
-        label = "fake" if "_" in names else "real"
-        shutil.copy(drawn_videos / "real/000.mp4", tmp_path / f"data/sample/{label}/{names}.mp4")
+    shutil.copytree(drawn_videos / "fake", tmp_path / "more_videos")
+    shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "video.mp4")
+    (tmp_path / "data/sample/fake/FaceSwap").mkdir()
+    for name in ("real/012.mp4", "fake/FaceSwap/012_015.mp4"):
+        shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "data/sample" / name)
     for folder in ("features", "results"):
         shutil.copytree(both_scripts_run / folder, tmp_path / folder / "sample")
     shutil.copytree(both_scripts_run / "features", tmp_path / "features/other")
@@ -85,8 +85,9 @@ def test_the_commands_for_your_own_videos_run(somewhere):
         SCRIPTS[script]([*arguments, *more])
     results = somewhere / "results/my_videos"
     written = {path.name for path in results.iterdir()}
-    assert {"model.pt", "metrics.json", "predictions.csv", "predict.csv", "evaluated"} <= written
-    assert len(list(results.glob("predict_*.png"))) == 6
+    tables = {"predictions.csv", "roc.csv", "originals.csv", "predict_video.csv"}
+    assert {"model.pt", "metrics.json", "evaluated", "predict_video.json", *tables} <= written
+    assert len(list(results.glob("predict_video_*.png"))) == 6
     assert (somewhere / "results/runs.csv").is_file()
     assert (results / "evaluated/other_train/metrics.json").is_file()
 
