@@ -216,10 +216,7 @@ def divide(
     The latter is for metrics.json: "by" in words, "unit" that was kept together, "warnings".
     """
     whole = splits["train"]
-    warnings = []
-    if not whole.has_videos:
-        missing = "<split>_frames.npy and <split>_videos.csv do not lie beside the features"
-        warnings.append(f"INFLATED: frames of a video may be on both sides, as {missing}")
+    warnings = describe_bare(splits)
     if "val" in splits:
         if unit != "group":
             problem = f"--split-unit {unit}: there is a file of validation features, used as it is"
@@ -234,6 +231,17 @@ def divide(
     how = {"by": f"{share} of the frames held out, by {unit}", "unit": unit, "warnings": warnings}
     divided = splits | {"train": train, "val": val}
     return {name: divided[name] for name in SPLITS if name in divided}, how
+
+
+def describe_bare(splits: dict[str, Split]) -> list[str]:
+    """What it means that splits have no videos: nobody knows which frames belong together."""
+    bare = [name for name, split in splits.items() if not split.videos]
+    missing = f"{' and '.join(bare)} without frames.npy and videos.csv"
+    if {"train", "val"} & set(bare):
+        return [f"INFLATED: frames of a video may be on both sides ({missing})"]
+    if bare:
+        return [f"test may hold videos that training has ({missing})"]
+    return []
 
 
 def hold_out(
