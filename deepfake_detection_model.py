@@ -337,7 +337,7 @@ def leave_out(
         return other.model, other.threshold
 
     rows = measure_unseen(run.splits, run.results, methods, train_on)
-    screen.print_unseen(rows)
+    screen.print_unseen(rows, methods, run.seed)
     write_methods(output / "methods.csv", rows)
     footer = f"{screen.describe_extraction(run.splits['val'].extraction)}; seed {run.seed}"
     pictures = {"methods.png": partial(plot_unseen, rows)}
@@ -382,9 +382,9 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
 def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Train an MLP on ResNet-18 features to tell fake videos from real ones; or use "
-        "the trained model with --predict or --evaluate.",
+        "the trained model with --predict, --evaluate or --compare.",
         usage="%(prog)s [--help] [FLAG ...]",
-        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong, 130 interrupted.",
         allow_abbrev=False,
     )
     default = "(default: %(default)s)"
@@ -505,7 +505,8 @@ def main(argv=None):
         append_run(runs_file, settings["train_features_file"], settings, runs)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
             written += draw_run(output, runs, samples, search, not args.no_pictures)
-            if methods:
+        if methods:
+            with if_interrupted("all is saved, but not what leaving out methods does"):
                 written += leave_out(output, run, methods, training, device, args.no_pictures)
     screen.print_results_written(output, written, run.splits["val"].extraction)
 

@@ -161,7 +161,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Extract ResNet-18 features from the frames of real and fake videos.",
         usage="%(prog)s [--help] [FLAG ...]",
-        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong.",
+        epilog="Exit status: 0 done, 1 an input is wrong, 2 a flag is wrong, 130 interrupted.",
         allow_abbrev=False,
     )
     default = "(default: %(default)s)"
@@ -231,6 +231,7 @@ def main(argv=None):
             face_model=FACE_MODEL_SHA256 if args.crop_faces else "",
         ),
         versions=package_versions(),
+        name=name_of(source),
         videos_dir=os.path.realpath(root),
         layout=data_set.layout,
         compression=args.compression or "all",

@@ -1,4 +1,4 @@
-"""Frames as one sees them: upright, and never what a buffer held before."""
+"""Frames as one sees them, upright; where OpenCV cannot convert them (interlaced), refused."""
 
 import mmap
 import os

@@ -41,7 +41,10 @@ def relate_copies(videos: list[Video]) -> list[str]:
             of_size[size].append(video)
     first, copies = {}, []
     for video in (video for alike in of_size.values() if len(alike) > 1 for video in alike):
-        key = f"file {fingerprint(video.path)}"
+        try:
+            key = f"file {fingerprint(video.path)}"
+        except OSError:  # it will fail when it is read
+            continue
         other = first.setdefault(key, video)
         if other.label != video.label:
             both = f"{other.video} and {video.video} are one file"
@@ -96,4 +99,4 @@ def describe_lone_fakes(videos: list[Video]) -> list[str]:
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
-    return [f"{known}: people may be on both sides (--videos-csv groups them)"]
+    return [f"{known}: people may be on both sides (groups in a CSV keep them together)"]

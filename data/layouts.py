@@ -13,6 +13,7 @@ from data.official_lists import drop_levels, read_dfdc, set_splits
 from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
 from data.walk import (
+    CLASSES,
     READINGS,
     Folder,
     Item,
@@ -264,6 +265,9 @@ def find_data_set(
         seen = "; ".join(f"{line.n} in {line.path}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
     notes += describe_lone_fakes(videos)
+    for label, name in enumerate(CLASSES):
+        if not any(video.label == label for video in videos):
+            notes.append(f"no {name} video here: a set to test on, not to train on")
     data_set = DataSet(root, layout, videos, summarise(left), notes)
     assert data_set.found == n
     return data_set

@@ -206,6 +206,5 @@ SETS = (
     ),
 )
 DFDC = PublicSet("DFDC")
-LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
 PUBLIC = {row.name for row in (*SETS, DFDC) if row.has_public_ids}
 SHARES_PEOPLE = {row.name for row in SETS if row.shares_people}

@@ -16,6 +16,7 @@ class Scored:
 
     rows: dict[str, dict]  # of predictions.csv, by identifier
     threshold: float  # T of the model
+    videos_dir: str  # the name of the set's folder
 
 
 def read_scored(folder: Path) -> dict[str, Scored]:
@@ -26,10 +27,17 @@ def read_scored(folder: Path) -> dict[str, Scored]:
     if not (folder / "predictions.csv").is_file():
         raise InputError(f"--compare {folder}: no predictions.csv there; name a folder of results")
     scored = read_predictions(folder)
+    threshold = next(iter(scored.values())).threshold
     scored.pop("train", None)
     for file in sorted(folder.glob("evaluated/*/predictions.csv")):
+        report = read_json(file.with_name("metrics.json"))
         for of_set in read_predictions(file.parent).values():
-            scored[file.parent.name] = of_set
+            if of_set.threshold != threshold:
+                print(f"Left out   {file.parent}: of an earlier model, evaluate again")
+            elif report.get("shared"):
+                print(f"Left out   {file.parent}: the training has seen some of it")
+            else:
+                scored[file.parent.name] = of_set
     return scored
 
 
@@ -39,6 +47,7 @@ def read_predictions(folder: Path) -> dict[str, Scored]:
     report = read_json(folder / "metrics.json")
     try:
         threshold = float(report["thresholds"]["used"])
+        videos_dir = (report.get("extraction") or {}).get("videos_dir", "")
         seeds = [row["seed"] for row in table]
         by_split = {}
         for row in table:
@@ -49,7 +58,7 @@ def read_predictions(folder: Path) -> dict[str, Scored]:
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
         raise InputError(f"{problem}: {AGAIN}") from error
-    return {name: Scored(rows, threshold) for name, rows in by_split.items()}
+    return {name: Scored(rows, threshold, videos_dir) for name, rows in by_split.items()}
 
 
 def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
@@ -61,6 +70,9 @@ def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
     compared = {}
     for name in scored_a.keys() & scored_b.keys():
         a, b = scored_a[name], scored_b[name]
+        if a.videos_dir != b.videos_dir:
+            sets = f"{name} is of {a.videos_dir} in {folder_a}, of {b.videos_dir} in {folder_b}"
+            raise InputError(f"--compare: {sets}: compare models on the same videos")
         shared = sorted(a.rows.keys() & b.rows.keys())
         for video in shared:
             if a.rows[video]["label"] != b.rows[video]["label"]:

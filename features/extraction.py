@@ -17,6 +17,7 @@ class Extraction:
     weights: dict = field(default_factory=dict)  # name, sha256, and instead_of where others failed
     device: str = "cpu"
     versions: dict = field(default_factory=dict)  # of packages, and of Python
+    name: str = ""  # of the set
     videos_dir: str = ""
     layout: str = ""
     compression: str = "all"

@@ -266,7 +266,8 @@ def describe_originals(search: Search) -> list[str]:
     lines = []
     if search.n_fakes:
         found = f"{kept['1']} look like a real video here"
-        lines.append(f"Originals  {looked_for} {found}: kept together (originals.csv)")
+        together = ": kept together (originals.csv)" if kept["1"] else ""
+        lines.append(f"Originals  {looked_for} {found}{together}")
     if kept["0"]:
         lines.append(f"Originals  {kept['0']} real videos look like copies: kept together")
     for outcome in (STATED, TOO_MANY):

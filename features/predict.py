@@ -22,6 +22,7 @@ from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import (
     InputError,
     csv_writer,
+    hold_folder,
     make_folder,
     printable,
     write_csv,
@@ -156,7 +157,7 @@ def list_named(paths: list[str]) -> list[Path]:
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")
         files += found
-    return files
+    return list(dict.fromkeys(files))
 
 
 def claim_table(output: Path, asked_for: str) -> Path:
@@ -236,6 +237,8 @@ def list_features(paths: list[Path]) -> list[Path]:
     files = []
     for path in paths:
         found = [path]
+        if not path.exists():
+            raise InputError(f"--evaluate {path}: no such file; name features that were extracted")
         if path.is_dir():
             found = [path / f"{split}_features.npy" for split in SPLITS]
             found = [file for file in found if file.is_file()]
@@ -259,17 +262,21 @@ def evaluate_files(
     extractions = {str(file): split.extraction for file, split in splits.items()}
     check_alike({"the model": checkpoint["extraction"]} | extractions)
     evaluated, shared = {}, set()
-    for file, split in splits.items():
-        name = describe_file(file)
-        if screen.warn_of_what_is_known(name, split, checkpoint["trained_on"]):
-            shared.add(name)
-        with if_interrupted("the sets above are written"):
-            evaluated[name] = evaluate_split(file, split, model, checkpoint, output, pictures)
-    print(f"\n{sets_table(evaluated, shared)}")
-    table = output / "evaluated" / "evaluated.csv"
-    rows = list_evaluated(evaluated, shared)
-    write_csv(table, rows[0], rows)
-    print(f"\nWritten    {table}")
+    folder = output / "evaluated"
+    make_folder(folder, "--output-dir")
+    with hold_folder(folder, folder / ".lock"), if_interrupted("the sets above are written"):
+        for file, split in splits.items():
+            name = describe_file(file)
+            is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
+            if is_shared:
+                shared.add(name)
+            evaluated[name] = evaluate_split(
+                file, split, model, checkpoint, output, pictures, is_shared
+            )
+        print(f"\n{sets_table(evaluated, shared)}")
+        rows = list_evaluated(evaluated, shared)
+        write_csv(folder / "evaluated.csv", rows[0], rows)
+    print(f"\nWritten    {folder / 'evaluated.csv'}")
 
 
 def check_names(files: list[Path]) -> None:
@@ -290,7 +297,13 @@ def describe_file(features_file: Path) -> str:
 
 
 def evaluate_split(
-    file: Path, split: Split, model: nn.Module, checkpoint: dict, output: Path, pictures: bool
+    file: Path,
+    split: Split,
+    model: nn.Module,
+    checkpoint: dict,
+    output: Path,
+    pictures: bool,
+    is_shared: bool,
 ) -> dict:
     """Print the figures of one set, and write them to evaluated/<set>_<split>/."""
     thresholds = checkpoint["thresholds"]
@@ -300,14 +313,16 @@ def evaluate_split(
     print(f"\nEvaluated: {describe_file(file)}\n{results_table(results)}\n")
     print(threshold_table(results, thresholds))
     folder = output / "evaluated" / folder_of_set(file)
-    if folder.is_dir():
-        print(f"Replaces   {folder}")
+    is_there = folder.is_dir()
     make_folder(folder, "--output-dir")
+    if is_there:
+        print(f"Replaces   {folder}")
     report = {
         "checkpoint": checkpoint["file"],
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
+        "shared": is_shared,  # with the training
         "extraction": split.extraction and asdict(split.extraction.without_paths()),
     }
     write_json(folder / "metrics.json", report)

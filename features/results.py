@@ -48,6 +48,7 @@ RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be
     "val_fraction",
     "split_unit",
     "select",
+    "no_match",
 )
 
 # --- Which folder, which checkpoint ---------------------------------------------------------------
@@ -170,6 +171,8 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
 def write_run(output: Path, runs: list, report: dict, search: Search) -> list[str]:
     """Write the model of the first run and the tables; their names."""
     run = runs[0]
+    for name in ("originals.png", "methods.csv", "methods.png"):  # which not each training makes
+        (output / name).unlink(missing_ok=True)
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
     save_checkpoint(output / "model.pt", run.model, report, trained_on)
     figures = []

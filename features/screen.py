@@ -129,6 +129,10 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: {n} frames")
+    if "train" not in n_frames:
+        arguments = "--checkpoint", "MODEL.pt", "--evaluate", folder
+        print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
+        return
     arguments = []
     if folder != Path("features/sample"):
         arguments = ["--train-features-file", folder / "train_features.npy"]
@@ -151,7 +155,7 @@ def describe_extraction(extraction: Extraction | None) -> str:
     """Data set and weights in a few words, for headers and the footers of pictures."""
     if extraction is None:
         return "unknown videos, unknown weights"
-    videos = "the sample set" if extraction.sample else Path(extraction.videos_dir).name
+    videos = "the sample set" if extraction.sample else extraction.name
     margin = extraction.sampling.face_margin
     faces = f", faces with margin {margin:g}" if margin else ""
     return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"
@@ -298,12 +302,13 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
 
 
-def print_unseen(rows: list[dict]) -> None:
-    """What unseen.measure_unseen gave."""
+def print_unseen(rows: list[dict], methods: list[str], seed: int) -> None:
+    """What unseen.measure_unseen gave for these methods."""
     print(f"\n{unseen_table(rows)}")
-    print(
-        "Each line is of a model that was trained without the method; model.pt knows all methods."
-    )
+    for method in sorted(set(methods) - {row["method"] for row in rows}):
+        print(f"{method}: not measured, no video of it is in validation or test")
+    of_seed = f"with seed {seed}, without the method"
+    print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
 
 
 def print_comparison(folders: list[Path], compared: dict[str, dict]) -> None:

@@ -195,7 +195,7 @@ def format_difference(found: dict) -> str:
     if difference is None:
         return "n/a"
     if interval is None:
-        return f"{100 * difference:+.1f} (one group)"
+        return f"{100 * difference:+.1f} (too few groups)"
     return f"{100 * difference:+.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 

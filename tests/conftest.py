@@ -205,7 +205,7 @@ def make_split(
         writer.writeheader()
         writer.writerows(rows)
     weights = {"name": "random", "sha256": "0" * 64}
-    extraction = Extraction(Sampling(frames), weights=weights, videos_dir="gone")
+    extraction = Extraction(Sampling(frames), weights=weights, name=folder.name, videos_dir="gone")
     write_json(folder / "extraction.json", asdict(extraction))
     return folder / f"{split}_features.npy"
 
