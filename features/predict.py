@@ -157,7 +157,7 @@ def list_named(paths: list[str]) -> list[Path]:
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")
         files += found
-    return list(dict.fromkeys(files))
+    return files
 
 
 def claim_table(output: Path, asked_for: str) -> Path:

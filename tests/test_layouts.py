@@ -514,8 +514,10 @@ def test_official_splits_that_are_missing_are_said(tmp_path):
         "4 videos are in no official list: they are for training" in find_data_set(tmp_path).notes
     )
     touch(tmp_path / "c", "Celeb-real/id0_0000.mp4")
-    (note,) = find_data_set(tmp_path / "c").notes
-    assert note == "no official split found: looked for List_of_testing_videos.txt"
+    assert find_data_set(tmp_path / "c").notes == [
+        "no official split found: looked for List_of_testing_videos.txt",
+        "no fake video here: a set to test on, not to train on",
+    ]
 
 
 @pytest.mark.parametrize(
