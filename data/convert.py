@@ -51,6 +51,9 @@ def check_conversion(path: Path) -> None:
                 process.kill()
                 colours = line.split(b" -> ")[0].decode(errors="replace").rpartition("): ")[2]
                 raise InputError(f"this OpenCV cannot convert its colours to BGR: {colours}")
+    if process.returncode:
+        status = process.returncode
+        raise InputError(f"its frames are alike, and a second reading ends with status {status}")
 
 
 # --- Upright ---

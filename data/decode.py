@@ -132,7 +132,12 @@ def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
     frames, numbers, unreadable = [], [], []
     shape = (0, 0)
     for number in sample_frame_numbers(len(images), n):
-        frame = read_image(images[number])
+        try:
+            frame = read_image(images[number])
+        except cv2.error as error:  # such as a size that OpenCV refuses
+            if any(words in str(error) for words in NO_MEMORY):
+                raise
+            frame = None
         if frame is None:
             unreadable.append(images[number].name)
             continue

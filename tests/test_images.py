@@ -55,7 +55,8 @@ def test_frames_that_lie_among_others_are_told_by_what_stands_before_their_numbe
 def test_frames_are_spread_evenly_and_an_unreadable_one_shifts_no_other(tmp_path):
     write_frames(tmp_path / "v", seed=0, n=27)
     (tmp_path / "v" / "0004.png").write_bytes(b"no picture")
-    (tmp_path / "v" / "0013.png").write_bytes(b"")
+    png = (tmp_path / "v" / "0013.png").read_bytes()  # of a size that OpenCV refuses
+    (tmp_path / "v" / "0013.png").write_bytes(png[:16] + b"\x7f\xff\xff\xff" * 2 + png[24:])
     sampled = read_frames(tmp_path / "v", 9)
     assert sampled.numbers.tolist() == [1, 7, 10, 16, 19, 22, 25]  # each third, but for 4 and 13
     for number, frame in zip(sampled.numbers, sampled.frames, strict=True):

@@ -100,7 +100,9 @@ def test_each_seed_of_a_training_is_a_line_of_runs_in_the_folder_that_was_named(
     assert not (tmp_path / "runs.csv").exists()
 
 
-SETTINGS = dict.fromkeys(("num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select", "no_match"))
+SETTINGS = dict.fromkeys(
+    ("num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select", "no_match")
+)
 
 
 def run_of(results: dict) -> SimpleNamespace:
