@@ -100,5 +100,6 @@ def describe_lone_fakes(videos: list[Video]) -> list[str]:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
     return [
-        f"{known}: people may be on both sides (--videos-csv with a column group keeps them together)"
+    remedy = "--videos-csv with a column group keeps them together"
+    return [f"{known}: people may be on both sides ({remedy})"]
     ]

@@ -101,7 +101,7 @@ def test_each_seed_of_a_training_is_a_line_of_runs_in_the_folder_that_was_named(
 
 
 SETTINGS = dict.fromkeys(
-    ("num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select", "no_match")
+    ["num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select", "no_match"]
 )
 
 
