@@ -99,7 +99,5 @@ def describe_lone_fakes(videos: list[Video]) -> list[str]:
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
-    return [
     remedy = "--videos-csv with a column group keeps them together"
     return [f"{known}: people may be on both sides ({remedy})"]
-    ]
