@@ -95,7 +95,6 @@ def describe_lone_fakes(videos: list[Video]) -> list[str]:
     with_real = {video.group for video in videos if video.label == 0}
     fakes = [video for video in videos if video.label]
     lone = [video for video in fakes if video.group not in with_real and not video.people]
-    lone = [v for v in lone if not any(key.startswith("group ") for key in v.group_keys)]
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"

@@ -244,9 +244,6 @@ def draw_videos(folder: Path, seed: int, fake: tuple[int, int, str]) -> None:
     write_video(folder / f"fake/{method}/{target:03d}_{source:03d}.mp4", fakes)
 
 
-# --- The run ---
-
-
 def count_cores() -> int:
     """The cores that this process may use, as far as that many processes can be started."""
     known = hasattr(os, "sched_getaffinity")

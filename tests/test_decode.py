@@ -97,11 +97,11 @@ READER = """
 import sys
 from data.decode import quiet_decoder
 from data.files import InputError
-from data.frames import Extraction, sample_video
+from data.frames import Sampling, sample_video
 quiet_decoder()
 for line in sys.stdin:
     try:
-        sampled = sample_video(line.strip(), Extraction(frames_per_video=4))
+        sampled = sample_video(line.strip(), Sampling(frames_per_video=4))
         assert len(sampled.frames) == len(sampled.numbers) > 0
         assert sampled.facts["frames"] > sampled.numbers[-1]
         print("used", flush=True)
@@ -388,7 +388,7 @@ def test_files_that_give_no_frame(tmp_path):
         undecodable: "its name is not valid UTF-8",
         "empty": "empty file",
         "text": "not a video",
-        "folder": "not a file",
+        "folder": "no images in it",
         "pipe": "not a file",
         "missing": "no such file",
         "truncated": "truncated: the index",
