@@ -20,7 +20,8 @@ from data.images import fingerprint_images, is_made_of_images, list_images, read
 FRAME_CHOICES = ("exact", "nearest-reference")
 OPTIONS_LOCK = threading.Lock()
 SKIP = "avdiscard;nonref"  # frames that no other is predicted from
-NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
+# What OpenCV, its numpy arrays and the system say where memory has run out
+NO_MEMORY = ("Insufficient memory", "can not be created", "Cannot allocate memory")
 MAX_PIXELS = 2**27  # 134 million: four times 8K
 ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
@@ -79,8 +80,8 @@ def read_frames(
     its number; by default they come back as (H, W, 3) uint8 RGB. With the `choice`
     nearest-reference, instead of the exact frame the next one is taken that other frames are
     predicted from; the rest is not decoded. The path of a video made of images: see list_images.
-    Raises InputError with the reason where the file gives
-    no frame, and MemoryError where the machine has no memory left: that says nothing of the file.
+    Raises InputError with the reason where the file gives no frame, and MemoryError where the
+    machine has no memory left: that says nothing of the file.
     """
     path = Path(path)
     try:
@@ -88,16 +89,20 @@ def read_frames(
             sampled = read_images(path, n, transform)
         else:
             sampled = decode_file(path, n, transform, choice, threads)
-    except (cv2.error, MemoryError) as error:
-        reason = " ".join(str(error).split())  # not error.err: all threads share that
-        if isinstance(error, MemoryError) or any(words in reason for words in NO_MEMORY):
+    except (cv2.error, OSError, MemoryError) as error:
+        if tells_no_memory(error):
             raise MemoryError(f"no memory left to decode {path}: decode fewer at once") from error
+        if isinstance(error, OSError):
+            raise InputError(f"cannot be read: {error.strerror}") from error
+        reason = " ".join(str(error).split())  # not error.err: all threads share that
         raise InputError(f"OpenCV cannot read it: {reason}") from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}") from error
     if not sampled.frames:
         raise InputError("its frames cannot be converted to BGR")
     return sampled
+
+
+def tells_no_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def decode_file(
@@ -128,18 +133,18 @@ def check_file(path: Path) -> None:
 
 def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
     """read_frames of a video made of images; one that cannot be read is left out and noted."""
-    images = list_images(path)
+    folder, names = list_images(path)
     frames, numbers, unreadable = [], [], []
     shape = (0, 0)
-    for number in sample_frame_numbers(len(images), n):
+    for number in sample_frame_numbers(len(names), n):
+        frame = None
         try:
-            frame = read_image(images[number])
-        except cv2.error as error:  # such as a size that OpenCV refuses
-            if any(words in str(error) for words in NO_MEMORY):
+            frame = read_image(folder / names[number])
+        except (cv2.error, OSError) as error:  # such as a size that OpenCV refuses, a broken link
+            if tells_no_memory(error):
                 raise
-            frame = None
         if frame is None:
-            unreadable.append(images[number].name)
+            unreadable.append(names[number])
             continue
         if not frames:
             shape = frame.shape[:2]
@@ -147,16 +152,17 @@ def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
         numbers.append(number)
     note = f"{len(unreadable)} of {len(numbers) + len(unreadable)} images cannot be read"
     if not frames:
-        raise InputError(f"{note}, {unreadable[0]} for one" if images else "no images in it")
+        raise InputError(f"{note}, {unreadable[0]} for one" if names else "no images in it")
+    mark, size = fingerprint_images([folder / name for name in names])
     facts = {
-        "frames": len(images),
+        "frames": len(names),
         "width": shape[1],
         "height": shape[0],
         "fps": "",
         "duration": "",
-        "size": sum(image.stat().st_size for image in images),
+        "size": size,
         "note": f"{note}, {unreadable[0]} for one" if unreadable else "",
-        "fingerprint": fingerprint_images(images),
+        "fingerprint": mark,
     }
     return SampledVideo(frames, np.array(numbers, np.int32), facts)
 

@@ -14,10 +14,10 @@ from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
 from data.walk import (
     CLASSES,
-    READINGS,
     Folder,
     Item,
     Video,
+    describe_readings,
     find_skipped,
     join,
     read_file,
@@ -121,10 +121,7 @@ def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]],
         notes.append(f"the data set lies in {base}/")
     matched, left = match_items(folders, public_set, base)
     matched, again = drop_frames_of_videos(matched)
-    for kind, text in READINGS.items():
-        sizes = [item.n_images for item, _ in matched if item.kind == kind]
-        if sizes:
-            notes.append(text.format(n=len(sizes), images=sum(sizes)))
+    notes += describe_readings([item for item, _ in matched])
     videos = []
     for item, told in matched:
         name = printable(item.path)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import string
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,11 +72,11 @@ class Item:
     n_images: int = 0
 
 
-NUMBERED = re.compile(r"(.*?)[\W_]*\d+")
 READINGS = {
-    "frames": "{n} folders of images are read as {n} videos of {images} frames",
-    "mixed": "{images} loose images are read as frames of {n} videos, named before the last number",
-    "photos": "{n} loose images are read as {n} videos of one frame",
+    "frames": "each folder of images is read as a video: {n} videos, {images} frames in all",
+    "mixed": "loose images are read as frames of the video that stands before their last number: "
+    "{n} videos, {images} frames in all",
+    "photos": "each loose image is read as a video of one frame: {n} videos",
 }
 
 
@@ -127,17 +128,24 @@ def read_file(folder: Folder, name: str, kind: str) -> Item:
     return Item(path, path.rpartition(".")[0], kind, int(kind == "photos"))
 
 
+def find_prefix(name: str) -> str | None:
+    """What stands before the last number of an image's name: 000_003 of 000_003_0017.png.
+
+    None where its name does not end with a number; (1) is one too.
+    """
+    stem = name.rpartition(".")[0].rstrip(")")
+    before = stem.rstrip(string.digits)
+    return None if before == stem else before.rstrip(string.punctuation + " ")
+
+
 def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
     """The videos that the images of a folder make, if there is no video file beside them.
 
     They are frames of several videos where what stands before the last number of their names
     recurs; else frames of one, where the folder may be a video and they have numbers; else photos.
     """
-    prefix_of, n_numbered = {}, 0
-    for name in folder.images:
-        match = NUMBERED.fullmatch(name.rpartition(".")[0])
-        n_numbered += bool(match)
-        prefix_of[name] = match[1] if match else ""
+    prefix_of = {name: find_prefix(name) for name in folder.images}
+    n_numbered = sum(prefix is not None for prefix in prefix_of.values())
     sizes = Counter(filter(None, prefix_of.values()))
     least = 3 if may_be_video else 2  # frames named after frame and face: 0017_0, 0017_1
     if len(sizes) > 1 and sizes.total() >= max(0.9 * len(prefix_of), least * len(sizes)):
@@ -150,8 +158,8 @@ def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
     return [read_file(folder, name, "photos") for name in folder.images]
 
 
-def list_videos(folder: Path) -> list[Path]:
-    """Sorted videos below a folder: files, folders of frames (perhaps itself), and photos."""
+def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
+    """Sorted videos below a folder, perhaps itself, and a line on each way images were read."""
     items = []
     for inside in walk(folder)[0]:
         if find_skipped(inside.path):
@@ -160,7 +168,17 @@ def list_videos(folder: Path) -> list[Path]:
             items += [read_file(inside, name, "videos") for name in inside.videos]
         elif inside.images:
             items += read_images(inside, may_be_video=True)
-    return sorted(Path(folder, item.path) for item in items)
+    return sorted(Path(folder, item.path) for item in items), describe_readings(items)
+
+
+def describe_readings(items: list[Item]) -> list[str]:
+    """A line on each way in which images were read, with how many videos that makes."""
+    lines = []
+    for kind, text in READINGS.items():
+        sizes = [item.n_images for item in items if item.kind == kind]
+        if sizes:
+            lines.append(text.format(n=len(sizes), images=sum(sizes)))
+    return lines
 
 
 def find_skipped(path: str) -> str:

@@ -151,11 +151,15 @@ def list_named(paths: list[str]) -> list[Path]:
     for path in paths:
         if not path:
             raise InputError('--predict "": an empty name; expected a video or a folder of videos')
-        found = list_videos(Path(path)) if Path(path).is_dir() else [Path(path)]
+        found, readings = [Path(path)], []
+        if Path(path).is_dir():
+            found, readings = list_videos(Path(path))
         if not Path(path).exists():
             raise InputError(f"--predict {path}: no such file")
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")
+        for line in readings:
+            print(f"{path}: {line}")
         files += found
     return files
 

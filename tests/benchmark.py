@@ -315,7 +315,7 @@ def choose_clips(videos_dir: Path | None, most: int, folder: Path) -> list[str]:
     """Videos spread over the set, so that each of its folders has its share; or drawn ones."""
     if not videos_dir:
         return draw_clips(folder)
-    found = list_videos(videos_dir)
+    found, _ = list_videos(videos_dir)
     if not found:
         sys.exit(f"no videos in {videos_dir}")
     return [str(found[i]) for i in sample_frame_numbers(len(found), most)]

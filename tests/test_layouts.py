@@ -414,9 +414,10 @@ def test_how_images_are_read_is_said(tmp_path):
     assert images["real/anna"] == images["real/000"] == 5
     assert (images["fake/smile.jpg"], images["fake/videos/ben_y.mp4"]) == (1, 0)
     assert data_set.notes[:3] == [
-        "3 folders of images are read as 3 videos of 15 frames",
-        "20 loose images are read as frames of 4 videos, named before the last number",
-        "1 loose images are read as 1 videos of one frame",
+        "each folder of images is read as a video: 3 videos, 15 frames in all",
+        "loose images are read as frames of the video that stands before their last number: "
+        "4 videos, 20 frames in all",
+        "each loose image is read as a video of one frame: 1 videos",
     ]
 
 
@@ -444,10 +445,15 @@ def test_videos_for_prediction(tmp_path):
     touch(
         tmp_path, "a/1.png", "a/2.png", "b/c.mp4", "b/c.jpg", "m/me.jpg", "m/you.jpg", "masks/1.png"
     )
-    found = [path.relative_to(tmp_path).as_posix() for path in list_videos(tmp_path)]
+    videos, readings = list_videos(tmp_path)
+    found = [path.relative_to(tmp_path).as_posix() for path in videos]
     assert found == ["a", "b/c.mp4", "m/me.jpg", "m/you.jpg"]
-    assert list_videos(tmp_path / "a") == [tmp_path / "a"]
-    assert list_videos(tmp_path / "gone") == []
+    assert readings == [
+        "each folder of images is read as a video: 1 videos, 2 frames in all",
+        "each loose image is read as a video of one frame: 2 videos",
+    ]
+    assert list_videos(tmp_path / "a") == ([tmp_path / "a"], readings[:1])
+    assert list_videos(tmp_path / "gone") == ([], [])
 
 
 def test_many_of_a_kind_are_one_line(tmp_path, capsys):
