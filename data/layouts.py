@@ -191,6 +191,21 @@ def drop_frames_of_videos(matched: list[tuple[Item, dict]]):
     return kept, left
 
 
+def describe_classes(videos: list[Video]) -> list[str]:
+    """What is wrong with the classes: one is missing, or images alone tell it from the other."""
+    kinds = [set(), set()]
+    for video in videos:
+        kind = "folders of images" if video.n_images > 1 else "photos"
+        kinds[video.label].add(kind if video.n_images else "video files")
+    for name, found in zip(CLASSES, kinds, strict=True):
+        if not found:
+            return [f"no {name} video here: a set to test on, not to train on"]
+    real, fake = (" and ".join(sorted(found)) for found in kinds)
+    if kinds[0] & kinds[1]:
+        return []
+    return [f"WARNING: reals are {real}, fakes {fake}: that alone gives the label away"]
+
+
 def check_compression(layout: str, compression: str) -> None:
     if compression and layout not in ("FaceForensics++", "DeeperForensics-1.0"):
         problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
@@ -262,9 +277,7 @@ def find_data_set(
         seen = "; ".join(f"{line.n} in {line.path}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
     notes += describe_lone_fakes(videos)
-    for label, name in enumerate(CLASSES):
-        if not any(video.label == label for video in videos):
-            notes.append(f"no {name} video here: a set to test on, not to train on")
+    notes += describe_classes(videos)
     data_set = DataSet(root, layout, videos, summarise(left), notes)
     assert data_set.found == n
     return data_set

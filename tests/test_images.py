@@ -233,31 +233,46 @@ def test_grey_deep_transparent_and_turned_images_come_out_as_one_sees_them(tmp_p
         assert np.array_equal(read_image(tmp_path / "turned.jpg"), expected), orientation
 
 
-def test_damaged_and_odd_files_are_used_or_named(tmp_path):
-    png, jpeg = encode(draw_frame(0, 0), ".png"), encode(draw_frame(0, 0), ".jpg")
-    files = {
+def test_twenty_damaged_and_odd_files_are_used_or_named(tmp_path, quick_backbone):
+    frame = draw_frame(0, 0)
+    png, jpeg, bmp = (encode(frame, ending) for ending in (".png", ".jpg", ".bmp"))
+    fine = {
+        "fine.png": png,
+        "upper.JPG": jpeg,
+        "tail.png": png + bytes(100),
+        "bmp_as.png": bmp,
+        "png_as.jpeg": png,
+        "grey.tiff": encode(frame[..., 0], ".tiff"),
+        "photo.webp": encode(frame, ".webp"),
+        "many.tif": cv2.imencodemulti(".tif", [frame, frame])[1].tobytes(),
+        "name with % and é.png": png,
+    }
+    broken = {
         "empty.png": b"",
         "text.png": b"not a picture",
         "zeros.jpg": bytes(1000),
-        "cut.png": png[: len(png) // 2],
-        "cut.jpg": jpeg[: len(jpeg) // 2],
         "head.jpg": jpeg[:20],
         "head.png": png[:8],
-        "huge.png": png[:16] + b"\x7f\xff\xff\xff\x7f\xff\xff\xff" + png[24:],
+        "huge.png": png[:16] + b"\x7f\xff\xff\xff" * 2 + png[24:],
+        "video.jpg": write_squares(tmp_path / "v.mp4", [None] * 3).read_bytes(),
         "noise.webp": b"RIFF\x10\x00\x00\x00WEBP" + bytes(range(50)),
-        "tail.png": png + bytes(100),
-        "fine.png": png,
+        "header.bmp": bmp[:60],
     }
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-        try:
-            sampled = read_frames(tmp_path / name, 4)
-        except InputError as error:
-            assert str(error), name
-            assert name not in ("fine.png", "tail.png")
-        else:
-            assert sampled.frames[0].shape == (24, 32, 3), name
-            assert name not in ("empty.png", "text.png", "zeros.jpg", "huge.png", "head.png")
+    either = {"cut.png": png[: len(png) // 2], "cut.jpg": jpeg[: len(jpeg) // 2]}
+    (tmp_path / "set" / "real").mkdir(parents=True)
+    for name, data in (fine | broken | either).items():
+        (tmp_path / "set" / "real" / name).write_bytes(data)
+    (tmp_path / "set" / "real" / "link.png").symlink_to(tmp_path / "gone")
+    write_frames(tmp_path / "set" / "fake" / "anna", seed=1, n=2)
+    extract(tmp_path / "set", tmp_path / "features")
+    used = read_table(tmp_path / "features" / "train_videos.csv")
+    failed = read_table(tmp_path / "features" / "failed.csv")
+    reasons = {row["video"].removeprefix("real/"): row["reason"] for row in failed}
+    names = {row["video"].removeprefix("real/") for row in used} - {"fake/anna"}
+    assert names | set(reasons) == {*fine, *broken, *either, "link.png"}
+    assert names >= set(fine) and set(reasons) >= {*broken, "link.png"}
+    assert reasons["link.png"] == "a broken link"
+    assert reasons["text.png"] == "1 of 1 images cannot be read, text.png for one"
 
 
 # --- From extraction to prediction ----------------------------------------------------------------

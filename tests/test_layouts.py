@@ -421,6 +421,18 @@ def test_how_images_are_read_is_said(tmp_path):
     ]
 
 
+def test_a_class_that_images_alone_tell_from_the_other_is_named(tmp_path):
+    touch(tmp_path, "real/a.mp4", "real/b.avi", "fake/c/1.png", "fake/c/2.png", "fake/me.jpg")
+    fakes = "folders of images and photos"
+    warning = f"WARNING: reals are video files, fakes {fakes}: that alone gives the label away"
+    assert warning in find_data_set(tmp_path).notes
+    touch(tmp_path, "fake/d.mp4")
+    assert not any("WARNING" in note for note in find_data_set(tmp_path).notes)
+    (tmp_path / "fake/d.mp4").unlink()
+    touch(tmp_path, "real/more/you.jpg")
+    assert not any("WARNING" in note for note in find_data_set(tmp_path).notes)
+
+
 @pytest.mark.parametrize(
     ("names", "videos"),
     [
