@@ -77,7 +77,7 @@ from features.run import (
 )
 from features.unseen import measure_unseen, pick_methods, write_methods
 
-# --- The model ------------------------------------------------------------------------------------
+# --- The model ---
 
 
 class DeepfakeMLP(nn.Module):
@@ -147,7 +147,7 @@ def predict_videos(
     return score_videos(paths, model, saved, backbone, num_workers, pictures)
 
 
-# --- Training -------------------------------------------------------------------------------------
+# --- Training ---
 
 
 @dataclass
@@ -291,7 +291,7 @@ def train(
     return model, (best or record)["epoch"], history
 
 
-# --- A run, from its seed to its files ------------------------------------------------------------
+# --- A run, from its seed to its files ---
 
 
 @dataclass

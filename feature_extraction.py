@@ -57,7 +57,7 @@ from features.run import (
 )
 from features.write import write_features
 
-# --- The steps of a run ---------------------------------------------------------------------------
+# --- The steps of a run ---
 
 
 def name_of(source: Path) -> str:

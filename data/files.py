@@ -30,7 +30,7 @@ class DownloadError(InputError):
     """A published file is not in the cache and cannot be downloaded."""
 
 
-# --- Names of files -------------------------------------------------------------------------------
+# --- Names of files ---
 
 
 def printable(path: str | os.PathLike) -> str:
@@ -59,7 +59,7 @@ def command(script: str, *arguments: str | os.PathLike) -> str:
     return " ".join(["python", *(f'"{word}"' if " " in word else word for word in words)])
 
 
-# --- Reading and writing --------------------------------------------------------------------------
+# --- Reading and writing ---
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def read_csv(path: Path) -> list[dict]:
         raise InputError(f"{path} is not a CSV of this program: {error}") from error
 
 
-# --- Published files ------------------------------------------------------------------------------
+# --- Published files ---
 
 
 def cache_folder() -> Path:

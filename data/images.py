@@ -15,7 +15,7 @@ from data.walk import IMAGE_SUFFIXES, find_prefix
 
 NUMBER = re.compile("([0-9]+)")
 
-# --- Which images, in which order -----------------------------------------------------------------
+# --- Which images, in which order ---
 
 
 def is_image(name: str) -> bool:
@@ -71,7 +71,7 @@ def natural_key(name: str) -> tuple:
     return parts, name
 
 
-# --- What a video is, without reading it ----------------------------------------------------------
+# --- What a video is, without reading it ---
 
 
 def file_key(path: Path) -> dict:
@@ -114,7 +114,7 @@ def fingerprint_images(images: list[Path]) -> tuple[str, int]:
     return f"{sum(sizes)}-{digest.hexdigest()[:16]}", sum(sizes)
 
 
-# --- Reading one ----------------------------------------------------------------------------------
+# --- Reading one ---
 
 
 def read_image(path: Path) -> np.ndarray | None:

@@ -27,7 +27,7 @@ from data.walk import (
 
 SAMPLE_DIR = Path("data/sample")
 
-# --- Which set it is ------------------------------------------------------------------------------
+# --- Which set it is ---
 
 
 def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
@@ -67,7 +67,7 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
     raise InputError(f"{problem}: expected real/ and fake/, or a layout of data/README.md")
 
 
-# --- A data set -----------------------------------------------------------------------------------
+# --- A data set ---
 
 
 @dataclass

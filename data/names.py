@@ -35,7 +35,9 @@ def read_name(ids: str, parts: dict[str, str | None]) -> tuple[str, tuple[str, .
     people = [parts.get("target"), parts.get("source")]
     people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest") or "")
     clip = (parts.get("target") or "") + (parts.get("take") or "")
-    return f"{ids} {clip}" if clip else "", tuple(f"{ids} {name}" for name in people if name)
+    if clip:
+        clip = f"{ids} {clip}"
+    return clip, tuple(f"{ids} {name}" for name in people if name)
 
 
 def relate_by_public_names(videos: list[Video]) -> set[str]:
@@ -107,12 +109,16 @@ def holds_pairs(videos: list[Video]) -> bool:
 
 # --- Any names ---
 
-COMMON = (  # words that name no person, also with a number after them
-    "fakes?|reals?|deepfakes?|(?:face)?swap(?:ped|s)?|face2face|faceshifter|neuraltextures|wav2lip|"
-    "fsgan|simswap|gan|gen|generated|synth|videos?|vid|clip|movie|mov|take|scene|shot|part|cam|"
-    "camera|frames?|images?|img|dsc|mvi|photo|pic|sample|out|output|result|test|train|val|version|"
-    "ver|v|c|crf|h|x|mp|seed|epoch|step|fps|method|model|file|the"
-)
+# Words that name no person, also with a number after them
+COMMON_WORDS = """
+    fakes? reals? deepfakes? (?:face)?swap(?:ped|s)? face2face faceshifter neuraltextures wav2lip
+    fsgan simswap gan gen generated synth
+    videos? vid clip movie mov take scene shot part cam camera
+    frames? images? img dsc mvi photo pic
+    sample out output result test train val version ver v c crf h x mp
+    seed epoch step fps method model file the
+"""
+COMMON = "|".join(COMMON_WORDS.split())
 
 
 def words_of(video: Video) -> tuple[str, ...]:
@@ -141,7 +147,8 @@ def find_takes(reals: list[Video]) -> dict[str, tuple[str, ...]]:
     for video in reals:
         *person, number = words_of(video) or ("",)
         name = " ".join(person)
-        if number.isdigit() and re.search(r"[^\W\d]", name) and not re.fullmatch(COMMON, name):
+        has_letters = re.search(r"[^\W\d]", name)
+        if number.isdigit() and has_letters and not re.fullmatch(COMMON, name):
             takes[video.video] = tuple(person)
     sizes = Counter(takes.values())
     recurring = sum(size for size in sizes.values() if size > 1)
@@ -222,9 +229,11 @@ def relate_by_words(rests: list[tuple[Video, list[str]]]) -> None:
     names = {}
     for video, rest in rests:
         words = {word for word in rest if re.fullmatch(r"[^\W\d]{1,3}\d{2,}", word)}
-        if all(rest) and len(rest) > 1 and re.search(r"[^\W\d]{2}", rest[0]):
+        nothing_named = all(rest) and len(rest) > 1
+        if nothing_named and re.search(r"[^\W\d]{2}", rest[0]):
             words.add(rest[0])
-        names[video.video] = {word for word in words if not re.fullmatch(rf"({COMMON})\d*", word)}
+        common = {word for word in words if re.fullmatch(rf"({COMMON})\d*", word)}
+        names[video.video] = words - common
     counts = Counter(word for words in names.values() for word in words)
     for video, _ in rests:
         for word in sorted(names[video.video]):

@@ -18,12 +18,14 @@ SPLIT_WORDS = {
 def drop_levels(path: str) -> str:
     """The path in lower case, without folders such as videos/ that tell nothing."""
     *folders, name = path.lower().split("/")
-    return "/".join([*(folder for folder in folders if not re.fullmatch(LEVEL, folder)), name])
+    telling = [folder for folder in folders if not re.fullmatch(LEVEL, folder)]
+    return "/".join([*telling, name])
 
 
 def path_key(path: str) -> str:
     """What a list and a tree have in common: a/id0_0000 for a/videos/id0_0000_face.mp4."""
-    path = re.sub(r"\.(mp4|avi)$", "", drop_levels(path.strip()))
+    path = drop_levels(path.strip())
+    path = re.sub(r"\.(mp4|avi)$", "", path)
     return re.sub(r"(?<=\d)_(?!id\d|[mw]\d)[a-z][^\W/]*$", "", path)
 
 
@@ -35,10 +37,13 @@ def read_ids(file: Path, split: str) -> Iterator[tuple[str, str]]:
     if file.suffix == ".txt":
         for name in file.read_text(encoding="utf-8").split():
             key = path_key(name)
-            yield from ((key, split), (f"FaceForensics++ {key.split('_')[0]}", split))
+            target = key.split("_")[0]
+            yield key, split
+            yield f"FaceForensics++ {target}", split
         return
     for pair in read_json(file, list):
-        if not isinstance(pair, list) or [type(name) in (str, int) for name in pair] != [True] * 2:
+        is_pair = isinstance(pair, list) and len(pair) == 2
+        if not is_pair or not all(isinstance(name, str | int) for name in pair):
             raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
         for name in pair:
             number = f"{name:03d}" if isinstance(name, int) else name
@@ -48,14 +53,17 @@ def read_ids(file: Path, split: str) -> Iterator[tuple[str, str]]:
 def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     """Lines of a label and a path. In this list 1 = real and 0 = fake."""
     expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
-    for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), 1):
+    lines = file.read_text("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines, 1):
         label, _, name = line.strip().partition(" ")
+        if not label:
+            continue
         key = path_key(name)
-        if line.strip() and expected.get(key.split("/")[0]) != label:
+        folder = key.split("/")[0]
+        if expected.get(folder) != label:
             problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
             raise InputError(f"{file}, line {number}: {problem}")
-        if line.strip():
-            yield key, "test"
+        yield key, "test"
 
 
 def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
@@ -63,11 +71,12 @@ def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     for name, entry in read_json(file).items():
         label = "real" if name.startswith("original_videos/") else "fake"
         try:
-            if entry["label"] != label:
-                raise InputError(f"{file}: {name} is {entry['label']}, but lies where {label}s are")
-            yield path_key(name), SPLIT_WORDS[entry["set"]]
+            listed, split = entry["label"], SPLIT_WORDS[entry["set"]]
         except (KeyError, TypeError):
             raise InputError(f"{file}: {name} has no label, or no set train or test") from None
+        if listed != label:
+            raise InputError(f"{file}: {name} is {listed}, but lies where {label}s are")
+        yield path_key(name), split
 
 
 # --- The split of each video ---
@@ -94,7 +103,8 @@ def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
     notes += describe_absent(row.lists, paths, listed, root)
     absent = row.told.keys() - listed  # DFDC: a partial download is all right
     if absent:
-        notes.append(f"{len(absent)} videos of metadata.json are not there, {min(absent)} for one")
+        one = f"{min(absent)} for one"
+        notes.append(f"{len(absent)} videos of metadata.json are not there, {one}")
     if split_of and n_unlisted and not paths:
         notes.append(f"{n_unlisted} videos are in no official list: they are for training")
     return notes
@@ -115,8 +125,11 @@ def describe_absent(lists: tuple[str, ...], paths: set, found: set, root: Path) 
 def read_official_split(row, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
     """{path_key, name or person: split} of the lists of a set, and which were not found."""
     split_of, missing = {}, []
-    has_three = any("{split}" in name for name in row.lists)
-    for split in SPLITS if has_three else ("test",) if row.lists else ():
+    splits = ()
+    if row.lists:
+        has_three = any("{split}" in name for name in row.lists)
+        splits = SPLITS if has_three else ("test",)
+    for split in splits:
         names = [name.format(split=split) for name in row.lists]
         places = [folder / name for folder in folders for name in names]
         file = next((place for place in places if place.is_file()), None)
@@ -130,8 +143,10 @@ def read_official_split(row, folders: list[Path]) -> tuple[dict[str, str], list[
     if not missing:
         return split_of, []
     note = f"no official split found: looked for {missing[0][1]}"
-    others = [split for split, _ in missing[1:]]
-    return split_of, [f"{note}, and so for {' and '.join(others)}" if others else note]
+    others = " and ".join(split for split, _ in missing[1:])
+    if others:
+        note += f", and so for {others}"
+    return split_of, [note]
 
 
 def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> str:
@@ -191,7 +206,8 @@ def read_labels(file: Path) -> dict[str, dict]:
     labels = {}
     try:
         for row in rows:
-            labels[row["filename"]] = {"label": words.get(row["label"], row["label"])}
+            label = row["label"]
+            labels[row["filename"]] = {"label": words.get(label, label)}
         return labels
     except KeyError:
         raise InputError(f"{file}: expected the columns filename and label") from None

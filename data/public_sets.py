@@ -118,7 +118,7 @@ class PublicSet:
         }
 
 
-# --- The table: where two rows fit alike, the first is taken --------------------------------------
+# --- The table: where two rows fit alike, the first is taken ---
 
 FF_REAL = (r"original_sequences/(?!actors/){any}/{c}{deeper}(?:{ff}|{any})", r"original/{ff}")
 FF_FAKE = (

@@ -8,7 +8,8 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError, printable
-from data.walk import SPLITS, VIDEO_SUFFIXES, Video
+from data.official_lists import SPLIT_WORDS
+from data.walk import VIDEO_SUFFIXES, Video
 
 COLUMNS = ("path", "label", "group", "split", "method")
 EXPECTED = "path,label[,group,split,method]"
@@ -83,22 +84,21 @@ def read_header(file: Path, header: list[str]) -> tuple[list[str], list[str]]:
 
 def read_row(row: dict[str, str], folder: Path, where: str) -> Video:
     """The video of a line; paths start from `folder`. Raises InputError that names `where`."""
-    name, label, split = row["path"], row["label"], row["split"] or "train"
+    name, label = row["path"], row["label"]
+    split = SPLIT_WORDS.get(row["split"].lower() or "train")
     path = Path(os.path.normpath(folder / name))
     base = Path(os.path.normpath(folder))
     if not name or "\0" in name or path == base:
         raise InputError(f"{where}: path {name!r}, expected the path of a video")
     if label.lower() not in LABELS:
         raise InputError(f"{where}: label {label!r}, expected real, fake, 0 or 1")
-    if split not in SPLITS:
-        raise InputError(f"{where}: split {split!r}, expected train, val or test")
+    if split is None:
+        raise InputError(f"{where}: split {row['split']!r}, expected train, val or test")
     if not name.isascii() and not path.exists():  # a list made on a Mac spells é as two signs
         forms = [Path(normalize(form, str(path))) for form in ("NFC", "NFD")]
         path = next((form for form in forms if form.exists()), path)
     group = normalize("NFC", row["group"])
-    here = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[
-        :8
-    ]  # anna here, not elsewhere
+    here = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]  # anna here alone
     return Video(
         path,
         label=LABELS[label.lower()],

@@ -13,7 +13,7 @@ from features.dataset import Split
 from features.extraction import AGAIN
 from features.metrics import compute_intervals
 
-# --- Leaks: videos, groups and clips on both sides ------------------------------------------------
+# --- Leaks: videos, groups and clips on both sides ---
 
 KINDS = ("videos", "groups", "clips")
 
@@ -118,7 +118,7 @@ def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict
     return audit
 
 
-# --- Shortcuts: columns that tell real from fake without a look at the face -----------------------
+# --- Shortcuts: columns that tell real from fake without a look at the face ---
 
 COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
 HIGH_AUC = 0.75

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ALONE = threading.Lock()  # one child at a time: of 64 workers' children the memory may run out
 
 
-# --- The file of a video --------------------------------------------------------------------------
+# --- The file of a video ---
 
 
 @dataclass
@@ -76,7 +76,7 @@ def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | 
         return None
 
 
-# --- A decoder that crashes -----------------------------------------------------------------------
+# --- A decoder that crashes ---
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def try_alone(path: Path, sampling: Sampling) -> str:
     return f"the decoder crashes on it (status {status})" if status else ""
 
 
-# --- The work on one video ------------------------------------------------------------------------
+# --- The work on one video ---
 
 
 @dataclass

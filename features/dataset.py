@@ -18,7 +18,7 @@ NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
 CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 
 
-# --- Loading --------------------------------------------------------------------------------------
+# --- Loading ---
 
 # What belongs together, in the words of this project:
 # group  videos that must stay on one side of a split: those of the same people, as far as the data
@@ -186,7 +186,7 @@ def fit(frames: np.ndarray, videos: list[dict], labels: np.ndarray) -> bool:
     return np.array_equal(np.array(of_video, np.int8)[index], labels)
 
 
-# --- Dividing -------------------------------------------------------------------------------------
+# --- Dividing ---
 
 
 def load_splits(

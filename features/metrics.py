@@ -156,7 +156,7 @@ def compute_metrics(
     return metrics
 
 
-# --- Intervals ------------------------------------------------------------------------------------
+# --- Intervals ---
 
 
 def student_quantile(df: int) -> float:

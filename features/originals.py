@@ -74,7 +74,7 @@ class Search:
     matches: list[Match] = field(default_factory=list)
 
 
-# --- Finding --------------------------------------------------------------------------------------
+# --- Finding ---
 
 
 def mean_features(splits: dict[str, Split]) -> np.ndarray:
@@ -155,7 +155,7 @@ def compare(video, candidates, means, groups) -> tuple[int, float, float]:
     return int(first), float(distance[0]), float(distance[0] / max(next_distance, 1e-12))
 
 
-# --- Joining --------------------------------------------------------------------------------------
+# --- Joining ---
 
 
 def keep_originals(splits: dict[str, Split]) -> tuple[dict[str, Split], Search]:
@@ -245,7 +245,7 @@ def rename_groups(split: Split, joined: dict[tuple, tuple]) -> Split:
     return replace(split, videos=rows)
 
 
-# --- Saying it ------------------------------------------------------------------------------------
+# --- Saying it ---
 
 
 def summarise(search: Search) -> dict:

@@ -40,7 +40,7 @@ def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **
     axes.set_title(title, fontsize=8, parse_math=False, **text)
 
 
-# --- The preview ----------------------------------------------------------------------------------
+# --- The preview ---
 
 
 @dataclass
@@ -118,7 +118,7 @@ def write_preview(
     save_figure(figure, path, footer, dpi=100)
 
 
-# --- Sample frames --------------------------------------------------------------------------------
+# --- Sample frames ---
 
 
 @dataclass
@@ -200,7 +200,7 @@ def plot_samples(
     save_figure(figure, path, footer)
 
 
-# --- A prediction ---------------------------------------------------------------------------------
+# --- A prediction ---
 
 
 def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
@@ -248,7 +248,7 @@ def plot_prediction(
     save_figure(figure, path, footer)
 
 
-# --- Originals ------------------------------------------------------------------------------------
+# --- Originals ---
 
 
 def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8) -> None:

@@ -58,7 +58,7 @@ def interval_of(metrics: dict, key: str) -> np.ndarray:
     return 100 * np.array(ends)
 
 
-# --- Training curves ------------------------------------------------------------------------------
+# --- Training curves ---
 
 
 def plot_curves(
@@ -120,7 +120,7 @@ def draw_curve(axes: Axes, histories: list[list[dict]], key: str, titles: dict[s
         )
 
 
-# --- ROC ------------------------------------------------------------------------------------------
+# --- ROC ---
 
 
 def plot_roc(
@@ -183,7 +183,7 @@ def draw_roc(
     axes.plot(crossing, 100 - crossing, "o", color=colour, clip_on=False, zorder=3)
 
 
-# --- Scores ---------------------------------------------------------------------------------------
+# --- Scores ---
 
 
 def plot_scores(
@@ -256,7 +256,7 @@ def draw_methods(axes: Axes, methods: dict[str, dict], colour: str) -> None:
     axes.tick_params("y", labelsize=7)
 
 
-# --- Unseen methods -------------------------------------------------------------------------------
+# --- Unseen methods ---
 
 
 def plot_unseen(rows: list[dict], path: Path, footer: str) -> None:
@@ -292,7 +292,7 @@ def plot_unseen(rows: list[dict], path: Path, footer: str) -> None:
     save_figure(figure, path, footer)
 
 
-# --- Features -------------------------------------------------------------------------------------
+# --- Features ---
 
 
 def plot_features(

@@ -59,7 +59,7 @@ COLUMNS = (  # of predict_<name>.csv
     "picture",
 )
 
-# --- New videos -----------------------------------------------------------------------------------
+# --- New videos ---
 
 
 def score_videos(
@@ -222,7 +222,7 @@ def draw_prediction(row: dict, checkpoint: dict, path: Path) -> None:
     plot_prediction(row, checkpoint["thresholds"]["used"], path, footer, caution)
 
 
-# --- Other sets -----------------------------------------------------------------------------------
+# --- Other sets ---
 
 SET_FIGURES = {  # name in evaluated.csv: where the figure stands, its key
     "accuracy_at_T": ("at_threshold", "accuracy"),

@@ -51,7 +51,7 @@ RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be
     "no_match",
 )
 
-# --- Which folder, which checkpoint ---------------------------------------------------------------
+# --- Which folder, which checkpoint ---
 
 
 def pick_output(output_dir: Path | None, features_file: Path) -> Path:
@@ -94,7 +94,7 @@ def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
     return models[0]
 
 
-# --- Tables and pictures of one model -------------------------------------------------------------
+# --- Tables and pictures of one model ---
 
 
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
@@ -146,7 +146,7 @@ def draw_pictures(
     return drawn
 
 
-# --- The files of a run ---------------------------------------------------------------------------
+# --- The files of a run ---
 
 
 def make_report(run, settings: dict, device: torch.device) -> dict:

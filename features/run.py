@@ -24,7 +24,7 @@ from data.files import InputError
 
 PATIENCE = 5  # seconds that a run which ends leaves to what is under way
 
-# --- Device and cores -----------------------------------------------------------------------------
+# --- Device and cores ---
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,7 +67,7 @@ def count_cores() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
-# --- Threads --------------------------------------------------------------------------------------
+# --- Threads ---
 
 
 def map_threads(function: Callable, items: Iterable, num_workers: int, ahead: int = 64) -> Iterator:
@@ -145,7 +145,7 @@ class Progress:
             self.last_done, self.last_time = self.done, now
 
 
-# --- The script as a whole ------------------------------------------------------------------------
+# --- The script as a whole ---
 
 
 def package_versions() -> dict[str, str]:

@@ -58,7 +58,7 @@ def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None
     print(f"Written    {table}, {table.stem}.json{pictures}")
 
 
-# --- Extraction -----------------------------------------------------------------------------------
+# --- Extraction ---
 
 
 def print_data_set(data_set: DataSet) -> None:
@@ -139,7 +139,7 @@ def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
     print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
 
 
-# --- Training, evaluation, prediction -------------------------------------------------------------
+# --- Training, evaluation, prediction ---
 
 
 def caution_of(extraction: Extraction | None) -> str:

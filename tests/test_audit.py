@@ -32,7 +32,7 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
-# --- Leaks ----------------------------------------------------------------------------------------
+# --- Leaks ---
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
     assert count_shared(listed, known) == NOTHING
 
 
-# --- Shortcuts ------------------------------------------------------------------------------------
+# --- Shortcuts ---
 
 
 def columns(row):

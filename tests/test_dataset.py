@@ -17,7 +17,7 @@ def groups_of(split) -> set[str]:
     return {split.videos[i]["group"] for i in split.video_index}
 
 
-# --- Loading --------------------------------------------------------------------------------------
+# --- Loading ---
 
 
 def test_a_video_scores_the_mean_of_its_frames(tmp_path):
@@ -193,7 +193,7 @@ def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypat
     assert len(split.rows) == n and peak < 1e7
 
 
-# --- Comparing ------------------------------------------------------------------------------------
+# --- Comparing ---
 
 
 def test_splits_extracted_differently_are_refused(tmp_path):
@@ -204,7 +204,7 @@ def test_splits_extracted_differently_are_refused(tmp_path):
         train(tmp_path, "--val-features-file", str(val))
 
 
-# --- Dividing -------------------------------------------------------------------------------------
+# --- Dividing ---
 
 
 @pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])

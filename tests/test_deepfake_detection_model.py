@@ -15,7 +15,7 @@ from features.dataset import hold_out, load_split
 from features.evaluate import choose_threshold, score_frames
 from features.metrics import compute_eer, compute_metrics, compute_rates
 
-# --- The network ----------------------------------------------------------------------------------
+# --- The network ---
 
 
 def test_the_network_is_the_one_described():
@@ -50,7 +50,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     assert torch.equal(again.mean, model.mean) and torch.equal(again.deviation, model.deviation)
 
 
-# --- Training -------------------------------------------------------------------------------------
+# --- Training ---
 
 
 def both_parts(path, val_fraction=0.3):
@@ -191,7 +191,7 @@ def test_select_best_and_the_threshold_need_both_classes(tmp_path):
         train_on(splits, select="best")
 
 
-# --- A run ----------------------------------------------------------------------------------------
+# --- A run ---
 
 
 def scores_in(folder, split) -> tuple[np.ndarray, np.ndarray]:
@@ -394,7 +394,7 @@ def test_wrong_flags(flags, capsys):
     assert flags[0] in errors and errors.count("\n") == 2  # short usage, error
 
 
-# --- Real clips -----------------------------------------------------------------------------------
+# --- Real clips ---
 
 
 def test_real_trees_run_end_to_end(real_videos, tmp_path):

@@ -133,7 +133,7 @@ def test_methods_stand_below_their_set_worst_first(tmp_path, capsys):
     assert 0 < table.index("\n  A ") < table.index("\n  B ")
 
 
-# --- T by a wanted FPR ----------------------------------------------------------------------------
+# --- T by a wanted FPR ---
 
 
 def test_t_is_the_lowest_threshold_with_the_wanted_fpr(tmp_path):
@@ -167,7 +167,7 @@ def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, c
     assert wanted in next(line for line in printed.splitlines() if line.startswith("FPR, real"))
 
 
-# --- The figures of a split -----------------------------------------------------------------------
+# --- The figures of a split ---
 
 
 def test_each_method_is_held_against_all_reals(tmp_path):

@@ -28,7 +28,7 @@ def read_failed(folder: Path) -> dict[str, str]:
     return {row["video"]: row["reason"] for row in read_table(folder / "failed.csv")}
 
 
-# --- What is written ------------------------------------------------------------------------------
+# --- What is written ---
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_pa
     assert contents(folder) == before
 
 
-# --- Weights and processes ------------------------------------------------------------------------
+# --- Weights and processes ---
 
 
 def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_path, capsys):
@@ -237,7 +237,7 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
     assert report["sample"]["seed"] == 7
 
 
-# --- Flags and wrong inputs -----------------------------------------------------------------------
+# --- Flags and wrong inputs ---
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_wrong_input_is_one_line_and_status_1_from_any_folder(script, argument
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-# --- Files of every kind --------------------------------------------------------------------------
+# --- Files of every kind ---
 
 
 def test_files_that_cannot_be_read_fail_alone(videos, tmp_path, capsys, quick_backbone):

@@ -33,7 +33,7 @@ def write_frames(folder, seed: int, n: int = 6, name="{:04d}.png", first: int = 
         cv2.imwrite(str(folder / name.format(first + i)), draw_frame(seed, i))
 
 
-# --- Which images are a video, in which order -----------------------------------------------------
+# --- Which images are a video, in which order ---
 
 
 def test_numbers_in_names_count(tmp_path):
@@ -162,7 +162,7 @@ def test_where_memory_runs_out_no_image_is_blamed(tmp_path, monkeypatch, error):
         read_frames(tmp_path / "v", 2)
 
 
-# --- What an image looks like ---------------------------------------------------------------------
+# --- What an image looks like ---
 
 
 def encode(image: np.ndarray, ending: str) -> bytes:
@@ -275,7 +275,7 @@ def test_twenty_damaged_and_odd_files_are_used_or_named(tmp_path, quick_backbone
     assert reasons["text.png"] == "1 of 1 images cannot be read, text.png for one"
 
 
-# --- From extraction to prediction ----------------------------------------------------------------
+# --- From extraction to prediction ---
 
 TREES = {
     "FaceForensics++": (

@@ -43,7 +43,7 @@ def undisturbed(videos, tmp_path) -> dict[str, bytes]:
     return contents(tmp_path / "undisturbed")
 
 
-# --- Killed ---------------------------------------------------------------------------------------
+# --- Killed ---
 
 
 def extract_and_die(videos: Path, folder: Path, step: int) -> None:
@@ -96,7 +96,7 @@ def test_extraction_json_is_the_last_of_the_final_files(videos, tmp_path, undist
     assert seen == set(range(len(undisturbed)))  # it was killed before each of them
 
 
-# --- Interrupted ----------------------------------------------------------------------------------
+# --- Interrupted ---
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_an_interrupted_run_goes_on_where_it_was(videos, tmp_path, undisturbed, 
     assert len(rest) == 10
 
 
-# --- Short of disk space --------------------------------------------------------------------------
+# --- Short of disk space ---
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from data.public_sets import PUBLIC, SHARES_PEOPLE
 from data.walk import list_videos
 from features.screen import print_data_set
 
-# --- Every tree of data/README.md -----------------------------------------------------------------
+# --- Every tree of data/README.md ---
 
 # A line a video: its path (/* is a folder of five frames, * five numbers), real or the method of a
 # fake, split, group, people; or "-" and a part of the reason why it is left out. "." is nothing.
@@ -365,7 +365,7 @@ def test_a_fake_has_the_clip_of_its_target(tmp_path, name):
     assert found == sorted(expected.split())
 
 
-# --- The walk -------------------------------------------------------------------------------------
+# --- The walk ---
 
 
 def test_hidden_files_and_circles(tmp_path):
@@ -484,7 +484,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     assert "Left out   15 of 17 videos" in out and "fake/masks/: 9 videos: masks, not videos" in out
 
 
-# --- What is no data set, or an odd one -----------------------------------------------------------
+# --- What is no data set, or an odd one ---
 
 
 @pytest.mark.parametrize(
@@ -600,7 +600,7 @@ def test_what_dfdc_lists_and_is_not_there_is_said(tmp_path):
     assert "1 videos of metadata.json are not there" in "; ".join(find_data_set(tmp_path).notes)
 
 
-# --- Less than all --------------------------------------------------------------------------------
+# --- Less than all ---
 
 
 def test_methods_narrow_the_fakes(tmp_path):
@@ -643,7 +643,7 @@ def test_a_few_videos_of_each_class_from_different_groups(tmp_path):
     assert len(find_videos(tmp_path, max_videos=50)) == 90
 
 
-# --- The sample set -------------------------------------------------------------------------------
+# --- The sample set ---
 
 
 def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
@@ -674,7 +674,7 @@ def test_only_the_drawn_set_is_taken_for_drawn(tmp_path):
         assert read_drawn_by(tmp_path) is None
 
 
-# --- The real trees -------------------------------------------------------------------------------
+# --- The real trees ---
 
 
 def test_real_trees(real_videos):

@@ -81,7 +81,7 @@ def reference(labels, scores, threshold):
     return figures
 
 
-# --- EER ------------------------------------------------------------------------------------------
+# --- EER ---
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
         assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps.values()) + 1e-12
 
 
-# --- The other figures ----------------------------------------------------------------------------
+# --- The other figures ---
 
 
 def test_metrics_of_one_class_are_missing_not_invented():
@@ -157,7 +157,7 @@ def test_percent():
     assert percent(None) == "n/a"
 
 
-# --- Operating points -----------------------------------------------------------------------------
+# --- Operating points ---
 
 # reals 0.1 0.4 0.4 0.8, fakes 0.3 0.4 0.6 0.8 0.9; the ROC's points (FPR, TPR) from the top:
 # 0.9 (0, 1/5), 0.8 (1/4, 2/5), 0.6 (1/4, 3/5), 0.4 (3/4, 4/5), 0.3 (3/4, 1), 0.1 (1, 1)
@@ -247,7 +247,7 @@ def test_operating_points_refuse_other_rates():
         threshold_at_fpr((1, 1), (0.2, 0.3), 0.1)
 
 
-# --- Intervals ------------------------------------------------------------------------------------
+# --- Intervals ---
 
 
 def slow_intervals(labels, scores, groups, threshold):
@@ -428,7 +428,7 @@ def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
     assert one_real["fpr"] is None and one_real["fnr"]
 
 
-# --- Comparison of two scorers --------------------------------------------------------------------
+# --- Comparison of two scorers ---
 
 
 def two_scorers(rng, n_groups, in_group, accuracies, alike):

@@ -33,7 +33,7 @@ from features.originals import (
 )
 from features.pictures import plot_originals
 
-# --- Distances and ratios -------------------------------------------------------------------------
+# --- Distances and ratios ---
 
 
 def near(rng, video, share) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_means_are_standardised_over_all_videos(tmp_path):
     np.testing.assert_allclose(mean_features(splits), expected, atol=1e-4)
 
 
-# --- Joining --------------------------------------------------------------------------------------
+# --- Joining ---
 
 
 def footage(name: str, group: str = "", people: str = "", split: str = "train") -> Footage:
@@ -202,7 +202,7 @@ def test_nothing_is_joined_across_splits():
     assert outcomes == [ACROSS] and len(groups) == 2
 
 
-# --- Videos ---------------------------------------------------------------------------------------
+# --- Videos ---
 
 
 def scene(seed: int) -> np.ndarray:
@@ -341,7 +341,7 @@ def test_originals_known_by_name_are_not_looked_for(tmp_path):
     assert search.n_fakes == 0 and describe_originals(search) == []
 
 
-# --- The picture ----------------------------------------------------------------------------------
+# --- The picture ---
 
 
 def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monkeypatch):

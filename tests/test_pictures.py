@@ -98,7 +98,7 @@ def extraction_of(folder: Path, n: int) -> Extraction:
     return Extraction(Sampling(n), videos_dir=str(folder))
 
 
-# --- The preview ----------------------------------------------------------------------------------
+# --- The preview ---
 
 
 @pytest.mark.parametrize("margin", [None, 2])
@@ -174,7 +174,7 @@ def test_the_preview_extracts_nothing(detector, faces, tmp_path, capsys):
         assert "5 of 5 videos" in capsys.readouterr().out
 
 
-# --- Sample frames --------------------------------------------------------------------------------
+# --- Sample frames ---
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_videos_that_are_not_known_are_not_shown(extracted, tmp_path):
             plot_samples(shown, extraction, tmp_path / "x.png", FOOTER)
 
 
-# --- A prediction ---------------------------------------------------------------------------------
+# --- A prediction ---
 
 
 def row_of(numbers, shown) -> dict:

@@ -61,7 +61,7 @@ def scores_of_training(folder: Path) -> dict[str, float]:
     return {row["video"]: float(row["score"]) for row in rows}
 
 
-# --- Predict --------------------------------------------------------------------------------------
+# --- Predict ---
 
 
 def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, capsys):
@@ -279,7 +279,7 @@ def test_score_and_spread_are_mean_and_deviation_of_the_frames(trained, videos):
     assert row["spread"] == pytest.approx(np.std(row["scores"])) and row["spread"] > 0
 
 
-# --- The checkpoint -------------------------------------------------------------------------------
+# --- The checkpoint ---
 
 
 def checkpoint_content(**changes) -> dict:
@@ -324,7 +324,7 @@ def test_wrong_checkpoints(tmp_path):
         ddm.load_model(path)
 
 
-# --- Evaluate -------------------------------------------------------------------------------------
+# --- Evaluate ---
 
 
 def evaluate_sets(folder: Path, *files: Path) -> None:

@@ -30,7 +30,7 @@ from features.run import (
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 
-# --- Device and cores -----------------------------------------------------------------------------
+# --- Device and cores ---
 
 
 def test_devices(monkeypatch):
@@ -113,7 +113,7 @@ def test_the_processes_of_torchrun_share_the_cores(cores, monkeypatch):
     assert count_cores() == 1
 
 
-# --- Threads --------------------------------------------------------------------------------------
+# --- Threads ---
 
 
 def test_threads_give_results_in_order_each_single_threaded():
@@ -207,7 +207,7 @@ def test_videos_of_the_cache_may_take_no_time_at_all(clock, capsys):
     assert lines[1] == "failed: a.mp4: not a video"
 
 
-# --- The script as a whole ------------------------------------------------------------------------
+# --- The script as a whole ---
 
 
 def test_versions_are_plain_text():
