@@ -21,7 +21,7 @@ def test_list_of_videos(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "lists").mkdir()
     text = (
-        "\ufeffpath,label,group,split,method\na/x.mp4,real,p1,Training,\n./a/y.mp4 , FAKE,p1 ,,swap \n"
+        "\ufeffpath,label,group,split,method\na/x.mp4,real,p1,Train,\n./a/y.mp4 , FAKE,p1 ,,swap \n"
         f"../elsewhere/z.mp4,1,,dev,\n\n{tmp_path}/lists/w.mp4,0,p2, val,\n"
     )
     file = write(tmp_path / "lists", text)
@@ -97,7 +97,7 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ("path,label\na.mp4,0\nb.mp4,0\n./a.mp4,1\n", r"line 4: './a.mp4' is listed twice, .* 2;"),
         ("path,label\na\0.mp4,0\n", r"line 2|line contains NUL"),
         ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
-        ("path,label,split\na.mp4,0,other\n", r"line 2: split 'other', expected train, val or test"),
+        ("path,label,split\na.mp4,0,odd\n", r"line 2: split 'odd', expected train, val or test"),
         ("path,label\n", r"\(list\) has no video to use"),
     ],
 )
@@ -108,7 +108,7 @@ def test_bad_lines_of_a_list(tmp_path, text, message):
 
 def test_a_wrong_value_is_named_alone(tmp_path):
     with pytest.raises(InputError, match="'dev'") as caught:
-        find_videos(write(tmp_path, "path,label,split\na.mp4,0,other\n"))
+        find_videos(write(tmp_path, "path,label,split\na.mp4,0,odd\n"))
     message = str(caught.value)
     assert "a.mp4" not in message and "real, fake" not in message and "once" not in message
 
