@@ -107,7 +107,7 @@ def test_bad_lines_of_a_list(tmp_path, text, message):
 
 
 def test_a_wrong_value_is_named_alone(tmp_path):
-    with pytest.raises(InputError, match="'dev'") as caught:
+    with pytest.raises(InputError, match="'odd'") as caught:
         find_videos(write(tmp_path, "path,label,split\na.mp4,0,odd\n"))
     message = str(caught.value)
     assert "a.mp4" not in message and "real, fake" not in message and "once" not in message
