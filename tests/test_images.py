@@ -18,6 +18,7 @@ from data.files import InputError
 from data.frames import Sampling, sample_video
 from data.images import file_key, list_images, read_image
 from data.layouts import find_videos
+from data.walk import find_prefix
 from features.resnet18 import compute_features, extract_video
 
 
@@ -42,6 +43,22 @@ def test_numbers_in_names_count(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "5.png").mkdir()
     assert list_images(tmp_path) == (tmp_path, names)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("000_003_0017.png", "000_003"),
+        ("clip-12.jpg", "clip"),
+        ("img12a3.png", "img12a"),
+        ("frame (12).png", "frame"),
+        ("0017.png", ""),
+        ("me.png", None),
+        ("x².png", None),
+    ],
+)
+def test_what_stands_before_the_number_of_an_image(name, prefix):
+    assert find_prefix(name) == prefix
 
 
 def test_frames_that_lie_among_others_are_told_by_what_stands_before_their_number(tmp_path):
