@@ -230,9 +230,8 @@ def plot_prediction(
     `row` is what predict_videos gives for a video that could be scored, with its pictures;
     `caution`, if any, says what the score does not mean.
     """
-    is_photo = len(row["numbers"]) == 1
-    figure = Figure((6, 5) if is_photo else (12, 5), layout="constrained")
-    if is_photo:
+    figure = Figure((12, 5), layout="constrained")
+    if len(row["numbers"]) == 1:
         axes = figure.subplots()
         axes.axis("off")
         show_frame(axes, row["pictures"][0][1])

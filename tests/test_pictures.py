@@ -287,6 +287,16 @@ def test_what_a_prediction_does_not_mean_is_its_first_line(figures):
     assert second.startswith("gone$.mp4: 45.0 %")
 
 
+@pytest.mark.parametrize("n", [1, 6])
+def test_the_title_of_a_prediction_fits_also_above_a_photo(n, figures):
+    caution = "trained on features of an untrained network: its scores mean nothing for your video"
+    row = row_of(list(range(n)), [0]) | {"video": "x" * 300}
+    plot_prediction(row, 0.4, None, FOOTER, caution)
+    (figure,) = figures
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= figure.bbox.x1
+
+
 def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, figures):
     path = write_video(tmp_path / "clip.mp4", n=20)
     checkpoint = trained / "results/model.pt"
