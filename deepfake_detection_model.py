@@ -354,29 +354,42 @@ def to_plain(settings: dict) -> dict:
     return plain
 
 
+INSTEAD = {  # of a training, and which other flags it uses
+    "predict": ("plot", "weights", "face_model", "checkpoint", "output_dir", "device"),
+    "evaluate": ("checkpoint", "output_dir", "device", "no_pictures"),
+    "compare": (),
+}
+
+
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     checks = [
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
-        (not args.plot or args.predict, "--plot goes with --predict"),
-        (not args.weights or args.predict, "--weights goes with --predict"),
-        (not args.face_model or args.predict, "--face-model goes with --predict"),
-        (
-            bool(args.predict) + bool(args.evaluate) + bool(args.compare) < 2,
-            "--predict, --evaluate and --compare: one at a time",
-        ),
         (args.max_fpr is None or 0 <= args.max_fpr < 1, f"--max-fpr is {args.max_fpr}, not 0 to 1"),
     ]
-    uses_checkpoint = args.predict or args.evaluate
-    checks.append(
-        (not args.checkpoint or uses_checkpoint, "--checkpoint goes with --predict or --evaluate")
-    )
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
         value = getattr(args, name)
         checks.append((value > 0, f"--{name.replace('_', '-')} is {value}, expected more than 0"))
     for fine, message in checks:
         if not fine:
             parser.error(message)
+    check_combination(parser, args)
+
+
+def check_combination(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with an error where a flag would not be used."""
+    wanted = [name for name in INSTEAD if getattr(args, name)]
+    if len(wanted) > 1:
+        parser.error("--predict, --evaluate and --compare: one at a time")
+    for name, value in vars(args).items():
+        if value == parser.get_default(name) or name in wanted:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if wanted and name not in INSTEAD[wanted[0]]:
+            parser.error(f"{flag} is not used with --{wanted[0]}: leave it out")
+        if not wanted and name in ("plot", "weights", "face_model", "checkpoint"):
+            others = " or ".join(f"--{mode}" for mode in INSTEAD if name in INSTEAD[mode])
+            parser.error(f"{flag} goes with {others}")
 
 
 def main(argv=None):
@@ -481,12 +494,12 @@ def main(argv=None):
 
     output = pick_output(args.output_dir, args.train_features_file)
     make_folder(output, "--output-dir")
-    if (output / "model.pt").is_file():
-        print(f"Replaces   {output}")
     training = Training(
         args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
     )
     with hold_folder(output, output / ".lock"):
+        if (output / "model.pt").is_file():
+            print(f"Replaces   {output}")
         runs = []
         for seed, (splits, _) in zip(seeds, divisions, strict=True):
             print(f"\nSeed {seed}", flush=True)

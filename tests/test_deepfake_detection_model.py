@@ -394,6 +394,25 @@ def test_wrong_flags(flags, capsys):
     assert flags[0] in errors and errors.count("\n") == 2  # short usage, error
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--plot"], "--plot goes with --predict"),
+        (["--checkpoint", "x"], "--checkpoint goes with --predict or --evaluate"),
+        (["--evaluate", "x", "--max-fpr", "0.01"], "--max-fpr is not used with --evaluate"),
+        (["--predict", "x", "--lr", "1e-4"], "--lr is not used with --predict: leave it out"),
+        (["--predict", "x", "--no-pictures"], "--no-pictures is not used with --predict"),
+        (["--evaluate", "x", "--plot"], "--plot is not used with --evaluate"),
+        (["--compare", "a", "b", "--output-dir", "c"], "--output-dir is not used with --compare"),
+    ],
+)
+def test_a_flag_that_would_not_be_used_is_an_error(flags, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        ddm.main(flags)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 # --- Real clips ---
 
 
