@@ -152,6 +152,8 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         value = getattr(args, name)
         if not low <= value <= high:
             parser.error(f"--{name.replace('_', '-')} is {value}, expected {low} to {high}")
+    if args.videos_csv and args.videos_dir != parser.get_default("videos_dir"):
+        parser.error("--videos-dir and --videos-csv: one of them; paths in a CSV start beside it")
     for name in ("face_model", "face_margin", "if_no_face"):
         if not args.crop_faces and getattr(args, name) != parser.get_default(name):
             parser.error(f"--{name.replace('_', '-')} goes with --crop-faces")

@@ -250,6 +250,7 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
         (["--preview", "101"], "--preview is 101, expected 0 to 100"),
         (["--crop-faces", "--face-margin", "0.5"], "--face-margin is 0.5, expected 1 to 5"),
         (["--face-model", "x.onnx"], "--face-model goes with --crop-faces"),
+        (["--videos-dir", "a", "--videos-csv", "b"], "--videos-dir and --videos-csv: one of them"),
         (["--if-no-face", "whole"], "--if-no-face goes with --crop-faces"),
         (["--frames", "8"], "unrecognized arguments: --frames 8"),  # no abbreviations
     ],
