@@ -62,7 +62,7 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
     if labels:
         return replace(DFDC, told=read_dfdc(root, labels)), ""
     seen = [(join(f.path, name), "", "") for f in folders for name in f.videos + f.images]
-    found = ", ".join(f"{left.n} in {left.path}" for left in summarise(seen)[:3])
+    found = ", ".join(str(left) for left in summarise(seen)[:3])
     problem = f"{root} has the layout of no data set that is known (found {found or 'no video'})"
     raise InputError(f"{problem}: expected real/ and fake/, or a layout of data/README.md")
 
@@ -77,6 +77,9 @@ class LeftOut:
     path: str
     n: int
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.n} in {self.path}" if self.n > 1 else self.path
 
 
 @dataclass
@@ -274,7 +277,7 @@ def find_data_set(
         drawn = draw(videos, max_videos)
         videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
     if not videos:
-        seen = "; ".join(f"{line.n} in {line.path}: {line.reason}" for line in summarise(left)[:3])
+        seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
     notes += describe_lone_fakes(videos)
     notes += describe_classes(videos)

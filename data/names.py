@@ -91,13 +91,11 @@ def relate_by_folders(videos: list[Video], told: set[str]) -> list[str]:
             video.group_keys += (f"{video.split} folder {name}",)
     notes = []
     if people:
-        one = f"{people[0]}/ for one"
-        notes.append(f"{len(people)} folders hold reals and fakes, {one}: each is a group")
+        which = f"{len(people)}, {people[0]}/ for one"
+        notes.append(f"folders with reals and fakes ({which}): each is a group")
     if across:
-        one = f"{across[0]}/ for one"
-        notes.append(
-            f"{len(across)} of them are in several splits, {one}: are people on both sides?"
-        )
+        which = f"{len(across)}, {across[0]}/ for one"
+        notes.append(f"such folders in several splits ({which}): are people on both sides?")
     return notes
 
 

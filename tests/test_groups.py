@@ -275,7 +275,7 @@ def test_people_are_not_joined_across_splits_but_named(tmp_path):
         touch(tmp_path, *(f"{split}/{place}.mp4" for place in ("real/anna/1", "fake/anna/1")))
     data_set = find_data_set(tmp_path)
     assert [len(group) for group in groups_of(data_set.videos)] == [2, 2]
-    assert "1 of them are in several splits, anna/ for one" in "; ".join(data_set.notes)
+    assert "such folders in several splits (1, anna/ for one)" in "; ".join(data_set.notes)
 
 
 # --- Copies ---
