@@ -39,9 +39,9 @@ from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import (
     PREDICTION_COLUMNS,
     draw_pictures,
-    folder_of_set,
     list_predictions,
     prediction_words,
+    set_and_split,
 )
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
 from features.tables import results_table, sets_table, threshold_table
@@ -270,7 +270,7 @@ def evaluate_files(
     make_folder(folder, "--output-dir")
     with hold_folder(folder, folder / ".lock"), if_interrupted("the sets above are written"):
         for file, split in splits.items():
-            name = describe_file(file)
+            name = ", ".join(set_and_split(file))
             is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
             if is_shared:
                 shared.add(name)
@@ -287,17 +287,11 @@ def check_names(files: list[Path]) -> None:
     """Raise InputError where two files have the name of one set: its results lie in one folder."""
     first = {}
     for file in files:
-        name = describe_file(file)
+        name = ", ".join(set_and_split(file))
         if name in first:
             both = f"{first[name]} and {file} would both be {name}"
             raise InputError(f"--evaluate: {both}: evaluate one, or rename its folder")
         first[name] = file
-
-
-def describe_file(features_file: Path) -> str:
-    """Set and split of a features file, such as `FFbig, test`."""
-    file = Path(os.path.abspath(features_file))
-    return f"{file.parent.name}, {file.name.removesuffix('features.npy').strip('_') or 'all'}"
 
 
 def evaluate_split(
@@ -314,9 +308,9 @@ def evaluate_split(
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
-    print(f"\nEvaluated: {describe_file(file)}\n{results_table(results)}\n")
+    print(f"\nEvaluated: {', '.join(set_and_split(file))}\n{results_table(results)}\n")
     print(threshold_table(results, thresholds))
-    folder = output / "evaluated" / folder_of_set(file)
+    folder = output / "evaluated" / "_".join(set_and_split(file))
     is_there = folder.is_dir()
     make_folder(folder, "--output-dir")
     if is_there:

@@ -73,10 +73,10 @@ def pick_output(output_dir: Path | None, features_file: Path) -> Path:
     return folder
 
 
-def folder_of_set(features_file: Path) -> str:
-    """The name of the folder for the results of a features file, such as `other_test`."""
+def set_and_split(features_file: Path) -> tuple[str, str]:
+    """What the path of a features file tells, such as `FFbig`, `test`."""
     file = Path(os.path.abspath(features_file))
-    return f"{file.parent.name}_{file.name.removesuffix('features.npy').strip('_') or 'all'}"
+    return file.parent.name, file.name.removesuffix("features.npy").strip("_") or "all"
 
 
 def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
