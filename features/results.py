@@ -80,9 +80,11 @@ def set_and_split(features_file: Path) -> tuple[str, str]:
 
 
 def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
-    """The checkpoint to use: the one that is named, else the only one in results/."""
-    if checkpoint or output_dir:
-        return checkpoint or output_dir / "model.pt"
+    """The checkpoint to use: what is named, else that in output_dir, else the only one there is."""
+    if checkpoint:
+        return checkpoint
+    if output_dir and (output_dir / "model.pt").is_file():
+        return output_dir / "model.pt"
     models = sorted(Path("results").glob("*/model.pt"))
     if not models:
         raise InputError(

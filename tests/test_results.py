@@ -147,6 +147,7 @@ def test_the_only_model_is_taken_and_of_several_they_are_named(tmp_path, monkeyp
         (tmp_path / "results" / name).mkdir(parents=True)
     (tmp_path / "results/sample/model.pt").write_text("")
     assert find_checkpoint(None, None) == Path("results/sample/model.pt")
+    assert find_checkpoint(None, Path("elsewhere")) == Path("results/sample/model.pt")
     (tmp_path / "results/mine/model.pt").write_text("")
     with pytest.raises(InputError, match=r"results/mine/model\.pt, results/sample/model\.pt"):
         find_checkpoint(None, None)
