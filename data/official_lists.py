@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.files import InputError, read_json
-from data.walk import LEVEL, SPLITS, Video
+from data.walk import LEVEL, SPLITS, VIDEO_SUFFIXES, Video
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -22,11 +22,16 @@ def drop_levels(path: str) -> str:
     return "/".join([*telling, name])
 
 
-def path_key(path: str) -> str:
-    """What a list and a tree have in common: a/id0_0000 for a/videos/id0_0000_face.mp4."""
+def exact_key(path: str) -> str:
+    """What a list and a tree have in common: a/id0_0000 for a/videos/id0_0000.mp4."""
     path = drop_levels(path.strip())
-    path = re.sub(r"\.(mp4|avi)$", "", path)
-    return re.sub(r"(?<=\d)_(?!id\d|[mw]\d)[a-z][^\W/]*$", "", path)
+    suffix = f".{path.rpartition('.')[2]}"
+    return path.removesuffix(suffix) if suffix in VIDEO_SUFFIXES else path
+
+
+def path_key(path: str) -> str:
+    """exact_key without an ending that a tool put after the ids: a/id0_0000_face is a/id0_0000."""
+    return re.sub(r"(?<=\d)(?:_(?!id\d|[mw]\d)[a-z]+)+\d*$", "", exact_key(path))
 
 
 # --- The readers of official lists: each gives a path, a name or a person, and its split ---
@@ -93,8 +98,9 @@ def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
         raise InputError(f"{both}: which is meant? Move one of them away")
     split_of, notes = read_official_split(row, [root / base, root])
     listed, n_unlisted = set(), 0
+    key_of = exact_key if row.told else path_key
     for video in videos:
-        key = path_key(video.video[len(base) :].lstrip("/"))
+        key = key_of(video.video[len(base) :].lstrip("/"))
         listed.add(key)
         official = find_split(split_of, key, video.people)
         n_unlisted += not official
@@ -104,7 +110,7 @@ def set_splits(row, videos: list[Video], root: Path, base: str) -> list[str]:
     absent = row.told.keys() - listed  # DFDC: a partial download is all right
     if absent:
         one = f"{min(absent)} for one"
-        notes.append(f"{len(absent)} videos of metadata.json are not there, {one}")
+        notes.append(f"{len(absent)} videos in metadata.json or labels.csv are not there, {one}")
     if split_of and n_unlisted and not paths:
         notes.append(f"{n_unlisted} videos are in no official list: they are for training")
     return notes
@@ -165,7 +171,7 @@ def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> s
 
 
 def read_dfdc(root: Path, files: list[str]) -> dict[str, dict]:
-    """{path_key: fields of Video}: what DFDC's `files`, paths below the root, tell.
+    """{exact_key: fields of Video}: what DFDC's `files`, paths below the root, tell.
 
     Of several parts of the training set each is one group: the set does not say who is in a video.
     """
@@ -184,7 +190,9 @@ def read_dfdc(root: Path, files: list[str]) -> dict[str, dict]:
             if file in parts:  # of the test videos nothing is known
                 part = (f"part {folder}",) if len(parts) > 1 else ()
                 told_of |= {"people": (clip,), "group_keys": (f"DFDC {name}", *part)}
-            told[path_key(f"{folder}/{name}".lstrip("/"))] = told_of
+            known = told.setdefault(exact_key(f"{folder}/{name}".lstrip("/")), told_of)
+            if known["label"] != label:
+                raise InputError(f"{root / file}: {name} has two labels: is it listed twice?")
     return told
 
 
@@ -206,8 +214,9 @@ def read_labels(file: Path) -> dict[str, dict]:
     labels = {}
     try:
         for row in rows:
-            label = row["label"]
-            labels[row["filename"]] = {"label": words.get(label, label)}
+            name, label = row["filename"], words.get(row["label"], row["label"])
+            if labels.setdefault(name, {"label": label})["label"] != label:
+                raise InputError(f"{file}: {name} has two labels")
         return labels
     except KeyError:
         raise InputError(f"{file}: expected the columns filename and label") from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from data.names import NAMES, read_name
 from data.official_lists import (
     SPLIT_WORDS,
-    path_key,
+    exact_key,
     read_celeb_df_list,
     read_ids,
     read_preview_list,
@@ -68,7 +68,7 @@ class PublicSet:
     read_list: Callable[[Path, str], Iterator[tuple[str, str]]] | None = None
     has_public_ids: bool = True  # ids of people and clips mean the same wherever the set lies
     shares_people: bool = False  # the official split puts people on both sides
-    told: dict[str, dict] = field(default_factory=dict)  # by path_key, where no pattern tells it
+    told: dict[str, dict] = field(default_factory=dict)  # by exact_key, where no pattern tells it
 
     @cached_property
     def rules(self) -> list[tuple[int, re.Pattern, list[str]]]:
@@ -88,7 +88,7 @@ class PublicSet:
     def read_path(self, path: str) -> dict | None:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
         if self.told:
-            return self.told.get(path_key(path))
+            return self.told.get(exact_key(path))
         for label, rule, kinds in self.rules:
             match = rule.fullmatch(path)
             if match:

@@ -597,7 +597,33 @@ def test_labels_of_another_kind(tmp_path, name, text, message):
 
 def test_what_dfdc_lists_and_is_not_there_is_said(tmp_path):
     build(tmp_path, TREES["DFDC in parts"])
-    assert "1 videos of metadata.json are not there" in "; ".join(find_data_set(tmp_path).notes)
+    absent = "1 videos in metadata.json or labels.csv are not there"
+    assert absent in "; ".join(find_data_set(tmp_path).notes)
+
+
+def test_labels_of_a_list_are_those_of_the_very_file(tmp_path):
+    """Also where names differ in their last word alone, and whatever their endings are."""
+    touch(tmp_path, "0_real.mp4", "0_fake.mp4", "a.MOV", "b.webm", "my.clip.v2.avi")
+    lines = ["0_real.mp4,0", "0_fake.mp4,1", "a.MOV,0", "b.webm,1", "my.clip.v2.avi,0"]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *lines]))
+    data_set = find_data_set(tmp_path)
+    labels = {f"{video.video},{video.label}" for video in data_set.videos}
+    assert labels == set(lines) and data_set.left_out == []
+    assert not any("not there" in note for note in data_set.notes)
+    (tmp_path / "labels.csv").write_text("filename,label\n0_real.mp4,0\n0_real.mp4,1\n")
+    with pytest.raises(InputError, match=r"labels.csv: 0_real.mp4 has two labels"):
+        find_data_set(tmp_path)
+
+
+def test_clips_of_a_person_are_told_apart_in_the_list_of_the_dfdc_preview(tmp_path):
+    names = ["original_videos/1226/1226_A_001.mp4", "original_videos/1226/1226_B_003.mp4"]
+    fakes = ["method_A/1226/1226_A_001_x.mp4"]
+    touch(tmp_path, *names[:1], *fakes)
+    entries = {name: {"label": "real", "set": "train"} for name in names}
+    entries |= {name: {"label": "fake", "set": "train"} for name in fakes}
+    (tmp_path / "dataset.json").write_text(json.dumps(entries))
+    absent = "1 of 3 videos of dataset.json are not there, original_videos/1226/1226_b_003 for one"
+    assert absent in find_data_set(tmp_path).notes
 
 
 # --- Less than all ---
