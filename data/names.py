@@ -139,19 +139,32 @@ def find_takes(reals: list[Video]) -> dict[str, tuple[str, ...]]:
     """{video: words before the number}, if reals are named as takes of people: anna_1, anna_2.
 
     So they are if nine of ten end in a number and most of these share the words before it with
-    others, but not all with all.
+    others, but not all with all. Of several numbers, as in anna_01_02, the last alone is that of
+    the take if all of them leave nothing that tells people apart: subject_01_02.
     """
-    takes = {}
-    for video in reals:
-        *person, number = words_of(video) or ("",)
-        name = " ".join(person)
-        has_letters = re.search(r"[^\W\d]", name)
-        if number.isdigit() and has_letters and not re.fullmatch(COMMON, name):
-            takes[video.video] = tuple(person)
-    sizes = Counter(takes.values())
-    recurring = sum(size for size in sizes.values() if size > 1)
-    are_most = len(takes) >= 0.9 * len(reals) and recurring >= len(takes) / 2
-    return takes if are_most and len(sizes) > 1 else {}
+    for most in (9, 1):
+        takes = {}
+        for video in reals:
+            words = words_of(video)
+            person = drop_numbers(words, most)
+            name = " ".join(person)
+            has_letters = re.search(r"[^\W\d]", name)
+            if person != words and has_letters and not re.fullmatch(COMMON, name):
+                takes[video.video] = person
+        sizes = Counter(takes.values())
+        recurring = sum(size for size in sizes.values() if size > 1)
+        are_most = len(takes) >= 0.9 * len(reals) and recurring >= len(takes) / 2
+        if are_most and len(sizes) > 1:
+            return takes
+    return {}
+
+
+def drop_numbers(words: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """The words without up to so many numbers at their end; clip1 is a number too."""
+    end = len(words)
+    while end > max(0, len(words) - most) and re.fullmatch(rf"(?:{COMMON})?\d+", words[end - 1]):
+        end -= 1
+    return words[:end]
 
 
 def relate_by_names(videos: list[Video], told: set[str]) -> list[str]:

@@ -240,6 +240,23 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
             "real/anna_1+real/anna_2+real/ben_1+real/ben_2+fake/anna_ben real/eve_1+fake/eve_9",
             "",
         ),
+        (  # takes with several numbers, and with a word before the number
+            "real/anna_00_01 real/anna_01_02 real/ben_00_01 real/ben_01_00 fake/anna_ben_00_01 "
+            "real/eve_clip1 real/eve_clip2 fake/eve_x_1",
+            "real/anna_00_01+real/anna_01_02+real/ben_00_01+real/ben_01_00+fake/anna_ben_00_01 "
+            "real/eve_clip1+real/eve_clip2+fake/eve_x_1",
+            "",
+        ),
+        (  # where the first number is the person's
+            "real/subject_01_01 real/subject_01_02 real/subject_02_01 fake/x",
+            "real/subject_01_01+real/subject_01_02 real/subject_02_01 fake/x",
+            "",
+        ),
+        (
+            "real/subject1_clip1 real/subject1_clip2 real/subject2_clip1 fake/x",
+            "real/subject1_clip1+real/subject1_clip2 real/subject2_clip1 fake/x",
+            "",
+        ),
         (  # one word in all names, or a word for any video: no people
             "real/talk_1 real/talk_2 fake/x",
             "real/talk_1 real/talk_2 fake/x",
