@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from itertools import combinations
 
-from data.walk import Video
+from data.walk import COMMON, Video
 
 # --- The names of the public sets ---
 
@@ -106,17 +106,6 @@ def holds_pairs(videos: list[Video]) -> bool:
 
 
 # --- Any names ---
-
-# Words that name no person, also with a number after them
-COMMON_WORDS = """
-    fakes? reals? deepfakes? (?:face)?swap(?:ped|s)? face2face faceshifter neuraltextures wav2lip
-    fsgan simswap gan gen generated synth
-    videos? vid clip movie mov take scene shot part cam camera
-    frames? images? img dsc mvi photo pic
-    sample out output result test train val version ver v c crf h x mp
-    seed epoch step fps method model file the
-"""
-COMMON = "|".join(COMMON_WORDS.split())
 
 
 def words_of(video: Video) -> tuple[str, ...]:

@@ -15,6 +15,18 @@ VIDEO_ENDINGS = (
 )
 VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+# Words that name no person, also with a number after them
+COMMON_WORDS = """
+    fakes? reals? deepfakes? (?:face)?swap(?:ped|s)? face2face faceshifter neuraltextures wav2lip
+    fsgan simswap gan gen generated synth
+    videos? vid clip movie mov take scene shot part cam camera
+    frames? images? img dsc mvi photo pic
+    sample out output result test train val version ver v c crf h x mp
+    seed epoch step fps method model file the
+"""
+COMMON = "|".join(COMMON_WORDS.split())
+# Of images also these: face_001.jpg, face_002.jpg are of two people
+UNNAMED = rf"{COMMON}|faces?|person|people|portraits?|selfies?|celeb\w*|ffhq|subject|id|no|nr"
 LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
 LEVEL = "(?:videos?|frames?|images?|imgs?|faces?|crops?|clips?)"  # folders that tell nothing
 SKIPPED = re.compile(
@@ -142,13 +154,17 @@ def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
     """The videos that the images of a folder make, if there is no video file beside them.
 
     They are frames of several videos where what stands before the last number of their names
-    recurs; else frames of one, where the folder may be a video and they have numbers; else photos.
+    recurs; else frames of one, where the folder may be a video and they have numbers, or where all
+    have one name before the number; else photos.
     """
     prefix_of = {name: find_prefix(name) for name in folder.images}
     n_numbered = sum(prefix is not None for prefix in prefix_of.values())
     sizes = Counter(filter(None, prefix_of.values()))
     least = 3 if may_be_video else 2  # frames named after frame and face: 0017_0, 0017_1
-    if len(sizes) > 1 and sizes.total() >= max(0.9 * len(prefix_of), least * len(sizes)):
+    is_one = len(sizes) == 1 and not may_be_video and names_somebody(next(iter(sizes)))
+    if (len(sizes) > 1 or is_one) and sizes.total() >= max(
+        0.9 * len(prefix_of), least * len(sizes)
+    ):
         paths = {join(folder.path, prefix): n for prefix, n in sizes.items()}
         mixed = [Item(path, path, "mixed", n) for path, n in paths.items()]
         alone = [name for name, prefix in prefix_of.items() if not prefix]
@@ -156,6 +172,12 @@ def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
     if may_be_video and n_numbered >= len(prefix_of) / 2:
         return [Item(folder.path, folder.path, "frames", len(prefix_of))]
     return [read_file(folder, name, "photos") for name in folder.images]
+
+
+def names_somebody(prefix: str) -> bool:
+    """Whether what stands before the number of an image can name a video, unlike img or face."""
+    words = re.split(r"[\W\d_]+", prefix.lower())
+    return not all(re.fullmatch(UNNAMED, word) for word in words if word)
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:

@@ -46,6 +46,24 @@ def test_numbers_in_names_count(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("real", "fake", "videos"),
+    [
+        ("anna_{}.png", "anna_swap_{}.png", "fake/anna_swap real/anna"),
+        ("take 2 of eve ({}).jpg", "eve-{}.jpg", "fake/eve real/take 2 of eve"),
+        ("face_{}.png", "easy face{}.png", "fake/easy face real/face_0.png real/face_1.png"),
+        ("IMG_{}.jpg", "fake{}.jpg", "fake/fake0.jpg fake/fake1.jpg real/IMG_0.jpg real/IMG_1.jpg"),
+    ],
+)
+def test_images_of_one_name_are_one_video_if_it_may_be_somebodys(tmp_path, real, fake, videos):
+    """Frames taken for photos would be on both sides of a split."""
+    for i in range(2):
+        for path in (tmp_path / "real" / real.format(i), tmp_path / "fake" / fake.format(i)):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    assert " ".join(sorted(video.video for video in find_videos(tmp_path))) == videos
+
+
+@pytest.mark.parametrize(
     ("name", "prefix"),
     [
         ("000_003_0017.png", "000_003"),
