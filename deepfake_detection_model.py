@@ -464,7 +464,7 @@ def main(argv=None):
 
     quiet_decoder()
     if args.compare:
-        screen.print_comparison(args.compare, compare_results(*args.compare))
+        screen.print_comparison(args.compare, *compare_results(*args.compare))
         return
     if args.predict or args.evaluate:
         file = find_checkpoint(args.checkpoint, args.output_dir)

@@ -19,34 +19,44 @@ class Scored:
     videos_dir: str  # the name of the set's folder
 
 
-def read_scored(folder: Path) -> dict[str, Scored]:
-    """{split: what the model of a results folder made of it}, evaluated sets among them.
+def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
+    """{split: what the model of a results folder made of it}, evaluated sets among them; notes.
 
     Of several seeds the first one counts. Raises InputError where the folder holds no results.
     """
     if not (folder / "predictions.csv").is_file():
         raise InputError(f"--compare {folder}: no predictions.csv there; name a folder of results")
-    scored = read_predictions(folder)
+    scored, report = read_predictions(folder)
+    notes = [f"WARNING: {pair} of {folder} share people" for pair in find_shared(report)]
+    if len(report.get("seeds", ())) > 1:
+        notes.append(f"{folder}: the first of {len(report['seeds'])} seeds counts")
     threshold = next(iter(scored.values())).threshold
     scored.pop("train", None)
     for file in sorted(folder.glob("evaluated/*/predictions.csv")):
-        report = read_json(file.with_name("metrics.json"))
-        for of_set in read_predictions(file.parent).values():
+        predicted, report = read_predictions(file.parent)
+        for of_set in predicted.values():
             if of_set.threshold != threshold:
-                print(f"Left out   {file.parent}: of an earlier model, evaluate again")
+                notes.append(f"left out {file.parent}: of an earlier model, evaluate again")
             elif report.get("shared"):
-                print(f"Left out   {file.parent}: the training has seen some of it")
+                notes.append(f"left out {file.parent}: the training has seen some of it")
             else:
                 scored[file.parent.name] = of_set
-    return scored
+    return scored, notes
 
 
-def read_predictions(folder: Path) -> dict[str, Scored]:
-    """{split: what its predictions.csv holds}."""
+def find_shared(report: dict) -> list[str]:
+    """The pairs of splits in metrics.json that share videos, groups or clips, as `train-val`."""
+    shared = report.get("split", {}).get("shared", {})
+    return [pair for pair, counts in shared.items() if any(counts.values())]
+
+
+def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
+    """{split: what its predictions.csv holds}, and its metrics.json."""
     table = read_csv(folder / "predictions.csv")
     report = read_json(folder / "metrics.json")
     try:
         threshold = float(report["thresholds"]["used"])
+        has_videos = all("videos" in result for result in report["splits"].values())
         videos_dir = (report.get("extraction") or {}).get("videos_dir", "")
         seeds = [row["seed"] for row in table]
         by_split = {}
@@ -58,15 +68,20 @@ def read_predictions(folder: Path) -> dict[str, Scored]:
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
         raise InputError(f"{problem}: {AGAIN}") from error
-    return {name: Scored(rows, threshold, videos_dir) for name, rows in by_split.items()}
+    if not has_videos:
+        problem = "which frames are of one video is not known, as videos.csv was missing"
+        raise InputError(f"--compare {folder}: {problem}: extract, and train again")
+    scored = {name: Scored(rows, threshold, videos_dir) for name, rows in by_split.items()}
+    return scored, report
 
 
-def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
-    """{split: what compare_split gives} of the splits that both models have scored.
+def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], list[str]]:
+    """{split: what compare_split gives} of the splits that both models have scored, and notes.
 
     Raises InputError where there are none, or where a video has two labels.
     """
-    scored_a, scored_b = read_scored(folder_a), read_scored(folder_b)
+    scored_a, notes = read_scored(folder_a)
+    scored_b, notes_b = read_scored(folder_b)
     compared = {}
     for name in scored_a.keys() & scored_b.keys():
         a, b = scored_a[name], scored_b[name]
@@ -83,7 +98,8 @@ def compare_results(folder_a: Path, folder_b: Path) -> dict[str, dict]:
     if not compared:
         found = f"{', '.join(scored_a)} in A, {', '.join(scored_b)} in B"
         raise InputError(f"--compare: no video that both scored in a split of one name: {found}")
-    return {name: compared[name] for name in scored_a if name in compared}
+    in_order = {name: compared[name] for name in scored_a if name in compared}
+    return in_order, list(dict.fromkeys(notes + notes_b))
 
 
 def compare_split(a: Scored, b: Scored, videos: list[str]) -> dict:

@@ -311,9 +311,11 @@ def print_unseen(rows: list[dict], methods: list[str], seed: int) -> None:
     print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
 
 
-def print_comparison(folders: list[Path], compared: dict[str, dict]) -> None:
+def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list[str]) -> None:
     """What compare.compare_results gave, for the folders A and B."""
     for name, folder in zip("AB", folders, strict=True):
         print(f"{name}          {folder}")
+    for note in notes:
+        print(f"Note       {note}")
     print(f"\n{comparison_table(compared)}")
     print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")

@@ -12,7 +12,7 @@ from features.metrics import compare_scores
 COLUMNS = ("seed", "split", "video", "label", "method", "group", "score")
 
 
-def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None, seed=0):
+def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None, seed=0, more=None):
     """A results folder in which the videos of a split have these scores; half of them fake."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -21,7 +21,8 @@ def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None,
         row = {"seed": seed, "split": split, "video": name, "label": label, "method": ""}
         rows.append(row | {"group": name[:-1], "score": score})
     write_csv(folder / "predictions.csv", COLUMNS, rows)
-    write_json(folder / "metrics.json", {"thresholds": {"used": threshold}})
+    report = {"thresholds": {"used": threshold}, "splits": {split: {"videos": {}, "frames": {}}}}
+    write_json(folder / "metrics.json", report | (more or {}))
 
 
 def draw_scores(seed: int, shift: float, n: int = 30) -> dict:
@@ -38,7 +39,7 @@ def test_the_difference_is_that_of_the_videos_that_both_scored(tmp_path):
     only_a = {f"{i}f": 0.1 for i in range(30, 37)}
     write_results(tmp_path / "a", a | only_a, threshold=0.3)
     write_results(tmp_path / "b", b, threshold=0.6)
-    found = compare_results(tmp_path / "a", tmp_path / "b")["val"]
+    found = compare_results(tmp_path / "a", tmp_path / "b")[0]["val"]
     names = sorted(a)
     labels = [int(name.endswith("f")) for name in names]
     wanted = compare_scores(
@@ -70,7 +71,32 @@ def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
         write_results(tmp_path / name, draw_scores(seed, 0.5), split="train")
         of_set = tmp_path / name / "evaluated" / "other_test"
         write_results(of_set, draw_scores(seed, 0.3), split="test")
-    assert set(compare_results(tmp_path / "a", tmp_path / "b")) == {"other_test"}
+    compared, notes = compare_results(tmp_path / "a", tmp_path / "b")
+    assert set(compared) == {"other_test"} and notes == []
+
+
+def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
+    leak = {"split": {"shared": {"train-val": {"videos": 0, "groups": 3, "clips": 0}}}}
+    write_results(tmp_path / "a", draw_scores(0, 0.5), more=leak)
+    write_results(tmp_path / "b", draw_scores(1, 0.5), more={"seeds": [{}, {}]})
+    write_results(
+        tmp_path / "b/evaluated/x", draw_scores(1, 0.5), split="test", more={"shared": True}
+    )
+    write_results(tmp_path / "b/evaluated/y", draw_scores(1, 0.5), split="test", threshold=0.7)
+    deepfake_detection_model.main(["--compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    notes = [line[11:] for line in capsys.readouterr().out.splitlines() if line[:5] == "Note "]
+    assert notes == [
+        f"WARNING: train-val of {tmp_path / 'a'} share people",
+        f"{tmp_path / 'b'}: the first of 2 seeds counts",
+        f"left out {tmp_path / 'b/evaluated/x'}: the training has seen some of it",
+        f"left out {tmp_path / 'b/evaluated/y'}: of an earlier model, evaluate again",
+    ]
+
+
+def test_frames_of_unknown_videos_are_not_compared(tmp_path):
+    write_results(tmp_path / "a", draw_scores(0, 0.5), more={"splits": {"val": {"frames": {}}}})
+    with pytest.raises(InputError, match="which frames are of one video is not known"):
+        compare_results(tmp_path / "a", tmp_path / "a")
 
 
 def test_what_compare_prints(tmp_path, capsys):
