@@ -98,16 +98,15 @@ def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str,
 def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict[str, int]]:
     """{"train-val": {kind: number}}: how much of the second split the first has too.
 
-    {} where videos are not known. Raises InputError for what `unit` and the data set do not allow.
+    Only of pairs whose videos are known. Raises InputError for what `unit` and the data set do not
+    allow.
     """
-    if not all(split.has_videos for split in splits.values()):
-        return {}
     audit = {}
     allowed = allowed_sharing(splits, unit)
-    for first, second in combinations(splits, 2):
+    known = [name for name, split in splits.items() if split.has_videos]
+    for first, second in combinations(known, 2):
         pair = f"{first}-{second}"
-        known = describe_training([splits[first]])
-        shared = find_shared(splits[second], known)
+        shared = find_shared(splits[second], describe_training([splits[first]]))
         for kind, names in shared.items():
             if names and kind not in allowed.get(pair, ()):
                 found = f"{first} and {second} share {len(names)} {kind}, {names[0]} for one"

@@ -8,6 +8,7 @@ from data.walk import CLASSES
 from features.metrics import compare_scores
 
 AGAIN = "train or evaluate again with this version"
+UNKNOWN = "which frames are of one video is not known, as videos.csv was missing"
 
 
 @dataclass
@@ -22,25 +23,34 @@ class Scored:
 def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
     """{split: what the model of a results folder made of it}, evaluated sets among them; notes.
 
-    Of several seeds the first one counts. Raises InputError where the folder holds no results.
+    Of several seeds the first one counts. Raises InputError where the folder holds no results, or
+    of unknown videos alone.
     """
     if not (folder / "predictions.csv").is_file():
         raise InputError(f"--compare {folder}: no predictions.csv there; name a folder of results")
     scored, report = read_predictions(folder)
+    if not scored:
+        raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
     notes = [f"WARNING: {pair} of {folder} share people" for pair in find_shared(report)]
+    bare = " and ".join(name for name in report["splits"] if name not in scored)
+    if bare:
+        notes.append(f"left out {bare} of {folder}: {UNKNOWN}")
     if len(report.get("seeds", ())) > 1:
         notes.append(f"{folder}: the first of {len(report['seeds'])} seeds counts")
     threshold = next(iter(scored.values())).threshold
     scored.pop("train", None)
     for file in sorted(folder.glob("evaluated/*/predictions.csv")):
         predicted, report = read_predictions(file.parent)
+        reason = "" if predicted else UNKNOWN
         for of_set in predicted.values():
             if of_set.threshold != threshold:
-                notes.append(f"left out {file.parent}: of an earlier model, evaluate again")
+                reason = "of an earlier model, evaluate again"
             elif report.get("shared"):
-                notes.append(f"left out {file.parent}: the training has seen some of it")
+                reason = "the training has seen some of it"
             else:
                 scored[file.parent.name] = of_set
+        if reason:
+            notes.append(f"left out {file.parent}: {reason}")
     return scored, notes
 
 
@@ -51,26 +61,23 @@ def find_shared(report: dict) -> list[str]:
 
 
 def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
-    """{split: what its predictions.csv holds}, and its metrics.json."""
+    """{split: what its predictions.csv holds}, if its videos are known; and its metrics.json."""
     table = read_csv(folder / "predictions.csv")
     report = read_json(folder / "metrics.json")
     try:
         threshold = float(report["thresholds"]["used"])
-        has_videos = all("videos" in result for result in report["splits"].values())
+        known = [name for name, result in report["splits"].items() if "videos" in result]
         videos_dir = (report.get("extraction") or {}).get("videos_dir", "")
         seeds = [row["seed"] for row in table]
         by_split = {}
         for row in table:
-            if row["seed"] == seeds[0]:
+            if row["seed"] == seeds[0] and row["split"] in known:
                 values = {"label": CLASSES.index(row["label"]), "group": row["group"]}
                 of_split = by_split.setdefault(row["split"], {})
                 of_split[row["video"]] = values | {"score": float(row["score"])}
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
         raise InputError(f"{problem}: {AGAIN}") from error
-    if not has_videos:
-        problem = "which frames are of one video is not known, as videos.csv was missing"
-        raise InputError(f"--compare {folder}: {problem}: extract, and train again")
     scored = {name: Scored(rows, threshold, videos_dir) for name, rows in by_split.items()}
     return scored, report
 

@@ -40,8 +40,12 @@ class Split:
     video_index: np.ndarray  # (n,) into `videos`; where there are none, each frame has its own
     numbers: np.ndarray  # (n,) number of the frame in its video
     videos: list[dict]  # rows of <split>_videos.csv; empty where there is none
-    has_videos: bool  # whether results can be of videos
     extraction: Extraction | None  # how the features were made, if that is known
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether results can be of videos."""
+        return bool(self.videos)
 
     def gather(self, rows: np.ndarray) -> torch.Tensor:
         """(k, 1000) float32 copy of rows of `features`."""
@@ -103,15 +107,14 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     rows = np.arange(len(features))
     video_index, numbers, videos = rows, np.zeros(len(rows), np.int32), []
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
-    has_videos = frames_file.is_file() and videos_file.is_file()
-    if has_videos:
+    if frames_file.is_file() and videos_file.is_file():
         videos = load_videos(videos_file)
         frames = load_array(frames_file, 2, "iu", "whole numbers in 2 columns")
         if not fit(frames, videos, labels):
             raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {AGAIN}")
         video_index, numbers = np.array(frames[:, 0]), np.array(frames[:, 1])
     extraction = load_extraction(features_file.parent)
-    split = Split(features, rows, labels, video_index, numbers, videos, has_videos, extraction)
+    split = Split(features, rows, labels, video_index, numbers, videos, extraction)
     check_finite(split, features_file)
     return split
 
@@ -204,8 +207,7 @@ def load_splits(
         found = f"{n_real} real and {n_fake} fake frames"
         raise InputError(f"{files['train']} has {found}: training needs both")
     check_alike({name: split.extraction for name, split in splits.items()})
-    has_videos = all(split.has_videos for split in splits.values())
-    return {name: replace(split, has_videos=has_videos) for name, split in splits.items()}
+    return splits
 
 
 def divide(

@@ -164,23 +164,24 @@ def keep_originals(splits: dict[str, Split]) -> tuple[dict[str, Split], Search]:
     The rows of `videos` whose group changes keep the old one as `named_group`. Splits of unknown
     videos come back as they are.
     """
-    if not all(split.has_videos for split in splits.values()):
+    known = {name: split for name, split in splits.items() if split.has_videos}
+    if not known:
         return splits, Search()
-    videos = list_footage(splits)
+    videos = list_footage(known)
     number = {}
     groups = np.array([number.setdefault(video.group, len(number)) for video in videos])
     labels = np.array([int(video.row["label"]) for video in videos])
     with_real = np.unique(groups[labels == 0])
     n_fakes = int(((labels == 1) & ~np.isin(groups, with_real)).sum())
-    extractions = [split.extraction for split in splits.values() if split.extraction]
+    extractions = [split.extraction for split in known.values() if split.extraction]
     is_untrained = any(each.weights["name"] == "random" for each in extractions)
     limits = UNTRAINED if is_untrained else TRAINED
     matches = []
-    for video, real, *figures in find_matches(mean_features(splits), labels, groups, limits):
+    for video, real, *figures in find_matches(mean_features(known), labels, groups, limits):
         matches.append(Match(videos[video], videos[real], *figures))
     joined = join_matches(matches, videos)
-    splits = {name: rename_groups(split, joined) for name, split in splits.items()}
-    return splits, Search(n_fakes, len(with_real), matches)
+    renamed = {name: rename_groups(split, joined) for name, split in known.items()}
+    return splits | renamed, Search(n_fakes, len(with_real), matches)
 
 
 def list_footage(splits: dict[str, Split]) -> list[Footage]:

@@ -58,6 +58,11 @@ def interval_of(metrics: dict, key: str) -> np.ndarray:
     return 100 * np.array(ends)
 
 
+def name_levels(results: dict[str, dict]) -> str:
+    """What the figures of splits are of: videos, or frames, or some of these, some of those."""
+    return " and ".join(dict.fromkeys(next(iter(result)) for result in results.values()))
+
+
 # --- Training curves ---
 
 
@@ -68,12 +73,14 @@ def plot_curves(
     footer: str,
 ) -> None:
     """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
-    level = next(iter(results["train"]))
+    shown = {name: results[name] for name in ("train", "val")}
+    level = name_levels(shown)
     figure = Figure((12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     titles = {}
-    for name in ("train", "val"):
-        titles[name] = f"{TITLES[name]} (n = {results[name][level]['n']})"
+    for name, result in shown.items():
+        of_level, metrics = next(iter(result.items()))
+        titles[name] = f"{TITLES[name]} (n = {metrics['n']} {of_level})"
     draw_curve(left, histories, "log_loss", titles)
     left.set_title(f"log loss of {level}")
     left.set_ylabel("0: sure and right; 0.69: always 50 %")
@@ -144,7 +151,7 @@ def plot_roc(
             continue
         title = f"{TITLES[name]}, {metrics['n']} {level}"
         draw_roc(axes, labels, values, metrics, COLOURS[name], title)
-    axes.set_title(f"ROC of {level}")
+    axes.set_title(f"ROC of {name_levels(results)}")
     axes.set_xlabel("real called fake (FPR), %")
     axes.set_ylabel("fake called fake (1 - FNR), %")
     axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")

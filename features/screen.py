@@ -1,12 +1,13 @@
 """What both scripts print: headers, warnings, tables, what to do next."""
 
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 from data.files import command
 from data.layouts import DataSet
 from data.walk import CLASSES, SPLITS
-from features.audit import count_shared, name_shortcuts
+from features.audit import KINDS, count_shared, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split
 from features.extraction import Extraction
@@ -203,12 +204,26 @@ def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> bool:
     return any(shared.values())
 
 
-def describe_leaks(leaks: dict[str, dict[str, int]], names: list[str]) -> list[str]:
-    """What each pair of splits shares; one line where none shares anything."""
-    if any(n for shared in leaks.values() for n in shared.values()):
-        return [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
-    shared = describe_sharing(dict.fromkeys(("videos", "groups", "clips"), 0))
-    return [f"{', '.join(names[:-1])} and {names[-1]} share {shared}"]
+def describe_leaks(leaks: dict[str, dict[str, int]], splits: dict[str, Split]) -> list[str]:
+    """What each pair of splits shares, one line where none shares anything; which are not known."""
+    lines = []
+    names = [name for name, split in splits.items() if split.has_videos]
+    if any_shared(leaks):
+        lines = [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
+    elif leaks:
+        shared = describe_sharing(dict.fromkeys(KINDS, 0))
+        lines = [f"{', '.join(names[:-1])} and {names[-1]} share {shared}"]
+    pairs = [f"{first}-{second}" for first, second in combinations(splits, 2)]
+    unknown = [pair for pair in pairs if pair not in leaks]
+    if unknown:
+        bare = " and ".join(name for name in splits if name not in names)
+        lines.append(f"{', '.join(unknown)}: not audited, the videos of {bare} are not known")
+    return lines
+
+
+def any_shared(leaks: dict[str, dict[str, int]]) -> bool:
+    """Whether any pair of splits shares anything."""
+    return any(n for shared in leaks.values() for n in shared.values())
 
 
 def print_training(
@@ -230,9 +245,9 @@ def print_training(
     print(f"Split      {divided['by']}")
     for warning in divided["warnings"]:
         print(f"WARNING: {warning}")
-    for line in describe_leaks(leaks, list(splits)) if leaks else ():
+    for line in describe_leaks(leaks, splits):
         print(f"Leak audit {line}")
-    if any(n for shared in leaks.values() for n in shared.values()):
+    if any_shared(leaks):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
     training = [
         f"batch size {settings['batch_size']}",

@@ -1,13 +1,11 @@
 """Tables of text: the figures of splits, seeds, methods, sets and models, as a run prints them."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from data.walk import CLASSES
 from features.metrics import LOW_FPRS, format_figure, percent
 from features.pictures import SampleFrame, shorten
-from features.plots import TITLES
+from features.plots import TITLES, name_levels
 
 FIGURES = {  # title: key
     "accuracy": "accuracy",
@@ -36,9 +34,15 @@ def format_table(rows: list[tuple]) -> str:
     return "\n".join(lines)
 
 
-def headings(title: str, names: Iterable[str]) -> tuple:
-    """The first row of a table with a column for each split."""
-    return title, *(TITLES[name].rjust(21) for name in names)
+def headings(title: str, results: dict[str, dict]) -> tuple:
+    """The first row of a table with a column for each split: what the figures are of, the splits.
+
+    `results` are what evaluate gives for each.
+    """
+    levels = name_levels(results)
+    if levels in ("videos", "frames"):
+        return f"{title}, {levels}", *(TITLES[name].rjust(21) for name in results)
+    return title, *(f"{TITLES[name]}, {next(iter(results[name]))}" for name in results)
 
 
 def level_table(results: dict[str, dict], level: str) -> str:
@@ -46,7 +50,7 @@ def level_table(results: dict[str, dict], level: str) -> str:
     columns = {name: result[level] for name, result in results.items() if level in result}
     if not columns:
         return ""
-    rows = [headings(level.capitalize(), columns)]
+    rows = [(level.capitalize(), *(TITLES[name].rjust(21) for name in columns))]
     rows.append(("n", *(metrics["n"] for metrics in columns.values())))
     for title, key in FIGURES.items():
         cells = [format_figure(metrics, key) for metrics in columns.values()]
@@ -66,13 +70,12 @@ def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
     """
     threshold, origin, max_fpr = (thresholds.get(key) for key in ("used", "from", "max_fpr"))
     columns = {}
-    for name, result in results.items():
-        if name != "train":
-            metrics = result.get("videos") or result["frames"]
-            columns[name] = metrics["at_threshold"] | {"n": metrics["n"]}
-            columns[name]["n_fake"] = metrics["n_fake"]
-    level = "videos" if "videos" in result else "frames"
-    rows = [headings(f"At T, {level}", columns)]
+    shown = {name: result for name, result in results.items() if name != "train"}
+    for name, result in shown.items():
+        metrics = result.get("videos") or result["frames"]
+        counts = {key: metrics[key] for key in ("n", "n_fake")}
+        columns[name] = metrics["at_threshold"] | counts
+    rows = [headings("At T", shown)]
     for title, key in AT_THRESHOLD.items():
         cells = [percent(rates[key]) for rates in columns.values()]
         rows.append((title, *cells))
@@ -96,28 +99,31 @@ def results_table(results: dict[str, dict]) -> str:
 
 def seeds_table(runs: list[dict[str, dict]]) -> str:
     """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
-    level = next(iter(runs[0]["train"]))
-    title = f"{level.capitalize()}, mean (sd) of {len(runs)} seeds"
-    rows = [headings(title, runs[0])]
+    rows = [headings(f"Mean (sd) of {len(runs)} seeds", runs[0])]
     for figure, key in FIGURES.items():
         cells = []
-        for name in runs[0]:
+        for name, result in runs[0].items():
+            level = next(iter(result))
             cells.append(mean_and_deviation([run[name][level][key] for run in runs]))
         rows.append((figure, *cells))
     methods = {method for run in runs for method in run["val"].get("methods", {})}
     for method in sorted(methods) if len(methods) > 1 else ():
         cells = []
         for name in runs[0]:
-            of_method = [run[name]["methods"].get(method, {}) for run in runs]
+            of_method = [run[name].get("methods", {}).get(method, {}) for run in runs]
             cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
         rows.append((f"AUC, {method or 'not named'}", *cells))
     return format_table(rows)
 
 
 def methods_table(results: dict[str, dict]) -> str:
-    """AUC and EER of each method, worst AUC first, of the last split; "" where there is but one."""
-    name = list(results)[-1]
-    methods = results[name].get("methods", {})
+    """AUC and EER of each method, worst AUC first, of the last split whose videos are known.
+
+    "" where there is but one.
+    """
+    known = [name for name, result in results.items() if "methods" in result]
+    name = known[-1] if known else ""
+    methods = results[name]["methods"] if known else {}
     if len(methods) < 2:
         return ""
     rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]

@@ -134,9 +134,11 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
 def test_frames_of_unknown_videos_are_not_audited(tmp_path):
     split = load_split(make_split(tmp_path))
     assert describe_training([split])["videos"]
-    unknown = replace(split, has_videos=False)
+    unknown = replace(split, videos=[])
     assert describe_training([split, unknown]) == {}
     assert audit_leaks({"train": split, "val": unknown}) == {}
+    with pytest.raises(InputError, match="train and val share 20 videos"):
+        audit_leaks({"train": split, "val": split, "test": unknown})
 
 
 def test_a_checkpoint_keeps_plain_lists_of_what_it_was_trained_on(tmp_path):
@@ -322,7 +324,7 @@ def test_columns_that_cannot_be_audited(tmp_path):
     edit_videos(tmp_path, "train", columns)
     split = load_split(path)
     assert audit_shortcuts(split.part(split.labels == 1)) == {}
-    assert audit_shortcuts(replace(split, videos=[], has_videos=False)) == {}
+    assert audit_shortcuts(replace(split, videos=[])) == {}
     for row in split.videos:
         row["width"] = "0"
     assert audit_shortcuts(split)["bits per pixel"]["auc"] == 0.5

@@ -1,6 +1,7 @@
 """Script 2 as a whole: the network, training, what a run reports and writes."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -279,6 +280,32 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     (warning,) = report["split"]["warnings"]
     assert warning.startswith("INFLATED: frames of a video may be on both sides")
     assert f"Split      {by}\nWARNING: {warning}\n" in out
+
+
+@pytest.mark.parametrize(("bare", "audited"), [("test", "train-val"), ("val", "train-test")])
+def test_bare_arrays_of_one_split_take_nothing_from_the_others(tmp_path, capsys, bare, audited):
+    for seed, split in enumerate(("train", "val", "test")):
+        make_split(tmp_path / "features", split, seed=seed)
+    for name in ("frames.npy", "videos.csv"):
+        (tmp_path / f"features/{bare}_{name}").unlink()
+    report = train(tmp_path, "--seeds", "2")
+    assert report["split"]["shared"].keys() == {audited}
+    (other,) = {"val", "test"} - {bare}
+    assert report["splits"][bare].keys() == {"frames"}
+    assert report["splits"][other]["videos"]["intervals"]["auc"]
+    out = capsys.readouterr().out
+    train_and_other = f"train and {other} share 0 videos, 0 groups, 0 clips"
+    assert f"Leak audit {train_and_other}\nLeak audit " in out
+    assert f": not audited, the videos of {bare} are not known" in out
+    levels = {bare: "frames", other: "videos"}
+    headings = [
+        f"{title} Set, {levels[name]}" for name, title in (("val", "Validation"), ("test", "Test"))
+    ]
+    (at_threshold,) = (line for line in out.splitlines() if line.startswith("At T"))
+    assert re.split("  +", at_threshold)[1:] == headings
+    results = tmp_path / "results"
+    ddm.main(["--compare", str(results), str(results)])
+    assert f"left out {bare} of {results}: which frames are of" in capsys.readouterr().out
 
 
 def test_what_the_extraction_said_of_its_data_set_is_not_forgotten(tmp_path, capsys):

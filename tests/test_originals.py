@@ -2,6 +2,7 @@
 
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -329,6 +330,9 @@ def test_few_real_videos_and_bare_features(tmp_path):
     few = f"none was looked for: {FEWEST - 1} groups with real videos are too few to tell"
     expected = f"Originals  of {FEWEST - 1} fakes without a known original {few}"
     assert describe_originals(search) == [expected] and splits["train"].videos == split.videos
+    with_bare = {"test": replace(split, videos=[]), "train": split}
+    splits, search = keep_originals(with_bare)
+    assert describe_originals(search) == [expected] and list(splits) == list(with_bare)
     (tmp_path / "train_videos.csv").unlink()
     bare = {"train": load_split(path)}
     assert keep_originals(bare)[0] is bare and describe_originals(keep_originals(bare)[1]) == []

@@ -106,7 +106,7 @@ def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures,
         at_epoch = band[band[:, 0] == epoch, 1]
         assert (at_epoch.min(), at_epoch.max()) == pytest.approx(ends)
     assert all(tick == round(tick) for tick in accuracy.get_xticks())
-    assert legend_of(eer) == ["Training Set (n = 12)", "Validation Set (n = 12)"]
+    assert legend_of(eer) == ["Training Set (n = 12 videos)", "Validation Set (n = 12 videos)"]
 
 
 def test_curves_leave_out_what_one_class_does_not_have(drawn, figures, tmp_path):
@@ -143,9 +143,9 @@ def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn, figures, tmp_
 def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
     splits, scores, _ = drawn
     one_class = splits["test"].part(splits["test"].labels == 1)
-    parts = {"val": replace(splits["val"], has_videos=False), "test": one_class}
+    parts = {"val": replace(splits["val"], videos=[]), "test": one_class}
     values = {"val": scores["val"], "test": scores["test"][splits["test"].labels == 1]}
-    parts["test"] = replace(one_class, has_videos=False)
+    parts["test"] = replace(one_class, videos=[])
     results = {name: evaluate(part, values[name], T) for name, part in parts.items()}
     plot_roc(parts, values, results, tmp_path / "x.png", FOOTER)
     (line,) = legend_of(figures[0][0].axes[0])

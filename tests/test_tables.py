@@ -74,7 +74,7 @@ def test_seeds_give_means_also_by_method():
         runs.append({"train": {"videos": metrics(auc=auc), "methods": {}}})
         runs[-1]["val"] = {"videos": metrics(auc=auc), "methods": methods}
     table = tables.seeds_table(runs)
-    assert "mean (sd) of 2 seeds" in table
+    assert "Mean (sd) of 2 seeds, videos" in table
     rows = {line.split("  ")[0]: re.split(r"  +", line) for line in table.splitlines()}
     assert rows["AUC"][1:] == ["85.0 % (7.1)", "85.0 % (7.1)"]
     assert rows["AUC, Deepfakes"][1:] == ["n/a", "85.0 % (7.1)"]
