@@ -336,11 +336,11 @@ def leave_out(
         other = train_and_evaluate(splits, replace(training, quiet=True), device)
         return other.model, other.threshold
 
-    rows = measure_unseen(run.splits, run.results, methods, train_on)
-    screen.print_unseen(rows, methods, run.seed)
+    rows, not_measured = measure_unseen(run.splits, run.results, methods, train_on)
+    screen.print_unseen(rows, not_measured, run.seed)
     write_methods(output / "methods.csv", rows)
     footer = f"{screen.describe_extraction(run.splits['val'].extraction)}; seed {run.seed}"
-    pictures = {"methods.png": partial(plot_unseen, rows)}
+    pictures = {"methods.png": partial(plot_unseen, rows)} if rows else {}
     return ["methods.csv", *draw_pictures(output, pictures, footer, not no_pictures)]
 
 

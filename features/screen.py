@@ -317,13 +317,14 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
 
 
-def print_unseen(rows: list[dict], methods: list[str], seed: int) -> None:
-    """What unseen.measure_unseen gave for these methods."""
-    print(f"\n{unseen_table(rows)}")
-    for method in sorted(set(methods) - {row["method"] for row in rows}):
-        print(f"{method}: not measured, no video of it is in validation or test")
-    of_seed = f"with seed {seed}, without the method"
-    print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
+def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: int) -> None:
+    """What unseen.measure_unseen gave."""
+    print(f"\n{unseen_table(rows)}" if rows else "")
+    for method, reason in not_measured.items():
+        print(f"{method}: not measured, {reason}")
+    if rows:
+        of_seed = f"with seed {seed}, without the method"
+        print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
 
 
 def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list[str]) -> None:

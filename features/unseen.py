@@ -48,25 +48,36 @@ def without(splits: dict[str, Split], method: str) -> dict[str, Split]:
 
 def measure_unseen(
     splits: dict[str, Split], seen: dict[str, dict], methods: list[str], train: Callable
-) -> list[dict]:
+) -> tuple[list[dict], dict[str, str]]:
     """A row for each method and split: its figures when it was seen in training, and when not.
 
-    `seen` is what evaluate gives for each split, by the model that was trained on all methods.
-    `train(splits)` gives the model and the threshold T of a training; T is chosen without the
-    method too.
+    And {method: why} of those that cannot be measured. `seen` is what evaluate gives for each
+    split, by the model that was trained on all methods. `train(splits)` gives the model and the
+    threshold T of a training; T is chosen without the method too.
     """
-    rows = []
+    rows, not_measured = [], {}
     with tqdm(methods, desc="leaving out", unit="method", disable=None) as bar:
         for method in bar:
-            model, threshold = train(without(splits, method))
-            for name in ("val", "test"):
-                if method not in seen.get(name, {}).get("methods", {}):
-                    continue
+            left = without({name: splits[name] for name in ("train", "val")}, method)
+            one_class = [name for name, split in left.items() if len(np.unique(split.labels)) < 2]
+            names = [name for name in ("val", "test") if has_method(seen.get(name, {}), method)]
+            if one_class:
+                not_measured[method] = f"one class alone would be left in {one_class[0]}"
+            elif not names:
+                not_measured[method] = "no video of it is in validation or test"
+            else:
+                model, threshold = train(left)
+            for name in names if method not in not_measured else ():
                 split = splits[name]
                 results = evaluate(split, score_frames(model, split), threshold)
                 unseen, known = (each["methods"][method] for each in (results, seen[name]))
                 rows.append({"method": method, "split": name, "unseen": unseen, "seen": known})
-    return rows
+    return rows, not_measured
+
+
+def has_method(result: dict, method: str) -> bool:
+    """Whether what evaluate gives of a split has figures of a method."""
+    return method in result.get("methods", {})
 
 
 def write_methods(path: Path, rows: list[dict]) -> None:

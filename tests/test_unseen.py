@@ -8,6 +8,7 @@ from conftest import make_split, read_json, read_table, train
 
 from data.files import InputError
 from features.dataset import load_split
+from features.screen import print_unseen
 from features.unseen import measure_unseen, methods_of, pick_methods, without
 
 
@@ -70,13 +71,27 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
 
     metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
     seen = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
-    rows = measure_unseen(splits, seen, ["A", "B"], train_on)
+    rows, not_measured = measure_unseen(splits, seen, ["A", "B", "C"], train_on)
+    assert not_measured == {"C": "no video of it is in validation or test"}
     assert trained_on == [
         {"train": {"", "B"}, "val": {"", "B"}},
         {"train": {"", "A"}, "val": {"", "A"}},
     ]
     assert [(row["method"], row["split"]) for row in rows] == [("A", "val"), ("B", "val")]
     assert rows[0]["unseen"]["auc"] == 1.0 and rows[1]["unseen"]["auc"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_without_the_only_fakes_of_a_split_nothing_is_trained(tmp_path, capsys, name):
+    split = load_split(make_methods(tmp_path))
+    splits = {"train": split, "val": split}
+    splits[name] = split.part(methods_of(split) != "B")
+    seen = {"val": {"methods": {"A": {}}}}
+    rows, not_measured = measure_unseen(splits, seen, ["A"], lambda _: pytest.fail("trained"))
+    assert rows == []
+    print_unseen(rows, not_measured, seed=0)
+    line = f"A: not measured, one class alone would be left in {name}\n"
+    assert capsys.readouterr().out == f"\n{line}"
 
 
 def test_a_method_that_was_left_out_is_found_less_often(tmp_path, capsys):
