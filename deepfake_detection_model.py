@@ -515,7 +515,7 @@ def main(argv=None):
         screen.print_results(runs, report, samples, args.select)
         written = write_run(output, runs, report, search)
         runs_file = (args.output_dir or output.parent) / "runs.csv"
-        append_run(runs_file, settings["train_features_file"], settings, runs)
+        append_run(runs_file, report, runs)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
             written += draw_run(output, runs, samples, search, not args.no_pictures)
         if methods:

@@ -41,15 +41,7 @@ PREDICTION_COLUMNS = (  # of predictions.csv
     "at_T",
 )
 ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")  # of roc.csv
-RUN_SETTINGS = (  # in runs.csv, where a run that differs in any of them must be told apart
-    "num_epochs",
-    "lr",
-    "batch_size",
-    "val_fraction",
-    "split_unit",
-    "select",
-    "no_match",
-)
+RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "no_match")  # in runs.csv
 
 # --- Which folder, which checkpoint ---
 
@@ -214,18 +206,35 @@ def draw_run(
     return draw_pictures(output, pictures, footer, wanted)
 
 
-def append_run(path: Path, features_file: Path, settings: dict, runs: Iterable) -> None:
+def describe_run(report: dict) -> dict:
+    """How a run was made, for runs.csv: what differs between two runs must tell them apart.
+
+    `report` is what metrics.json holds. A cell is empty where nothing was held out, or where it is
+    not known how the features were made.
+    """
+    settings, unit = report["settings"], report["split"]["unit"]
+    extraction = report["extraction"] or {"weights": {}, "sampling": {}}
+    row = {
+        "features": settings["train_features_file"],
+        "weights": extraction["weights"].get("name"),
+    }
+    for name in ("face_margin", "frames_per_video"):
+        row[name] = extraction["sampling"].get(name)
+    row |= {name: settings[name] for name in RUN_SETTINGS}
+    return row | {"split_unit": unit, "val_fraction": settings["val_fraction"] if unit else None}
+
+
+def append_run(path: Path, report: dict, runs: Iterable) -> None:
     """Add a line for each seed to runs.csv, so that runs can be compared.
 
     `runs` have a seed and results, {split: what evaluate gives}.
     """
     rows = []
     for run in runs:
-        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "features": str(features_file)}
-        row |= {"seed": run.seed} | {name: settings[name] for name in RUN_SETTINGS}
+        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed} | describe_run(report)
         for split in ("val", "test"):
-            result = run.results.get(split, {})
-            metrics = result.get("videos") or result.get("frames") or {}
+            level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
+            row[f"{split}_level"] = level
             for key in ("n", "accuracy", "eer", "auc"):
                 row[f"{split}_{key}"] = metrics.get(key)
         rows.append(row)

@@ -12,6 +12,7 @@ from data.files import InputError, hold_folder
 from features.dataset import load_split
 from features.results import (
     PREDICTION_COLUMNS,
+    RUN_SETTINGS,
     append_run,
     find_checkpoint,
     list_predictions,
@@ -100,9 +101,8 @@ def test_each_seed_of_a_training_is_a_line_of_runs_in_the_folder_that_was_named(
     assert not (tmp_path / "runs.csv").exists()
 
 
-SETTINGS = dict.fromkeys(
-    ["num_epochs", "lr", "batch_size", "val_fraction", "split_unit", "select", "no_match"]
-)
+SETTINGS = dict.fromkeys(["train_features_file", *RUN_SETTINGS, "val_fraction"])
+REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None}
 
 
 def run_of(results: dict) -> SimpleNamespace:
@@ -112,15 +112,33 @@ def run_of(results: dict) -> SimpleNamespace:
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
     videos, frames = ({"n": n, "accuracy": n / 100, "eer": 0.5, "auc": 0.5} for n in (12, 48))
     for results in ({"videos": videos, "frames": frames}, {"frames": frames}):
-        append_run(tmp_path / "runs.csv", tmp_path, SETTINGS, [run_of({"val": results})])
+        append_run(tmp_path / "runs.csv", REPORT, [run_of({"val": results})])
     rows = read_table(tmp_path / "runs.csv")
+    assert [row["val_level"] for row in rows] == ["videos", "frames"]
     assert [row["val_n"] for row in rows] == ["12", "48"]
     assert [row["val_accuracy"] for row in rows] == ["0.12", "0.48"]
 
 
+def test_runs_tell_how_validation_was_held_out_and_features_were_made(tmp_path):
+    folder = tmp_path / "features"
+    make_split(folder)
+    train(tmp_path, "--split-unit", "video")
+    make_split(folder, "val", seed=1)
+    train(tmp_path)
+    for name in ("val_features.npy", "train_videos.csv", "extraction.json"):
+        (folder / name).unlink()
+    train(tmp_path)
+    keys = ("split_unit", "val_fraction", "val_level", "weights", "face_margin", "frames_per_video")
+    assert [[row[key] for key in keys] for row in read_table(tmp_path / "results/runs.csv")] == [
+        ["video", "0.2", "videos", "random", "", "4"],
+        ["", "", "videos", "random", "", "4"],
+        ["frame", "0.2", "frames", "", "", ""],
+    ]
+
+
 def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
     (tmp_path / "runs.csv").write_text("number,who\n1,me\n")
-    append_run(tmp_path / "runs.csv", tmp_path, SETTINGS, [run_of({})])
+    append_run(tmp_path / "runs.csv", REPORT, [run_of({})])
     assert (tmp_path / "runs.csv").read_text() == "number,who\n1,me\n"
     assert "runs.csv gets no line: it has other columns" in capsys.readouterr().out
 
