@@ -205,7 +205,8 @@ def load_splits(
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if 0 in (n_real, n_fake):
         found = f"{n_real} real and {n_fake} fake frames"
-        raise InputError(f"{files['train']} has {found}: training needs both")
+        other = "for one class there is --evaluate, with a model trained on both"
+        raise InputError(f"{files['train']} has {found}: training needs both; {other}")
     check_alike({name: split.extraction for name, split in splits.items()})
     return splits
 

@@ -4,6 +4,8 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from data.files import command
 from data.layouts import DataSet
 from data.walk import CLASSES, SPLITS
@@ -128,9 +130,11 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) 
 
 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
+    """What was written, {split: frames}, and what to do with it: train if there are both classes."""
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: {n} frames")
-    if "train" not in n_frames:
+    labels = np.load(folder / "train_labels.npy") if "train" in n_frames else ()
+    if len(np.unique(labels)) < 2:
         arguments = "--checkpoint", "MODEL.pt", "--evaluate", folder
         print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
         return

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 from conftest import QUICK, make_split
 
 import deepfake_detection_model as ddm
@@ -27,6 +28,14 @@ def test_the_header_counts_each_class_in_at_most_ten_lines(tmp_path, capsys):
     assert "Training Set   5 real and 5 fake videos, 40 frames" in lines
     assert "Validation Set 5 real and 2 fake videos, 28 frames" in lines
     assert "Leak audit train, val and test share 0 videos, 0 groups, 0 clips" in lines
+
+
+@pytest.mark.parametrize(("labels", "flag"), [([0, 1], "--train-f"), ([1, 1], "--evaluate")])
+def test_what_to_do_next_fits_the_classes(tmp_path, capsys, labels, flag):
+    np.save(tmp_path / "train_labels.npy", labels)
+    screen.print_features_written(tmp_path, {"train": 2})
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line.startswith("Next") and flag in line and str(tmp_path) in line
 
 
 def test_a_shortcut_is_named_with_its_auc(capsys):
