@@ -32,7 +32,7 @@ STATED = "apart by the data set"
 TOO_MANY = "the group would be too large"
 ACROSS = "in another split"
 OUTCOMES = (JOINED, STATED, TOO_MANY, ACROSS)
-ORIGINALS_COLUMNS = ("fake", "real", "distance", "ratio", "label", "outcome")
+ORIGINALS_COLUMNS = ("video", "real", "distance", "ratio", "label", "outcome")
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Search:
     """What was looked for, and what was found, nearest first."""
 
     n_fakes: int = 0  # that belong to no real video by name
-    n_groups: int = 0  # that have a real video
+    n_groups: int = 0  # that have a real video; among fewer than FEWEST none is looked for
     matches: list[Match] = field(default_factory=list)
 
 
@@ -249,8 +249,10 @@ def rename_groups(split: Split, joined: dict[tuple, tuple]) -> Split:
 # --- Saying it ---
 
 
-def summarise(search: Search) -> dict:
-    """What metrics.json holds of a search."""
+def summarise(search: Search) -> dict | None:
+    """What metrics.json holds of a search; None where nothing was looked for."""
+    if search.n_groups < FEWEST:
+        return None
     found = Counter(match.fake.row["label"] for match in search.matches)
     outcomes = Counter(match.outcome for match in search.matches)
     summary = {"looked_for": search.n_fakes, "found": found["1"], "copies": found["0"]}
@@ -301,7 +303,7 @@ def describe_matches(search: Search) -> list[dict]:
     """The lines of originals.csv, nearest first."""
     rows = []
     for match in search.matches:
-        row = {"fake": match.fake.video, "real": match.real.video}
+        row = {"video": match.fake.video, "real": match.real.video}
         row |= {"distance": round(match.distance, 4), "ratio": round(match.ratio, 4)}
         rows.append(row | {"label": match.fake.row["label"], "outcome": match.outcome})
     return rows

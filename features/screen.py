@@ -130,7 +130,7 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) 
 
 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
-    """What was written, {split: frames}, and what to do with it: train if there are both classes."""
+    """What was written, {split: frames}, and the next command: with one class no training."""
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: {n} frames")
     labels = np.load(folder / "train_labels.npy") if "train" in n_frames else ()

@@ -24,6 +24,7 @@ from features.originals import (
     Footage,
     Limits,
     Match,
+    Search,
     describe_matches,
     describe_originals,
     find_matches,
@@ -317,7 +318,7 @@ def test_what_was_found_is_said_and_listed(scenes):
     ]
     rows = describe_matches(search)
     assert [row["distance"] for row in rows] == sorted(row["distance"] for row in rows)
-    fakes = {(row["fake"], row["real"]) for row in rows if row["label"] == "1"}
+    fakes = {(row["video"], row["real"]) for row in rows if row["label"] == "1"}
     assert fakes == {(f"fake/swap-{i}.mp4", f"real/real-{i}.mp4") for i in (5, 6)}
 
 
@@ -330,6 +331,7 @@ def test_few_real_videos_and_bare_features(tmp_path):
     few = f"none was looked for: {FEWEST - 1} groups with real videos are too few to tell"
     expected = f"Originals  of {FEWEST - 1} fakes without a known original {few}"
     assert describe_originals(search) == [expected] and splits["train"].videos == split.videos
+    assert summarise(search) is summarise(Search()) is None  # not 0 of 0 found
     with_bare = {"test": replace(split, videos=[]), "train": split}
     splits, search = keep_originals(with_bare)
     assert describe_originals(search) == [expected] and list(splits) == list(with_bare)
