@@ -431,7 +431,8 @@ def main(argv=None):
     add("--seed", type=int, default=0, metavar="N",
         help=f"random seed: of the held-out part, first weights, order and dropout {default}")
     add("--seeds", type=int, default=1, metavar="N",
-        help=f"train N times, with N seeds; model and pictures are those of the first {default}")
+        help="train N times, with N seeds; model.pt, roc.csv and pictures are of the first, "
+        f"predictions.csv, metrics.json, runs.csv and training_curves.png of all {default}")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto",
         help=f"where to train; auto: on the GPU, if there is one {default}")
     add = parser.add_argument_group("evaluation").add_argument
@@ -498,8 +499,7 @@ def main(argv=None):
         args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
     )
     with hold_folder(output, output / ".lock"):
-        if (output / "model.pt").is_file():
-            print(f"Replaces   {output}")
+        screen.print_replaced(output)
         runs = []
         for seed, (splits, _) in zip(seeds, divisions, strict=True):
             print(f"\nSeed {seed}", flush=True)

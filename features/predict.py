@@ -279,8 +279,10 @@ def evaluate_files(
             )
         print(f"\n{sets_table(evaluated, shared)}")
         rows = list_evaluated(evaluated, shared)
-        write_csv(folder / "evaluated.csv", rows[0], rows)
-    print(f"\nWritten    {folder / 'evaluated.csv'}")
+        table = folder / "evaluated.csv"
+        done = "Replaces" if table.exists() else "Written "
+        write_csv(table, rows[0], rows)
+    print(f"\n{done}   {table}")
 
 
 def check_names(files: list[Path]) -> None:

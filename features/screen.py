@@ -310,6 +310,17 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
+def print_replaced(output: Path) -> None:
+    """Say that a training replaces a model, and what of an earlier model stays."""
+    if (output / "model.pt").is_file():
+        print(f"Replaces   {output}")
+    stays = ["evaluated/"] if (output / "evaluated").is_dir() else []
+    stays += sorted(path.name for path in output.glob("predict_*.csv"))
+    if stays:
+        more = f" and {len(stays) - 3} more" if len(stays) > 3 else ""
+        print(f"Stays      {', '.join(stays[:3])}{more}: of an earlier model, not of this one")
+
+
 def print_results_written(output: Path, written: list[str], extraction: Extraction | None) -> None:
     files = [name for name in written if not name.endswith(".png")]
     pictures = len(written) - len(files)

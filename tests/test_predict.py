@@ -363,9 +363,11 @@ def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsy
     evaluate_sets(tmp_path, first)
     folder = tmp_path / "results/evaluated/set_test"
     (folder / "roc.png").write_text("of the earlier call")
-    capsys.readouterr()
+    table = folder.with_name("evaluated.csv")
+    assert f"Written    {table}\n" in capsys.readouterr().out
     evaluate_sets(tmp_path, second)
-    assert f"Replaces   {folder}\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"Replaces   {folder}\n" in out and f"Replaces   {table}\n" in out
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
     assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
 

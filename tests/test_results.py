@@ -49,14 +49,16 @@ def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing
 ):
     make_split(tmp_path / "features")
     train(tmp_path)
-    assert "Replaces" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Replaces" not in out and "Stays" not in out
     folder = tmp_path / "results"
     mine = ["holiday.png", "predictions_of_mine.csv", "predict_x.csv", "evaluated/set/x.json"]
     (folder / "evaluated/set").mkdir(parents=True)
     for name in ("roc.png", *mine):
         (folder / name).write_text("precious")
     train(tmp_path)
-    assert f"Replaces   {folder}\n" in capsys.readouterr().out
+    stays = "Stays      evaluated/, predict_x.csv: of an earlier model, not of this one"
+    assert f"Replaces   {folder}\n{stays}\n" in capsys.readouterr().out
     assert all((folder / name).read_text() == "precious" for name in mine)
     names = {*TABLES, "runs.csv", ".lock", "evaluated", *mine[:3]}
     assert {path.name for path in folder.iterdir()} == names
