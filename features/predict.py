@@ -310,7 +310,9 @@ def evaluate_split(
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
-    print(f"\nEvaluated: {', '.join(set_and_split(file))}\n{results_table(results)}\n")
+    print(
+        f"\nEvaluated: {', '.join(set_and_split(file))}\n{results_table(results, not is_shared)}\n"
+    )
     print(threshold_table(results, thresholds))
     folder = output / "evaluated" / "_".join(set_and_split(file))
     is_there = folder.is_dir()

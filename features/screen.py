@@ -285,7 +285,9 @@ def print_results(runs: list, report: dict, samples: list[SampleFrame], select: 
     """The tables of the first run and, of several, the mean of all; sample frames; shortcuts."""
     run = runs[0]
     of_seed = f"Seed {run.seed}, the first of {len(runs)}:\n" if len(runs) > 1 else ""
-    print(f"\n{of_seed}{results_table(run.results)}")
+    leaks = report["split"]["shared"]
+    is_unseen = len(leaks) == len(list(combinations(run.splits, 2))) and not any_shared(leaks)
+    print(f"\n{of_seed}{results_table(run.results, is_unseen)}")
     if select == "best":
         print("The validation figures are too good: the epoch was chosen by them (--select best).")
     print(f"\n{threshold_table(run.results, report['thresholds'])}")

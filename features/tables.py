@@ -86,12 +86,18 @@ def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
     return f"T = {percent(threshold)}, {origin}\n{format_table(rows)}"
 
 
-def results_table(results: dict[str, dict]) -> str:
-    """The figures of videos and, below, of frames, {split: what evaluate gives}."""
+def results_table(results: dict[str, dict], is_unseen: bool = True) -> str:
+    """The figures of videos and, below, of frames, {split: what evaluate gives}.
+
+    `is_unseen`: it is known that training had none of these people.
+    """
     tables = [level_table(results, level) for level in ("videos", "frames")]
     text = "\n\n".join(table for table in tables if table)
     if "[" in text:
-        text += "\nIn brackets: 95 % intervals for other people of the same kind (see README)."
+        kind = " for other people of the same kind (see README)"
+        if not is_unseen:
+            kind = ", not for other people: training has or may have seen some of these"
+        text += f"\nIn brackets: 95 % intervals{kind}."
     if "n/a" in text:
         text += "\nn/a: one class alone has no such figure."
     return text

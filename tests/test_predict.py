@@ -344,6 +344,7 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     assert "features, train shares with the training: 20 videos" in out
     assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
+    assert out.count("intervals for other people") == out.count("that do not hold for other") == 1
     folder = tmp_path / "results/evaluated/other_test"
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
     model, checkpoint = ddm.load_model(tmp_path / "results/model.pt")
