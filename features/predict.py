@@ -1,7 +1,7 @@
 """New videos and other sets with a trained model: what --predict and --evaluate do.
 
-Both are handed the model, and the checkpoint it came from as load_checkpoint of
-deepfake_detection_model.py gives it.
+Both are handed the model, and the checkpoint it came from as features.checkpoint.load_checkpoint
+gives it.
 """
 
 import itertools
@@ -310,9 +310,8 @@ def evaluate_split(
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
-    print(
-        f"\nEvaluated: {', '.join(set_and_split(file))}\n{results_table(results, not is_shared)}\n"
-    )
+    print(f"\nEvaluated: {', '.join(set_and_split(file))}")
+    print(f"{results_table(results, not is_shared)}\n")
     print(threshold_table(results, thresholds))
     folder = output / "evaluated" / "_".join(set_and_split(file))
     is_there = folder.is_dir()

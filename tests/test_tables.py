@@ -32,7 +32,7 @@ def test_the_first_table_is_the_one_people_came_for():
     assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
     assert lines[-1].startswith("In brackets: 95 % intervals")
     lines = tables.results_table(results, is_unseen=False).splitlines()
-    assert lines[-1].startswith("In brackets: 95 % intervals that do not hold for other people")
+    assert lines[-1].startswith("In brackets: 95 % intervals, not for other people")
     results = {name: {"videos": metrics(intervals=INTERVALS)} for name in ("train", "val", "test")}
     assert max(map(len, tables.results_table(results).splitlines())) <= 100  # fits the screen
 
