@@ -483,6 +483,11 @@ def main(argv=None):
     device = pick_device(args.device)
     files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
     extracted = load_splits(files, args.train_labels_file)
+    for flag in ("val_fraction", "split_unit") if "val" in extracted else ():
+        value = getattr(args, flag)
+        if value != parser.get_default(flag):
+            held_out = "there is a file of validation features, used as it is"
+            raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
     extracted, search = (extracted, Search()) if args.no_match else keep_originals(extracted)
     methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
     seeds = range(args.seed, args.seed + args.seeds)

@@ -31,6 +31,8 @@ def load_checkpoint(path: str | Path, model: nn.Module) -> dict:
     "extraction" is an Extraction, or None where it is not known; "file" is the path. Raises
     InputError for a file that is not a checkpoint of this format.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: name the file in it, {Path(path) / 'model.pt'}")
     wanted = "a checkpoint of deepfake_detection_model.py"
     checkpoint = load_torch_file(path, wanted)
     if checkpoint.get("format") != FORMAT:

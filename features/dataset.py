@@ -221,9 +221,6 @@ def divide(
     whole = splits["train"]
     warnings = describe_bare(splits)
     if "val" in splits:
-        if unit != "group":
-            problem = f"--split-unit {unit}: there is a file of validation features, used as it is"
-            raise InputError(problem)
         return splits, {"by": "as extracted", "unit": None, "warnings": warnings}
     if not whole.videos:  # each row is then a unit of its own
         unit = "frame"

@@ -129,8 +129,9 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
             audit_leaks(divided, unit)
     make_split(folder, "val")
-    with pytest.raises(InputError, match=r"--split-unit frame: there is a file of validation feat"):
-        train(tmp_path, "--split-unit", "frame")
+    for flag, value in (("--split-unit", "frame"), ("--val-fraction", "0.3")):
+        with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
+            train(tmp_path, flag, value)
 
 
 def test_frames_of_unknown_videos_are_not_audited(tmp_path):

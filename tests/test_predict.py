@@ -303,6 +303,8 @@ def test_wrong_checkpoints(tmp_path):
     path = tmp_path / "model.pt"
     with pytest.raises(InputError, match=r"model\.pt: no such file"):
         ddm.load_model(path)
+    with pytest.raises(InputError, match=r"is a folder: name the file in it, .*/model\.pt$"):
+        ddm.load_model(tmp_path)
     torch.save(checkpoint_content(), path)
     saved = ddm.load_model(path)[1]
     assert saved["thresholds"]["used"] == 0.4 and saved["extraction"].sampling == Sampling(4)
@@ -344,7 +346,7 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     assert "features, train shares with the training: 20 videos" in out
     assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
-    assert out.count("intervals for other people") == out.count("that do not hold for other") == 1
+    assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
     folder = tmp_path / "results/evaluated/other_test"
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
     model, checkpoint = ddm.load_model(tmp_path / "results/model.pt")
