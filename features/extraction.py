@@ -58,7 +58,7 @@ def load_extraction(folder: Path) -> Extraction | None:
 
 
 def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | None:
-    """What makes other features, in both extractions: ("face_margin None", "face_margin 1.3").
+    """What makes other features, in both: ("no --crop-faces", "--crop-faces --face-margin 1.3").
 
     None where they are alike. Another device or another version of a package changes features by
     rounding only.
@@ -66,8 +66,20 @@ def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | N
     our_recipe, their_recipe = ours.recipe(), theirs.recipe()
     for key, value in our_recipe.items():
         if key not in ("device", "versions") and their_recipe[key] != value:
-            return f"{key} {value!s:.16}", f"{key} {their_recipe[key]!s:.16}"
+            return describe_setting(ours, key), describe_setting(theirs, key)
     return None
+
+
+def describe_setting(extraction: Extraction, key: str) -> str:
+    """A part of the recipe as a user knows it: the flag that it was given by, or its name."""
+    value = extraction.recipe()[key]
+    if key == "weights":
+        return f"--weights {extraction.weights['name']} (sha256 {value[:8]})"
+    if key == "face_model":
+        return f"a face detector of sha256 {value[:8]}"
+    if key == "face_margin":
+        return "no --crop-faces" if value is None else f"--crop-faces --face-margin {value:g}"
+    return f"--{key.replace('_', '-')} {value}"
 
 
 def check_alike(extractions: dict[str, Extraction | None]) -> None:

@@ -199,7 +199,7 @@ def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypat
 def test_splits_extracted_differently_are_refused(tmp_path):
     make_split(tmp_path / "features")
     val = make_split(tmp_path / "other", "val", frames=2)
-    message = "train has frames_per_video 4, val has frames_per_video 2: extract them alike"
+    message = "train has --frames-per-video 4, val has --frames-per-video 2: extract them alike"
     with pytest.raises(InputError, match=message):
         train(tmp_path, "--val-features-file", str(val))
 

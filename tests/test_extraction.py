@@ -36,15 +36,30 @@ BY_ROUNDING = [
     {"versions": VERSIONS | {"torchvision": "3"}},
     {"versions": VERSIONS | {"opencv": "3"}},
 ]
-OTHER = [
-    {"sampling": replace(SAMPLING, frames_per_video=5)},
-    {"sampling": replace(SAMPLING, frame_choice="exact")},
-    {"sampling": replace(SAMPLING, face_margin=None)},
-    {"sampling": replace(SAMPLING, face_margin=1.4)},
-    {"sampling": replace(SAMPLING, if_no_face="whole")},
-    {"sampling": replace(SAMPLING, face_model="")},
-    {"weights": WEIGHTS | {"sha256": "0"}},
+FACES = "--crop-faces --face-margin 1.3"
+OTHER = [  # and what the two are then said to have
+    ({"frames_per_video": 5}, "--frames-per-video 4", "--frames-per-video 5"),
+    ({"frame_choice": "exact"}, "--frame-choice nearest-reference", "--frame-choice exact"),
+    ({"face_margin": None}, FACES, "no --crop-faces"),
+    ({"face_margin": 1.4}, FACES, "--crop-faces --face-margin 1.4"),
+    ({"if_no_face": "whole"}, "--if-no-face skip", "--if-no-face whole"),
+    (
+        {"face_model": "1" * 64},
+        *(f"a face detector of sha256 {sha}" for sha in ("8f23", "11111111")),
+    ),
+    (
+        {"weights": {"name": "own.pth", "sha256": "0" * 64}},
+        "--weights imagenet (sha256 f37072fd)",
+        "--weights own.pth (sha256 00000000)",
+    ),
 ]
+
+
+def changed(change: dict) -> Extraction:
+    """EXTRACTION with other weights or another sampling."""
+    if "weights" in change:
+        return replace(EXTRACTION, **change)
+    return replace(EXTRACTION, sampling=replace(SAMPLING, **change))
 
 
 def test_an_extraction_survives_its_file(tmp_path):
@@ -87,13 +102,16 @@ def test_the_recipe_is_all_that_changes_features_and_nothing_else():
     assert json.loads(json.dumps(recipe)) == recipe
     for change in OF_THE_FILES:
         assert replace(EXTRACTION, **change).recipe() == recipe, change
-    for change in BY_ROUNDING + OTHER:
+    for change in BY_ROUNDING:
         assert replace(EXTRACTION, **change).recipe() != recipe, change
+    for change, *_ in OTHER:
+        assert changed(change).recipe() != recipe, change
 
 
 def test_sets_are_alike_if_their_features_differ_by_rounding_alone():
     for change in OF_THE_FILES + BY_ROUNDING:
         check_alike({"train": EXTRACTION, "bare": None, "val": replace(EXTRACTION, **change)})
-    for change in OTHER:
-        with pytest.raises(InputError, match=r"^the model has .*, b has .*: extract them alike$"):
-            check_alike({"the model": EXTRACTION, "b": replace(EXTRACTION, **change)})
+    for change, ours, theirs in OTHER:
+        with pytest.raises(InputError) as caught:
+            check_alike({"the model": EXTRACTION, "b": changed(change)})
+        assert str(caught.value) == f"the model has {ours}, b has {theirs}: extract them alike"

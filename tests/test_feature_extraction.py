@@ -185,7 +185,7 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
     folder = tmp_path / "features"
     extract(videos, folder)
     before, cache = contents(folder), contents(folder / "cache")
-    found = "finished features with frames_per_video 4, not frames_per_video 3"
+    found = "finished features with --frames-per-video 4, not --frames-per-video 3"
     with pytest.raises(InputError, match=f"{found}: .* --features-dir, or .* --overwrite$"):
         extract(videos, folder, "--frames-per-video", "3")
     assert contents(folder) == before and contents(folder / "cache") == cache
