@@ -339,7 +339,7 @@ def leave_out(
     rows, not_measured = measure_unseen(run.splits, run.results, methods, train_on)
     screen.print_unseen(rows, not_measured, run.seed)
     write_methods(output / "methods.csv", rows)
-    footer = f"{screen.describe_extraction(run.splits['val'].extraction)}; seed {run.seed}"
+    footer = f"{screen.describe_extraction(run.splits['train'].extraction)}; seed {run.seed}"
     pictures = {"methods.png": partial(plot_unseen, rows)} if rows else {}
     return ["methods.csv", *draw_pictures(output, pictures, footer, not no_pictures)]
 
@@ -526,7 +526,7 @@ def main(argv=None):
         if methods:
             with if_interrupted("all is saved, but not what leaving out methods does"):
                 written += leave_out(output, run, methods, training, device, args.no_pictures)
-    screen.print_results_written(output, written, run.splits["val"].extraction)
+    screen.print_results_written(output, written, run.splits["train"].extraction)
 
 
 if __name__ == "__main__":

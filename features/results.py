@@ -190,19 +190,18 @@ def draw_run(
 ) -> list[str]:
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
-    extraction = run.splits["val"].extraction
     histories = [each.history for each in runs]
     pictures = {
         "training_curves.png": partial(plot_curves, histories, run.results),
         "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
         "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
         "features.png": partial(plot_features, run.splits, run.seed),
-        "sample_frames.png": partial(plot_samples, samples, extraction),
+        "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
     }
     if search.matches:
         pictures["originals.png"] = partial(plot_originals, search.matches)
     seeds = f"seed {run.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
-    footer = f"{screen.describe_extraction(extraction)}; {seeds}"
+    footer = f"{screen.describe_extraction(run.splits['train'].extraction)}; {seeds}"
     return draw_pictures(output, pictures, footer, wanted)
 
 

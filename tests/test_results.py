@@ -10,10 +10,12 @@ from conftest import QUICK, contents, make_split, read_table, train
 import deepfake_detection_model as ddm
 from data.files import InputError, hold_folder
 from features.dataset import load_split
+from features.originals import Search
 from features.results import (
     PREDICTION_COLUMNS,
     RUN_SETTINGS,
     append_run,
+    draw_run,
     find_checkpoint,
     list_predictions,
 )
@@ -143,6 +145,25 @@ def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
     append_run(tmp_path / "runs.csv", REPORT, [run_of({})])
     assert (tmp_path / "runs.csv").read_text() == "number,who\n1,me\n"
     assert "runs.csv gets no line: it has other columns" in capsys.readouterr().out
+
+
+def test_what_the_model_needs_is_told_by_the_training_features(tmp_path, capsys, monkeypatch):
+    """Not by those of validation, which may be bare or of another set."""
+    make_split(tmp_path / "features")
+    val = make_split(tmp_path / "bare", "val", seed=1)
+    (tmp_path / "bare/extraction.json").unlink()
+    footers = []
+    monkeypatch.setattr(ddm, "draw_run", lambda *_: [])
+    train(tmp_path, "--val-features-file", str(val))
+    assert "--predict" in capsys.readouterr().out.splitlines()[-1]
+    run = SimpleNamespace(splits={"train": load_split(tmp_path / "features/train_features.npy")})
+    run.splits["val"] = load_split(val)
+    run.seed, run.history, run.scores, run.results = 0, [], {}, {}
+    monkeypatch.setattr(
+        "features.results.draw_pictures", lambda *args: footers.append(args[2]) or []
+    )
+    draw_run(tmp_path, [run], [], Search(), True)
+    assert footers == ["features, ResNet-18 weights: random; seed 0"]
 
 
 def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
