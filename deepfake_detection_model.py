@@ -444,7 +444,8 @@ def main(argv=None):
         "each: so for every method in turn")
     add = parser.add_argument_group("where to write").add_argument
     add("--output-dir", type=Path, metavar="DIR",
-        help="folder of the results (default: results/<name of the folder of the features>)")
+        help="folder of the results (default: results/<name of the folder of the features>; with "
+        "--predict and --evaluate the folder of the checkpoint)")
     add("--no-pictures", action="store_true", help="draw no pictures, which take seconds")
     add = parser.add_argument_group("with a trained model, instead of training").add_argument
     add("--predict", nargs="+", metavar="PATH", help="score these videos and folders of videos")

@@ -110,7 +110,7 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     if frames_file.is_file() and videos_file.is_file():
         videos = load_videos(videos_file)
         frames = load_array(frames_file, 2, "iu", "whole numbers in 2 columns")
-        if not fit(frames, videos, labels):
+        if not are_consistent(frames, videos, labels):
             raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {AGAIN}")
         video_index, numbers = np.array(frames[:, 0]), np.array(frames[:, 1])
     extraction = load_extraction(features_file.parent)
@@ -178,7 +178,7 @@ def load_videos(path: Path) -> list[dict]:
     return videos
 
 
-def fit(frames: np.ndarray, videos: list[dict], labels: np.ndarray) -> bool:
+def are_consistent(frames: np.ndarray, videos: list[dict], labels: np.ndarray) -> bool:
     """Whether <split>_frames.npy names a video of the right label for each frame."""
     if frames.shape != (len(labels), 2):
         return False

@@ -241,8 +241,8 @@ def find_difference(a: Estimate | None, b: Estimate | None, same: bool) -> dict:
     return {"difference": difference, "interval": interval}
 
 
-def place(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The share of the `others` that lies below each score; of those equal to it, half."""
+def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of the `others` below each score, of those equal to it half (DeLong 1988)."""
     others = np.sort(others)
     below = np.searchsorted(others, scores, side="left")
     not_above = np.searchsorted(others, scores, side="right")
@@ -297,9 +297,9 @@ def estimate_figures(
     eer, eer_threshold = compute_eer(labels, scores)
     wrong = (scores >= eer_threshold) != labels
     reals, fakes = scores[labels == 0], scores[labels == 1]
-    auc = place(fakes, reals).mean()
+    auc = placements(fakes, reals).mean()
     eer_influence, auc_influence = np.empty(n), np.empty(n)
-    for label, placed in ((0, 1 - place(reals, fakes)), (1, place(fakes, reals))):
+    for label, placed in ((0, 1 - placements(reals, fakes)), (1, placements(fakes, reals))):
         mine = labels == label
         wrong_rate = wrong[mine].mean()
         eer_influence[mine] = (wrong[mine] - wrong_rate) / (2 * len(placed))

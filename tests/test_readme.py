@@ -1,5 +1,6 @@
 """What the three README files show: their commands run, their flags exist, their code works."""
 
+import csv
 import re
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import pytest
 
 import deepfake_detection_model
 import feature_extraction
+from features import predict
 
 ROOT = Path(feature_extraction.__file__).parent
 PAGES = ["README.md", "data/README.md", "features/README.md"]
@@ -66,6 +68,22 @@ def test_every_flag_exists(page, capsys):
     for flag in re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text()):
         known = flag in OTHERS or any(f" {flag}" in text for text in helps.values())
         assert known, f"{page}: no script has {flag}"
+
+
+def test_every_column_of_the_results_is_named(both_scripts_run):
+    text = (ROOT / "features/README.md").read_text().split("## Columns of the results")[1]
+    named = {}
+    for line in re.findall(r"^\| `.*", text, re.MULTILINE):
+        table, *columns = re.findall("`([^`]+)`", line)
+        named.setdefault(table, set()).update(columns)
+    columns = {"predict_*.csv": predict.COLUMNS, "evaluated.csv": predict.SET_FIGURES}
+    for name in ("predictions.csv", "roc.csv", "originals.csv", "runs.csv"):
+        with open(both_scripts_run / "results" / name) as file:
+            columns[name] = [
+                re.sub("^(val|test)_(?!fraction)", "", column) for column in next(csv.reader(file))
+            ]
+    for table, expected in columns.items():
+        assert set(expected) <= named[table], table
 
 
 def test_the_commands_for_your_own_videos_run(somewhere):
