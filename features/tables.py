@@ -155,7 +155,7 @@ def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
             rows.append(set_row(f"  {method or 'not named'}", of_method))
     text = format_table(rows)
     if shared:
-        text += "\n* not the figures of unseen people: the training has seen some of these"
+        text += "\n* not the figures of unseen people: training has or may have seen some of these"
     return text
 
 
