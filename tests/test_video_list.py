@@ -134,6 +134,8 @@ def test_what_is_no_list(tmp_path):
     with pytest.raises(InputError, match=r"gone\.csv: no such file; expected a CSV with the colum"):
         check_list(tmp_path / "gone.csv")
     for check in (check_list, find_videos):
-        with pytest.raises(InputError, match=r"clip\.MP4 is a video: name the folder that holds"):
+        with pytest.raises(
+            InputError, match=r"clip\.MP4 is one video or image: name the folder that holds"
+        ):
             check(tmp_path / "clip.MP4")
     check_list(write(tmp_path, "path,label\na.mp4,0\n"))
