@@ -454,6 +454,17 @@ def test_frames_or_photos(tmp_path, names, videos):
     assert found == sorted((videos or names).split())
 
 
+def test_labels_beside_class_folders_are_not_used_and_that_is_said(tmp_path):
+    touch(tmp_path, "videos_real/a.mp4", "fake-videos/b.mp4")
+    (tmp_path / "labels.csv").write_text("filename,label\na.mp4,1\n")
+    data_set = find_data_set(tmp_path)
+    assert {video.video: video.label for video in data_set.videos} == {
+        "videos_real/a.mp4": 0,
+        "fake-videos/b.mp4": 1,
+    }
+    assert "labels.csv is not used: labels are those of the folders" in data_set.notes
+
+
 TREES_OF_IMAGES = {  # {a tree: {video: number of its images}}, and what is left out
     "the frames of each clip in a folder of its own": (
         "real/a/frames/0.png real/a/frames/1.png real/a/masks/0.png fake/b/faces_224/x.png",
