@@ -179,7 +179,7 @@ def items_of_images(folder: Folder, key: str | None) -> list[Item]:
     prefixes = set(filter(names_video, prefix_of.values()))
     sizes = Counter(prefix for prefix in prefix_of.values() if prefix in prefixes)
     if key is None:
-        least, are_several = 2, len(sizes) > 1 or any(map(has_letters, sizes))
+        least, are_several = 2, len(sizes) > 1 or any(map(is_more_than_a_number, sizes))
     else:  # frames may be numbered twice, by frame and by face: 0017_0, 0017_1
         least, are_several = (8 if all(map(str.isdigit, sizes)) else 3), len(sizes) > 1
     if are_several and sizes.total() >= max(0.8 * len(prefix_of), least * len(sizes)):
@@ -200,8 +200,9 @@ def names_video(prefix: str) -> bool:
     return not all(re.fullmatch(UNNAMED, word) for word in words if word)
 
 
-def has_letters(text: str) -> bool:
-    return bool(re.search(r"[^\W\d_]", text))
+def is_more_than_a_number(prefix: str) -> bool:
+    """Whether it has a letter or two numbers, 000_003: photos may be named 1 (1), 1 (2)."""
+    return bool(re.search(r"[^\W\d_]|\d[\W_]+\d", prefix))
 
 
 def describe_readings(videos: list[Video]) -> list[str]:

@@ -50,6 +50,7 @@ def test_numbers_in_names_count(tmp_path):
     [
         ("anna_{}.png", "anna_swap_{}.png", "fake/anna_swap* real/anna*"),
         ("take 2 of eve ({}).jpg", "eve-{}.jpg", "fake/eve* real/take 2 of eve*"),
+        ("000_003_{}.png", "1 ({}).png", "fake/1 (0).png fake/1 (1).png real/000_003*"),
         ("face_{}.png", "easy face{}.png", "fake/easy face* real/face_0.png real/face_1.png"),
         ("IMG_{}.jpg", "fake{}.jpg", "fake/fake0.jpg fake/fake1.jpg real/IMG_0.jpg real/IMG_1.jpg"),
     ],
