@@ -40,17 +40,14 @@ DRAWN_BY = "data/make_sample.py"
 MAX_WORKERS = 61  # Windows waits for no more processes
 SIZE, FRAMES, FPS = 256, 40, 25
 CENTRE = 128, 124  # pixels: where the middle of a face is drawn
-FOCUS = 0.5, 1.8  # sigma of the camera's blur, pixels: a blurred face need not be a fake one
+FOCUS = 0.6, 1.6  # sigma of the camera's blur, pixels: a blurred face need not be a fake one
 FACE_UNIT = 82  # pixels: about half a face's height
 # The range of quality of a method's fakes: 0 is the crudest fake, 1 the finest
-QUALITY = {
-    "FaceSwap": (0, 0.85),
-    "Reenactment": (0.3, 1),
-}
+QUALITY = {"FaceSwap": (0, 0.8), "Reenactment": (0.5, 1)}
 # What the crudest fake has, and the finest
 FLAWS = {
-    "picture_size": (20, 140),  # pixels, of the whole picture, before it is scaled up
-    "colour_error": (14, 2),  # sigma of the difference from the target's skin, grey levels
+    "picture_size": (16, 85),  # pixels, of the whole picture, before it is scaled up
+    "colour_error": (15, 3),  # sigma of the difference from the target's skin, grey levels
     "seam_blur": (0.7, 4.5),  # sigma of the soft mask, pixels
 }
 # What a fake repaints: ellipses of x, y, half width, half height, in face units
@@ -80,6 +77,7 @@ class Moment(NamedTuple):
     """What differs from frame to frame."""
 
     camera: np.ndarray  # (2, 3): from the upright picture to what the camera sees of it
+    light: float  # what the lamp adds as it flickers, grey levels
     yaw: float  # how far eyes, nose and mouth are turned aside, face units
     eye_open: float
     mouth_open: float
@@ -118,12 +116,15 @@ def make_moments(rng: Generator) -> list[Moment]:
     eye_open = np.ones(FRAMES)
     for blink in rng.integers(0, FRAMES - 4, 2):
         eye_open[blink : blink + 4] = (0.45, 0.05, 0.05, 0.5)
+    # varies the size of the files more than a fake face does
+    flicker = rng.normal(0, rng.uniform(0, 5), FRAMES)
     place, zoom = rng.uniform((-14, -6), (14, 10)), rng.uniform(0.94, 1.06)
     moments = []
-    for (x, y, roll, yaw, speech), lids in zip(np.sin(2 * pi * turns), eye_open, strict=True):
+    for wave, light, lids in zip(np.sin(2 * pi * turns), flicker, eye_open, strict=True):
+        x, y, roll, yaw, speech = wave
         camera = cv2.getRotationMatrix2D(CENTRE, 7 * roll, zoom)
         camera[:, 2] += place + (8 * x, 5 * y)
-        moments.append(Moment(camera, 0.09 * yaw, lids, 0.15 * abs(speech)))
+        moments.append(Moment(camera, light, 0.09 * yaw, lids, 0.15 * abs(speech)))
     return moments
 
 
@@ -189,8 +190,8 @@ def draw_frames(rng: Generator, source_rng: Generator, method: str) -> Iterator[
     face = copy(source if swapped else target)
     face.skin = target.skin + rng.normal(0, flaws["colour_error"], 3)
     mask = np.zeros((SIZE, SIZE), np.float32)
-    for area in AREAS[method]:
-        fill(mask, *area, 1)
+    for ellipse in AREAS[method]:
+        fill(mask, *ellipse, 1)
     mask = cv2.GaussianBlur(mask, (0, 0), flaws["seam_blur"])
     small = [round(flaws["picture_size"])] * 2
     still, face_still = draw_still(target), draw_still(face)
@@ -201,12 +202,13 @@ def draw_frames(rng: Generator, source_rng: Generator, method: str) -> Iterator[
         fake = cv2.resize(fake, small, interpolation=cv2.INTER_AREA)
         fake = cv2.resize(fake, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
         fake = cv2.blendLinear(fake, real, mask, 1 - mask)
-        yield film(real, moment.camera), film(fake, moment.camera)
+        yield film(real, moment), film(fake, moment)
 
 
-def film_frame(picture: np.ndarray, camera: np.ndarray, focus: float) -> np.ndarray:
-    seen = cv2.warpAffine(picture, camera, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-    return cv2.GaussianBlur(seen, (0, 0), focus)
+def film_frame(picture: np.ndarray, moment: Moment, focus: float) -> np.ndarray:
+    seen = cv2.warpAffine(picture, moment.camera, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.GaussianBlur(seen, (0, 0), focus)
+    return cv2.add(seen, (moment.light, moment.light, moment.light, 0))
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray]) -> None:
@@ -244,7 +246,7 @@ def is_drawn(folder: Path, settings: str, overwrite: bool) -> bool:
         return False
     mark = folder / "sample.json"
     found = mark.read_text(errors="replace") if mark.is_file() else ""
-    if DRAWN_BY not in found:
+    if f'"drawn_by": "{DRAWN_BY}"' not in found:
         raise OSError(f"{folder} was not drawn by this script: name another with --output-dir")
     if found != settings and not overwrite:
         raise OSError(f"{folder} has other settings: add --overwrite, or another --output-dir")
@@ -277,9 +279,8 @@ def parse_args(argv):
     parser = argparse.ArgumentParser(
         description="Draw the sample set: real and fake videos of drawn people.", allow_abbrev=False
     )
-    add = parser.add_argument
     where = "folder to write to (default: sample, beside this script)"
-    add("--output-dir", metavar="DIR", type=Path, default=SAMPLE_DIR, help=where)
+    parser.add_argument("--output-dir", metavar="DIR", type=Path, default=SAMPLE_DIR, help=where)
     add = partial(parser.add_argument, metavar="N", type=int)
     add("--people", default=100, help="an even number from 2 to 998 (default: %(default)s)")
     add("--seed", default=0, help="another number draws other people (default: %(default)s)")

@@ -229,8 +229,8 @@ def test_people_are_swapped_in_pairs(make_sample, people, capsys):
     "flags, words",
     [
         (["--seed", "-1"], "--seed is -1"),
-        (["--num-workers", "0"], "--num-workers 0, expected at least 0 and 1 to 61"),
-        (["--num-workers", "62"], "--num-workers 62, expected"),
+        (["--num-workers", "0"], "--num-workers is 0, expected 1 to 61"),
+        (["--num-workers", "62"], "--num-workers is 62, expected 1 to 61"),
         (["--peopl", "2"], "unrecognized arguments: --peopl 2"),
     ],
 )
