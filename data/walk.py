@@ -176,7 +176,7 @@ def items_of_images(folder: Folder, key: str | None) -> list[Item]:
     Else all are frames of one, if the folder may be it; else photos.
     """
     prefix_of = {name: find_prefix(name) for name in folder.images}
-    prefixes = set(filter(names_video, prefix_of.values()))
+    prefixes = set(filter(names_video, set(prefix_of.values())))
     sizes = Counter(prefix for prefix in prefix_of.values() if prefix in prefixes)
     if key is None:
         least, are_several = 2, len(sizes) > 1 or any(map(is_more_than_a_number, sizes))
