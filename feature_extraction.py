@@ -216,7 +216,7 @@ def main(argv=None):
     if args.videos_csv:
         check_list(args.videos_csv)
     source = args.videos_csv or args.videos_dir
-    root = source.parent if args.videos_csv else source
+    root = source.parent if source.is_file() else source  # a CSV
     folder = pick_folder(args.features_dir, source, os.path.realpath(root))
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
     data_set = find_data_set(source, args.compression, methods, args.max_videos)

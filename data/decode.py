@@ -1,6 +1,7 @@
 """Evenly spaced frames of a video file or of a video made of images."""
 
 import bisect
+import errno
 import mmap
 import os
 import threading
@@ -20,8 +21,7 @@ from data.images import fingerprint_images, is_made_of_images, list_images, read
 FRAME_CHOICES = ("exact", "nearest-reference")
 OPTIONS_LOCK = threading.Lock()
 SKIP = "avdiscard;nonref"  # frames that no other is predicted from
-# What OpenCV, its numpy arrays and the system say where memory has run out
-NO_MEMORY = ("Insufficient memory", "can not be created", "Cannot allocate memory")
+NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
 MAX_PIXELS = 2**27  # 134 million: four times 8K
 ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
@@ -38,7 +38,8 @@ class SampledVideo:
     # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: as
     # one sees them, upright
     facts: dict
-    boxes: np.ndarray | None = None  # (n, 4) x, y, width, height of the face in pixels, if cropped
+    # (n, 4) x, y, width, height of the face, if cropped, in pixels of the first frame taken
+    boxes: np.ndarray | None = None
     whole: list = field(default_factory=list)  # the n whole frames, small, where they are kept
 
     def __repr__(self) -> str:
@@ -102,6 +103,8 @@ def read_frames(
 
 
 def tells_no_memory(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
@@ -144,7 +147,7 @@ def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
             if tells_no_memory(error):
                 raise
         if frame is None:
-            unreadable.append(names[number])
+            unreadable.append(printable(names[number]))
             continue
         if not frames:
             shape = frame.shape[:2]
@@ -152,7 +155,9 @@ def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
         numbers.append(number)
     note = f"{len(unreadable)} of {len(numbers) + len(unreadable)} images cannot be read"
     if not frames:
-        raise InputError(f"{note}, {unreadable[0]} for one" if names else "no images in it")
+        if len(names) < 2:
+            raise InputError("cannot be read as an image" if names else "no images in it")
+        raise InputError(f"{note}, {unreadable[0]} for one")
     mark, size = fingerprint_images([folder / name for name in names])
     facts = {
         "frames": len(names),

@@ -77,7 +77,8 @@ def sample_whole(read: Callable[[Callable], SampledVideo], keep_whole: bool) -> 
 class Faces:
     """What is found in a frame. The frame itself is not kept: a video's would need gigabytes."""
 
-    boxes: np.ndarray  # (k, 4)
+    boxes: np.ndarray  # (k, 4), in pixels of this frame
+    size: tuple[int, int]  # width, height of this frame
     crops: list[torch.Tensor]  # k of (3, 224, 224)
     picture: np.ndarray | None
 
@@ -95,36 +96,48 @@ def sample_cropped(
     def cut_all(frame: np.ndarray, number: int) -> Faces:
         boxes = detect_faces(detector, frame)
         crops = [resize_frame(crop_square(frame, box, sampling.face_margin)) for box in boxes]
-        return Faces(boxes, crops, keep_picture(frame) if keep_whole else None)
+        return Faces(boxes, frame.shape[1::-1], crops, keep_picture(frame) if keep_whole else None)
 
     sampled = read(cut_all)
     faces: list[Faces] = sampled.frames
-    chosen, boxes = follow_face([each.boxes for each in faces], sampled.numbers)
+    detections = [scale_boxes(each.boxes, each.size, faces[0].size) for each in faces]
+    chosen, boxes = follow_face(detections, sampled.numbers)
     if boxes is None and sampling.if_no_face == "skip":
         raise InputError(f"no face found in {len(chosen)} frames")
     if (chosen >= 0).all():
         frames = [each.crops[k] for each, k in zip(faces, chosen, strict=True)]
     else:
-        frames = cut_again(read, sampled.numbers, boxes, sampling.face_margin)
+        frames = cut_again(read, sampled.numbers, boxes, faces[0].size, sampling.face_margin)
     facts = sampled.facts | {"face_share": round(float(np.mean(chosen >= 0)), 4)}
     whole = [each.picture for each in faces] if keep_whole else []
     return SampledVideo(torch.stack(frames), sampled.numbers, facts, boxes, whole)
+
+
+def scale_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
+    """(..., 4) boxes of a frame of one size (width, height), as they lie in one of another size."""
+    scale = np.divide(new_size, size)
+    return boxes * np.tile(scale, 2)
 
 
 def cut_again(
     read: Callable[[Callable], SampledVideo],
     numbers: np.ndarray,
     boxes: np.ndarray | None,
+    size: tuple[int, int],
     margin: float,
 ) -> list[torch.Tensor]:
-    """The crops around these boxes (n, 4) in the frames of these numbers; without boxes, whole."""
+    """The crops around these boxes in the frames of these numbers; without boxes, whole frames.
+
+    Boxes (n, 4) are as in a frame of this size (width, height): images may differ in size.
+    """
     box_at = {}
     if boxes is not None:
         box_at = dict(zip(numbers.tolist(), boxes, strict=True))
 
     def cut(frame: np.ndarray, number: int) -> torch.Tensor:
         if number in box_at:
-            frame = crop_square(frame, box_at[number], margin)
+            box = scale_boxes(box_at[number], size, frame.shape[1::-1])
+            frame = crop_square(frame, box, margin)
         return resize_frame(frame)
 
     again = read(cut)

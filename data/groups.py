@@ -19,7 +19,8 @@ def set_groups(videos: list[Video]) -> list[str]:
     told |= relate_by_public_names([video for video in videos if video.video not in told])
     notes = relate_by_folders(videos, told)
     notes += relate_by_names(videos, told)
-    notes += relate_copies([video for video in videos if not video.n_images])
+    files = [video for video in videos if video.kind in ("videos", "photos")]
+    notes += relate_copies(files)
     join_related(videos)
     for video in videos:
         video.clip = video.clip or video.video

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from data.files import fingerprint
-from data.walk import IMAGE_SUFFIXES, find_prefix
+from data.walk import IMAGE_SUFFIXES, LOOSE, find_prefix
 
-NUMBER = re.compile("([0-9]+)")
+NUMBER = re.compile("[0-9]+")
 
 # --- Which images, in which order ---
 
@@ -24,26 +24,21 @@ def is_image(name: str) -> bool:
 
 
 def is_made_of_images(path: Path) -> bool:
-    """Whether a video's path is a folder of frames, an image, or what loose frames are named."""
-    if path.is_file():
-        return is_image(path.name)
-    if path.is_dir():
-        return True
-    return not is_image(path.name) and path.parent.is_dir() and bool(list_images(path)[1])
+    """Whether a video's path is a folder of frames, an image, or loose frames: a/000_003*."""
+    return path.name.endswith(LOOSE) or path.is_dir() or (path.is_file() and is_image(path.name))
 
 
 def list_images(path: Path) -> tuple[Path, list[str]]:
     """The folder and names of a video's images, in order: 2.png comes before 10.png.
 
-    Frames that lie loose in a folder are named by what their names have in common: a/000_003 for
+    Frames that lie loose in a folder are named by what their names have in common: a/000_003* for
     a/000_003_0017.png. No names where there are none. Raises OSError.
     """
-    if path.is_dir():
-        folder, prefix = path, None
-    elif is_image(path.name):
+    folder, prefix = path, None
+    if path.name.endswith(LOOSE):
+        folder, prefix = path.parent, path.name.removesuffix(LOOSE)
+    elif not path.is_dir():
         return path.parent, [path.name]
-    else:
-        folder, prefix = path.parent, path.name
     return folder, list_by_prefix(folder, folder.stat().st_mtime_ns).get(prefix, [])
 
 
@@ -59,16 +54,22 @@ def list_by_prefix(folder: Path, mtime_ns: int) -> dict[str | None, list[str]]:
     by_prefix = defaultdict(list, {None: names})
     for name in names:
         prefix = find_prefix(name)
-        if prefix is not None:
+        if prefix:
             by_prefix[prefix].append(name)
     return dict(by_prefix)
 
 
-def natural_key(name: str) -> tuple:
-    """A key to sort names by the numbers in them."""
-    parts = NUMBER.split(name)
-    parts[1::2] = map(int, parts[1::2])
-    return parts, name
+def natural_key(name: str) -> tuple[list[int], str]:
+    """A key to sort names by the numbers in them, then by name."""
+    return list(map(int, NUMBER.findall(name))), name
+
+
+def count_images(path: Path) -> int:
+    """How many images a video is made of; 0 for a video file, and where nothing can be read."""
+    try:
+        return len(list_images(path)[1]) if is_made_of_images(path) else 0
+    except OSError:
+        return 0
 
 
 # --- What a video is, without reading it ---
@@ -76,16 +77,14 @@ def natural_key(name: str) -> tuple:
 
 def file_key(path: Path) -> dict:
     """What changes when a video's file does, or the images that it is made of. Raises OSError."""
-    if path.is_file():
+    if not (path.name.endswith(LOOSE) or path.is_dir()):
         stat = path.stat()
         return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     folder, names = list_images(path)
-    if not names:
-        path.stat()  # raises that there is no such file
     digest, total = hashlib.sha256(), 0
     for name in names:
         size, mtime_ns = size_and_time(folder / name)
-        digest.update(f"{name} {size} {mtime_ns}\n".encode())
+        digest.update(os.fsencode(name) + f" {size} {mtime_ns}\n".encode())
         total += size
     return {"size": total, "images": digest.hexdigest()}
 
@@ -109,8 +108,8 @@ def fingerprint_images(images: list[Path]) -> tuple[str, int]:
     if len(images) == 1:
         return fingerprint(images[0]), sizes[0]
     readable = [image for image in images if os.access(image, os.R_OK)]
-    ends = fingerprint(readable[0]) + fingerprint(readable[-1])
-    digest = hashlib.sha256(f"{sizes} {ends}".encode())
+    ends = [fingerprint(image) for image in (*readable[:1], *readable[-1:])]
+    digest = hashlib.sha256(f"{sizes} {''.join(ends)}".encode())
     return f"{sum(sizes)}-{digest.hexdigest()[:16]}", sum(sizes)
 
 
@@ -120,9 +119,11 @@ def fingerprint_images(images: list[Path]) -> tuple[str, int]:
 def read_image(path: Path) -> np.ndarray | None:
     """(H, W, 3) uint8 BGR, as one sees it; None where it cannot be read.
 
-    16 bits become 8, what is transparent lies on white, and it is turned as EXIF says. Raises
-    cv2.error and OSError.
+    16 bits become 8, what is transparent lies on white, and what is opaque is turned as EXIF says.
+    Raises cv2.error and OSError.
     """
+    if not path.is_file():  # a broken link; or a pipe, which would be waited for
+        return None
     # not cv2.imread: it would take clip_%03d.png for a sequence, and on Windows want ASCII
     data = np.fromfile(path, np.uint8)
     if not len(data):
@@ -130,19 +131,21 @@ def read_image(path: Path) -> np.ndarray | None:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if image is None or is_opaque(data):
         return image
-    return lay_on_white(image, cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    has_opacity = whole is not None and whole.shape[2:] == (4,)
+    return lay_on_white(whole) if has_opacity else image
 
 
 def is_opaque(data: np.ndarray) -> bool:
-    """Whether the first bytes of a file rule out transparency: JPEG, and grey or RGB PNG."""
-    start = data[:26].tobytes()
-    is_png = start.startswith(b"\x89PNG")
-    return start.startswith(b"\xff\xd8") or (is_png and start[25:] in (b"\0", b"\2"))
+    """Whether the head of a file rules out transparency: JPEG, and most grey and RGB PNG."""
+    head = data[:4096].tobytes().partition(b"IDAT")[0]
+    if head.startswith(b"\x89PNG"):
+        return head[25:26] in (b"\0", b"\2") and b"tRNS" not in head
+    return head.startswith(b"\xff\xd8")
 
 
-def lay_on_white(image: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """The (H, W, 3) image as it looks on white, if `whole` has a fourth channel, opacity."""
-    if whole is None or whole.shape != (*image.shape[:2], 4):
-        return image
-    opacity = whole[..., 3:].astype(np.float32) / np.iinfo(whole.dtype).max
-    return (image * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+def lay_on_white(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 of an (H, W, 4) BGRA image of 8 or 16 bits, as it looks on white."""
+    most = np.iinfo(image.dtype).max
+    colours, opacity = np.split(image.astype(np.float32) / most, [3], axis=2)
+    return (255 * (colours * opacity + 1 - opacity)).round().astype(np.uint8)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,18 +15,22 @@ from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
 from data.video_list import read_list
 from data.walk import (
     CLASSES,
+    LEVEL,
+    VIDEO_ENDINGS,
     Folder,
     Item,
     Video,
     describe_readings,
     find_skipped,
+    item_of_file,
+    items_of_images,
     join,
-    read_file,
-    read_images,
     walk,
 )
 
 SAMPLE_DIR = Path("data/sample")
+ANY = PublicSet("any", real=(".*",))
+CLIP_ENDING = rf"[_ -]?{LEVEL}$|\.(?:{VIDEO_ENDINGS.replace(' ', '|')})$"
 
 # --- Which set it is ---
 
@@ -40,8 +45,8 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
     filled = [f for f in folders if (f.videos or f.images) and not find_skipped(f.path)]
     for folder in filled[:: len(filled) // 1000 + 1]:
         names = folder.videos[:5] or folder.images[:1]
-        keys = [read_file(folder, name, "videos").key for name in names]
-        keys += [folder.path] if folder.images and not folder.videos else []
+        keys = [item_of_file(folder, name).key for name in names]
+        keys += [drop_last_levels(folder.path)] if folder.images and not folder.videos else []
         parts = folder.path.split("/") if folder.path else []
         for level in range(min(2, len(parts)) + 1):
             base = "/".join(parts[:level])
@@ -55,7 +60,8 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
         beside = {at: SETS[i].name for (lev, at, i), n in taken.items() if n and lev == level}
         if len(beside) > 1:
             found = ", ".join(f"{at}/ ({name})" for at, name in sorted(beside.items()))
-            raise InputError(f"{root} holds several data sets, name one of them: {found}")
+            remedy = "name one of them, or list all with --videos-csv"
+            raise InputError(f"{root} holds several data sets: {found}: {remedy}")
         return SETS[row], base
     # of both in one folder labels.csv: the metadata.json of test videos holds other things
     labels = [join(folder.path, folder.labels[0]) for folder in folders if folder.labels]
@@ -122,13 +128,16 @@ def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]],
     public_set, base = recognise(root, folders)
     if base:
         notes.append(f"the data set lies in {base}/")
-    matched, left = match_items(folders, public_set, base)
+    matched, left = match_items(root, folders, public_set, base)
     matched, again = drop_frames_of_videos(matched)
-    notes += describe_readings([item for item, _ in matched])
     videos = []
     for item, told in matched:
         name = printable(item.path)
         videos.append(Video(root / item.path, video=name, n_images=item.n_images, **told))
+    notes += describe_readings(videos)
+    if not public_set.told and any(folder.labels for folder in folders):
+        file = next(join(folder.path, folder.labels[0]) for folder in folders if folder.labels)
+        notes.append(f"{file} is not used: labels are those of the folders")
     notes += set_splits(public_set, videos, root, base)
     if has_other_reals(videos):
         again += [(v.video, "", "of DFD, whose reals are not here") for v in videos if is_dfd(v)]
@@ -146,7 +155,7 @@ def has_other_reals(videos: list[Video]) -> bool:
     return bool(reals) and not any(map(is_dfd, reals))
 
 
-def match_items(folders: list[Folder], public_set: PublicSet, base: str):
+def match_items(root: Path, folders: list[Folder], public_set: PublicSet, base: str):
     """Pairs of an item and what its path tells, and what is left out, as summarise takes it."""
     matched, left = [], []
     start = f"{base}/" if base else ""
@@ -157,17 +166,20 @@ def match_items(folders: list[Folder], public_set: PublicSet, base: str):
     def read_path(key: str) -> dict | None:
         return public_set.read_path(key[len(start) :]) if key.startswith(start) else None
 
+    with_videos = {folder.path for folder in folders if folder.videos}
     for folder in folders:
         skipped = find_skipped(folder.path)
-        items = [read_file(folder, name, "videos") for name in folder.videos]
-        if folder.images and folder.videos:
+        items = [item_of_file(folder, name) for name in folder.videos]
+        key = drop_last_levels(folder.path)
+        if folder.images and (folder.videos or key in with_videos):
             left += [(join(folder.path, name), "", "image beside videos") for name in folder.images]
         elif folder.images:
-            is_named = not NO_NAME.fullmatch(folder.path.rpartition("/")[2])
-            items = read_images(folder, is_named and read_path(folder.path) is not None)
+            last = key.rpartition("/")[2] or root.resolve().name
+            may_be_video = not NO_NAME.fullmatch(last) and read_path(key) is not None
+            items = items_of_images(folder, key if may_be_video else None)
             n = len(folder.images)
             if folder.path and n > 1 and (skipped or read_path(items[0].key) is None):
-                items = [Item(folder.path, folder.path, "frames", n)]
+                items = [Item(folder.path, folder.path, n)]
         for item in items:
             told = None if skipped else read_path(item.key)
             if told is not None:
@@ -179,27 +191,48 @@ def match_items(folders: list[Folder], public_set: PublicSet, base: str):
     return matched, left
 
 
+def drop_last_levels(path: str) -> str:
+    """The path without folders at its end that tell nothing: real/clip for real/clip/frames."""
+    return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
+
+
 def drop_frames_of_videos(matched: list[tuple[Item, dict]]):
     """The pairs without frames of a clip whose video, or other frames, are there; and these."""
-    seen = {drop_levels(item.key) for item, _ in matched if item.kind == "videos"}
+    seen = set()
+    for item, _ in matched:
+        if not item.n_images:
+            clip = drop_levels(item.key)
+            folder, _, name = clip.rpartition("/")
+            seen |= {clip, folder} if folder.endswith(f"/{name}") else {clip}
     kept, left = [], []
     for item, told in matched:
         clip = drop_levels(item.key)
-        if item.kind != "videos" and clip in seen:
+        plain = re.sub(CLIP_ENDING, "", clip)  # frames/clip.mp4/, clip_frames/
+        if item.n_images and not seen.isdisjoint((clip, plain)):
             left.append((item.path, "", "frames of a clip that is used already"))
             continue
         kept.append((item, told))
-        if item.kind != "photos":
+        if item.n_images > 1:
             seen.add(clip)
     return kept, left
+
+
+def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
+    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say."""
+    folders, notes = walk(folder)
+    matched, left = match_items(folder, folders, ANY, "")
+    matched, again = drop_frames_of_videos(matched)
+    videos = [Video(folder / item.path, label=0, n_images=item.n_images) for item, _ in matched]
+    notes += describe_readings(videos)
+    notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
+    return sorted(video.path for video in videos), notes
 
 
 def describe_classes(videos: list[Video]) -> list[str]:
     """What is wrong with the classes: one is missing, or images alone tell it from the other."""
     kinds = [set(), set()]
     for video in videos:
-        kind = "folders of images" if video.n_images > 1 else "photos"
-        kinds[video.label].add(kind if video.n_images else "video files")
+        kinds[video.label].add("frames" if video.kind == "mixed" else video.kind)
     for name, found in zip(CLASSES, kinds, strict=True):
         if not found:
             return [f"no {name} video here: a set to test on, not to train on"]

@@ -38,8 +38,11 @@ WORDS = {
     "folders": r"(?P<folders>(?:[^/]+/)*)",
     "c": f"(?:(?P<compression>{'|'.join(COMPRESSIONS)})/)?",
     "split": f"(?P<split>{'|'.join(SPLIT_WORDS)})",
-    "real": rf"(?:\d[ _-])?(?:reals?|originals?|authentic|genuine|pristine)(?:[ _-]?{LEVEL})?",
-    "fake": r"(?:\d[ _-])?(?:(?:deep)?fakes?|manipulated|synthetic|synthesi[sz]ed|forged|tampered)"
+    "real": rf"(?:(?:\d|{LEVEL})[ _-])?"
+    r"(?:reals?|originals?|authentic|genuine|pristine)"
+    f"(?:[ _-]?{LEVEL})?",
+    "fake": rf"(?:(?:\d|{LEVEL})[ _-])?"
+    r"(?:(?:deep)?fakes?|manipulated|synthetic|synthesi[sz]ed|forged|tampered)"
     f"(?:[ _-]?{LEVEL})?",
     "df40": f"(?P<method>{re.escape(DF40_METHODS).replace(chr(92) + ' ', '|')})",
     **{kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()},

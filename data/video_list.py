@@ -8,8 +8,9 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError, printable
+from data.images import count_images
 from data.official_lists import SPLIT_WORDS
-from data.walk import VIDEO_SUFFIXES, Video
+from data.walk import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Video, describe_readings
 
 COLUMNS = ("path", "label", "group", "split", "method")
 EXPECTED = "path,label[,group,split,method]"
@@ -26,9 +27,9 @@ def check_list(file: Path) -> None:
         raise InputError(f"{file} is a folder: give it to --videos-dir, or name a CSV file")
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected a CSV with the columns {EXPECTED}")
-    if file.name.lower().endswith(VIDEO_SUFFIXES):
+    if file.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
         expected = "name the folder that holds the videos, or a CSV that lists them"
-        raise InputError(f"{file} is a video: {expected}")
+        raise InputError(f"{file} is one video or image: {expected}")
 
 
 def read_list(file: Path) -> tuple[list[Video], list[str]]:
@@ -45,6 +46,10 @@ def read_list(file: Path) -> tuple[list[Video], list[str]]:
                 if not any(cells):
                     continue
                 where = f"{file}, line {reader.line_num}"
+                if any(cells[len(columns) :]):
+                    remedy = "name all columns, and quote what holds a comma"
+                    found = f"{len(cells)} values for {len(columns)} columns"
+                    raise InputError(f"{where}: {found}: {remedy}")
                 video = read_row(row, file.parent, where)
                 first = first_line.setdefault(normalize("NFC", str(video.path)), reader.line_num)
                 if first != reader.line_num:
@@ -57,7 +62,7 @@ def read_list(file: Path) -> tuple[list[Video], list[str]]:
     n_without = sum(not video.people for video in videos)
     if 0 < n_without < len(videos):
         notes.append(f"{n_without} of {len(videos)} lines have no group: they go by names")
-    return videos, notes
+    return videos, notes + describe_readings(videos)
 
 
 def read_header(file: Path, header: list[str]) -> tuple[list[str], list[str]]:
@@ -106,6 +111,7 @@ def read_row(row: dict[str, str], folder: Path, where: str) -> Video:
         method=normalize("NFC", row["method"]),
         people=(f"{here} {group}",) if group else (),
         video=identify(path, base),
+        n_images=0 if path.name.lower().endswith(VIDEO_SUFFIXES) else count_images(path),
     )
 
 

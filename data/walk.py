@@ -11,10 +11,12 @@ SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
 VIDEO_ENDINGS = (
     "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
-    "ts mts m2ts vob ogv mxf h264 264 hevc 265"
+    "ts mts m2ts vob ogv mxf h264 264 hevc 265 divx dv m2v y4m rm rmvb"
 )
 VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_ENDINGS = "png jpg jpeg jpe jfif bmp webp tif tiff ppm pgm jp2 avif heic heif"
+IMAGE_SUFFIXES = tuple(f".{ending}" for ending in IMAGE_ENDINGS.split())
+LOOSE = "*"  # ends the path of frames that lie loose in a folder
 # Words that name no person, also with a number after them
 COMMON_WORDS = """
     fakes? reals? deepfakes? (?:face)?swap(?:ped|s)? face2face faceshifter neuraltextures wav2lip
@@ -26,11 +28,17 @@ COMMON_WORDS = """
 """
 COMMON = "|".join(COMMON_WORDS.split())
 # Of images also these: face_001.jpg, face_002.jpg are of two people
-UNNAMED = rf"{COMMON}|faces?|person|people|portraits?|selfies?|celeb\w*|ffhq|subject|id|no|nr"
+UNNAMED = (
+    rf"(?:{COMMON}|faces?|person|people|portraits?|selfies?|screenshots?|scan|celeb[a-z]*|ffhq|"
+    r"subject|id|no|nr|dscn|dscf|pxl|mvimg)\d*|(?:19|20)\d{6}"  # or a date
+)
 LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
-LEVEL = "(?:videos?|frames?|images?|imgs?|faces?|crops?|clips?)"  # folders that tell nothing
+# Folders that tell nothing, also with a size: frames_224, faces-256x256
+LEVEL = r"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?)(?:[_-](?:\d{2,4}x)?\d{2,4})?)"
 SKIPPED = re.compile(
-    r"masks?|landmarks?|b?boxes|thumb(?:nail)?s?|downloaded_videos\w*|source_videos", re.IGNORECASE
+    r"(?:\w+[_-])?(?:masks?|landmarks?)(?:[_-]\w+)?|b?box(?:es)?|depths?|thumb(?:nail)?s?|"
+    r"downloaded_videos\w*|source_videos",
+    re.IGNORECASE,
 )
 
 
@@ -38,7 +46,7 @@ SKIPPED = re.compile(
 class Video:
     """A video file, a folder of frames or an image, and what its data set tells of it."""
 
-    path: Path  # of frames that lie loose in a folder: folder / what their names have in common
+    path: Path  # of frames that lie loose in a folder: a/000_003* for a/000_003_0017.png
     label: int  # 1 = fake, 0 = real
     split: str = "train"
     method: str = ""  # how a fake was made, where that is known
@@ -53,9 +61,21 @@ class Video:
 
     @property
     def name(self) -> str:
-        """The name of its file without the ending, or of its folder."""
-        is_file = self.path.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
-        return self.path.stem if is_file else self.path.name
+        """The name of its file without the ending, or of its folder: clip of clip/frames."""
+        path = self.path
+        if self.n_images > 1 and re.fullmatch(LEVEL, path.name, re.IGNORECASE):
+            path = path.parent
+        is_file = path.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+        return path.stem if is_file else path.name.removesuffix(LOOSE)
+
+    @property
+    def kind(self) -> str:
+        """What it is made of: a key of READINGS, or "videos" for a video file."""
+        if self.n_images == 0:
+            return "videos"
+        if self.path.name.endswith(LOOSE):
+            return "mixed"
+        return "photos" if self.path.name.lower().endswith(IMAGE_SUFFIXES) else "frames"
 
 
 # --- The walk ---
@@ -73,22 +93,18 @@ class Folder:
 
 @dataclass
 class Item:
-    """A video file, an image, a folder of frames, or frames of one video among others.
+    """A video file, an image, a folder of frames, or frames of one video among others."""
 
-    The last are named after what their names have in common: a/000_003 for a/000_003_0017.png.
-    """
-
-    path: str  # below the root
-    key: str  # the same without ending
-    kind: str = "videos"  # or how images are read: one of READINGS
+    path: str  # below the root, as that of Video
+    key: str  # the same without ending, or frames/ at its end
     n_images: int = 0
 
 
 READINGS = {
-    "frames": "each folder of images is read as a video: {n} videos, {images} frames in all",
-    "mixed": "loose images are read as frames of the video that stands before their last number: "
-    "{n} videos, {images} frames in all",
-    "photos": "each loose image is read as a video of one frame: {n} videos",
+    "frames": "each folder of images is read as a video (videos: {n}, frames: {images})",
+    "mixed": "loose images are read as frames of the video that stands before their last number "
+    "(videos: {n}, frames: {images})",
+    "photos": "each loose image is read as a video of one frame (videos: {n})",
 }
 
 
@@ -135,69 +151,65 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def read_file(folder: Folder, name: str, kind: str) -> Item:
+def item_of_file(folder: Folder, name: str, n_images: int = 0) -> Item:
     path = join(folder.path, name)
-    return Item(path, path.rpartition(".")[0], kind, int(kind == "photos"))
+    return Item(path, path.rpartition(".")[0], n_images)
 
 
-def find_prefix(name: str) -> str | None:
+def find_prefix(name: str) -> str:
     """What stands before the last number of an image's name: 000_003 of 000_003_0017.png.
 
-    None where its name does not end with a number; (1) is one too.
+    "" where there is no number, and where the name is one: 0017.png, 1.25.png.
     """
-    stem = name.rpartition(".")[0].rstrip(")")
-    before = stem.rstrip(string.digits)
-    return None if before == stem else before.rstrip(string.punctuation + " ")
+    stem = name.rpartition(".")[0]
+    reversed_number = re.match(r"[^0-9]*[0-9]+", stem[::-1])
+    if not reversed_number or re.fullmatch(r"[0-9]+\.[0-9]+", stem):
+        return ""
+    return stem[: -reversed_number.end()].rstrip(string.punctuation + " ")
 
 
-def read_images(folder: Folder, may_be_video: bool) -> list[Item]:
+def items_of_images(folder: Folder, key: str | None) -> list[Item]:
     """The videos that the images of a folder make, if there is no video file beside them.
 
-    They are frames of several videos where what stands before the last number of their names
-    recurs; else frames of one, where the folder may be a video and they have numbers, or where all
-    have one name before the number; else photos.
+    `key` is that of the folder, if it may be a video, else None. The images are frames of several
+    videos where what stands before the last number of their names recurs and can name a video.
+    Else all are frames of one, if the folder may be it; else photos.
     """
     prefix_of = {name: find_prefix(name) for name in folder.images}
-    n_numbered = sum(prefix is not None for prefix in prefix_of.values())
-    sizes = Counter(filter(None, prefix_of.values()))
-    least = 3 if may_be_video else 2  # frames named after frame and face: 0017_0, 0017_1
-    is_one = len(sizes) == 1 and not may_be_video and names_somebody(next(iter(sizes)))
-    if (len(sizes) > 1 or is_one) and sizes.total() >= max(
-        0.9 * len(prefix_of), least * len(sizes)
-    ):
-        paths = {join(folder.path, prefix): n for prefix, n in sizes.items()}
-        mixed = [Item(path, path, "mixed", n) for path, n in paths.items()]
-        alone = [name for name, prefix in prefix_of.items() if not prefix]
-        return mixed + [read_file(folder, name, "photos") for name in alone]
-    if may_be_video and n_numbered >= len(prefix_of) / 2:
-        return [Item(folder.path, folder.path, "frames", len(prefix_of))]
-    return [read_file(folder, name, "photos") for name in folder.images]
+    prefixes = set(filter(names_video, set(prefix_of.values())))
+    sizes = Counter(prefix for prefix in prefix_of.values() if prefix in prefixes)
+    if key is None:
+        least, are_several = 2, len(sizes) > 1 or any(map(is_more_than_a_number, sizes))
+    else:  # frames may be numbered twice, by frame and by face: 0017_0, 0017_1
+        least, are_several = (8 if all(map(str.isdigit, sizes)) else 3), len(sizes) > 1
+    if are_several and sizes.total() >= max(0.8 * len(prefix_of), least * len(sizes)):
+        items = []
+        for prefix, n in sizes.items():
+            path = join(folder.path, prefix)
+            items.append(Item(path + LOOSE, path, n))
+        alone = [name for name, prefix in prefix_of.items() if prefix not in prefixes]
+        return items + [item_of_file(folder, name, 1) for name in alone]
+    if key is not None:
+        return [Item(folder.path, key, len(prefix_of))]
+    return [item_of_file(folder, name, 1) for name in folder.images]
 
 
-def names_somebody(prefix: str) -> bool:
+def names_video(prefix: str) -> bool:
     """Whether what stands before the number of an image can name a video, unlike img or face."""
-    words = re.split(r"[\W\d_]+", prefix.lower())
+    words = re.split(r"[\W_]+", prefix.lower())
     return not all(re.fullmatch(UNNAMED, word) for word in words if word)
 
 
-def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
-    """Sorted videos below a folder, perhaps itself, and a line on each way images were read."""
-    items = []
-    for inside in walk(folder)[0]:
-        if find_skipped(inside.path):
-            continue
-        if inside.videos:
-            items += [read_file(inside, name, "videos") for name in inside.videos]
-        elif inside.images:
-            items += read_images(inside, may_be_video=True)
-    return sorted(Path(folder, item.path) for item in items), describe_readings(items)
+def is_more_than_a_number(prefix: str) -> bool:
+    """Whether it has a letter or two numbers, 000_003: photos may be named 1 (1), 1 (2)."""
+    return bool(re.search(r"[^\W\d_]|\d[\W_]+\d", prefix))
 
 
-def describe_readings(items: list[Item]) -> list[str]:
+def describe_readings(videos: list[Video]) -> list[str]:
     """A line on each way in which images were read, with how many videos that makes."""
     lines = []
     for kind, text in READINGS.items():
-        sizes = [item.n_images for item in items if item.kind == kind]
+        sizes = [video.n_images for video in videos if video.kind == kind]
         if sizes:
             lines.append(text.format(n=len(sizes), images=sum(sizes)))
     return lines

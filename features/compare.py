@@ -105,8 +105,12 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
     if not compared:
         found = f"{', '.join(scored_a)} in A, {', '.join(scored_b)} in B"
         raise InputError(f"--compare: no video that both scored in a split of one name: {found}")
-    in_order = {name: compared[name] for name in scored_a if name in compared}
-    return in_order, list(dict.fromkeys(notes + notes_b))
+    in_order = {}
+    for name in scored_a:
+        if name in compared:
+            in_order[name] = compared[name]
+    notes += [note for note in notes_b if note not in notes]
+    return in_order, notes
 
 
 def compare_split(a: Scored, b: Scored, videos: list[str]) -> dict:

@@ -28,7 +28,8 @@ from data.files import (
     write_csv,
     write_json,
 )
-from data.walk import SPLITS, list_videos
+from data.layouts import list_videos
+from data.walk import LOOSE, SPLITS
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
@@ -151,15 +152,15 @@ def list_named(paths: list[str]) -> list[Path]:
     for path in paths:
         if not path:
             raise InputError('--predict "": an empty name; expected a video or a folder of videos')
-        found, readings = [Path(path)], []
+        found, notes = [Path(path)], []
         if Path(path).is_dir():
-            found, readings = list_videos(Path(path))
-        if not Path(path).exists():
+            found, notes = list_videos(Path(path))
+        if not path.endswith(LOOSE) and not Path(path).exists():
             raise InputError(f"--predict {path}: no such file")
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")
-        for line in readings:
-            print(f"{path}: {line}")
+        for note in notes:
+            print(f"{printable(path)}: {note}")
         files += found
     return files
 

@@ -38,7 +38,8 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
-from data.walk import CLASSES, list_videos
+from data.layouts import list_videos
+from data.walk import CLASSES
 from deepfake_detection_model import (
     DeepfakeMLP,
     load_to_gpu,

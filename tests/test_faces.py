@@ -19,7 +19,7 @@ from data.faces import (
 )
 from data.files import DownloadError, InputError
 from data.frames import Sampling, resize_frame, sample_video
-from data.walk import list_videos
+from data.layouts import list_videos
 
 
 def follow(*frames):

@@ -298,14 +298,14 @@ def test_people_are_not_joined_across_splits_but_named(tmp_path):
 # --- Copies ---
 
 
-def test_one_file_in_both_classes_is_an_error(tmp_path):
-    touch(tmp_path, "real/empty.mp4", "fake/empty.mp4")
+@pytest.mark.parametrize("ending", ["mp4", "jpg"])
+def test_one_file_in_both_classes_is_an_error(tmp_path, ending):
+    touch(tmp_path, f"real/empty.{ending}", f"fake/empty.{ending}")
     for name, content in (("real/a", b"1234"), ("fake/b", b"1235")):
-        (tmp_path / f"{name}.mp4").write_bytes(content)
+        (tmp_path / f"{name}.{ending}").write_bytes(content)
     assert len(groups_of(find_videos(tmp_path))) == 3  # of one size, but not the same
-    (tmp_path / "fake/m").mkdir()
-    (tmp_path / "fake/m/copy.mp4").write_bytes(b"1234")
-    message = r"fake/m/copy\.mp4 and real/a\.mp4 are one file, once real and once fake"
+    (tmp_path / f"fake/copy.{ending}").write_bytes(b"1234")
+    message = rf"fake/copy\.{ending} and real/a\.{ending} are one file, once real and once fake"
     with pytest.raises(InputError, match=message):
         find_videos(tmp_path)
 

@@ -16,11 +16,11 @@ from data.layouts import (
     SAMPLE_DIR,
     find_data_set,
     find_videos,
+    list_videos,
     read_drawn_by,
     sample_command,
 )
 from data.public_sets import PUBLIC, SHARES_PEOPLE
-from data.walk import list_videos
 from features.screen import print_data_set
 
 # --- Every tree of data/README.md ---
@@ -304,7 +304,8 @@ def build(root, tree):
         end = next(i for i in range(end, len(entry) + 1) if entry[i : i + 1] in (" ", ""))
         path, rest = entry[:end], entry[end:].split(None, 1 if entry[end:].split()[0] == "-" else 4)
         touch(root, *(path.replace("*", f"{i:04d}") for i in range(5)))
-        name = path.split("/*")[0].split("_*")[0]
+        name = path.split("/*")[0]
+        name = f"{name.split('_*')[0]}*" if "_*" in name else name
         expected[name] = rest
     return layout.strip(), expected
 
@@ -394,7 +395,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     assert data_set.notes[0].startswith("real/closed/ cannot be read (Permission denied)")
 
 
-def test_listing_asks_the_system_for_no_file(tmp_path, monkeypatch):
+def test_listing_asks_the_system_for_each_photo_once_and_for_no_frame(tmp_path, monkeypatch):
     touch(tmp_path, *(f"real/{i}/{n:03d}.png" for i in range(20) for n in range(30)))
     touch(tmp_path, *(f"fake/{n}.jpg" for n in range(400)))
     calls = Counter()
@@ -404,27 +405,27 @@ def test_listing_asks_the_system_for_no_file(tmp_path, monkeypatch):
     )
     data_set = find_data_set(tmp_path)
     assert data_set.found == len(data_set.videos) == 420
-    assert calls.total() < 50
+    assert calls.total() < 450  # the size of a photo, to find copies
 
 
 def test_how_images_are_read_is_said(tmp_path):
     build(tmp_path, TREES["frames and photos"])
     data_set = find_data_set(tmp_path)
     images = {video.video: video.n_images for video in data_set.videos}
-    assert images["real/anna"] == images["real/000"] == 5
+    assert images["real/anna"] == images["real/000*"] == 5
     assert (images["fake/smile.jpg"], images["fake/videos/ben_y.mp4"]) == (1, 0)
     assert data_set.notes[:3] == [
-        "each folder of images is read as a video: 3 videos, 15 frames in all",
-        "loose images are read as frames of the video that stands before their last number: "
-        "4 videos, 20 frames in all",
-        "each loose image is read as a video of one frame: 1 videos",
+        "each folder of images is read as a video (videos: 3, frames: 15)",
+        "loose images are read as frames of the video that stands before their last number "
+        "(videos: 4, frames: 20)",
+        "each loose image is read as a video of one frame (videos: 1)",
     ]
 
 
 def test_a_class_that_images_alone_tell_from_the_other_is_named(tmp_path):
     touch(tmp_path, "real/a.mp4", "real/b.avi", "fake/c/1.png", "fake/c/2.png", "fake/me.jpg")
-    fakes = "folders of images and photos"
-    warning = f"WARNING: reals are video files, fakes {fakes}: that alone gives the label away"
+    fakes = "frames and photos"
+    warning = f"WARNING: reals are videos, fakes {fakes}: that alone gives the label away"
     assert warning in find_data_set(tmp_path).notes
     touch(tmp_path, "fake/d.mp4")
     assert not any("WARNING" in note for note in find_data_set(tmp_path).notes)
@@ -439,10 +440,10 @@ def test_a_class_that_images_alone_tell_from_the_other_is_named(tmp_path):
         ("real/7.jpg real/8.jpg fake/1.jpg", "real/7.jpg real/8.jpg fake/1.jpg"),
         ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", None),
         ("real/a/0_0.png real/a/0_1.png real/a/1_0.png real/a/1_1.png real/a/9_0.png", "real/a"),
-        ("real/a/smile.png real/a/laugh.png", "real/a/smile.png real/a/laugh.png"),
+        ("real/a/smile.png real/a/laugh.png", "real/a"),
         ("real/a/1.png", "real/a"),
         ("real/videos/1.png real/videos/2.png", "real/videos/1.png real/videos/2.png"),
-        ("real/x_1.png real/x_2.png real/y_1.png real/y_2.png", "real/x real/y"),
+        ("real/ann_1.png real/ann_2.png real/bo_1.png real/bo_2.png", "real/ann* real/bo*"),
         ("real/x_1.png real/x_2.png real/y_1.png real/y_2.png real/odd.png", None),
         ("fake/000_003.png fake/003_000.png fake/001_870.png", None),
     ],
@@ -453,19 +454,82 @@ def test_frames_or_photos(tmp_path, names, videos):
     assert found == sorted((videos or names).split())
 
 
+def test_labels_beside_class_folders_are_not_used_and_that_is_said(tmp_path):
+    touch(tmp_path, "videos_real/a.mp4", "fake-videos/b.mp4")
+    (tmp_path / "labels.csv").write_text("filename,label\na.mp4,1\n")
+    data_set = find_data_set(tmp_path)
+    assert {video.video: video.label for video in data_set.videos} == {
+        "videos_real/a.mp4": 0,
+        "fake-videos/b.mp4": 1,
+    }
+    assert "labels.csv is not used: labels are those of the folders" in data_set.notes
+
+
+TREES_OF_IMAGES = {  # {a tree: {video: number of its images}}, and what is left out
+    "the frames of each clip in a folder of its own": (
+        "real/a/frames/0.png real/a/frames/1.png real/a/masks/0.png fake/b/faces_224/x.png",
+        {"real/a/frames": 2, "fake/b/faces_224": 1},
+        {"real/a/masks": "masks, not videos"},
+    ),
+    "a clip beside its frames": (
+        "real/a/a.mp4 real/a/frames/0.png fake/b/b.mp4 fake/frames/b.mp4/0.png fake/b_frames/0.png",
+        {"real/a/a.mp4": 0, "fake/b/b.mp4": 0},
+        {
+            "real/a/frames/0.png": "image beside videos",
+            "fake/frames/b.mp4": "frames of a clip that is used already",
+            "fake/b_frames": "frames of a clip that is used already",
+        },
+    ),
+    "names that end with a word, and a face in each frame": (
+        "real/a/0000_crop.png real/a/0001_crop.png real/a/thumb.jpg "
+        "fake/b/07_0.png fake/b/07_1.png fake/b/07_2.png fake/b/08_0.png fake/b/08_1.png",
+        {"real/a": 3, "fake/b": 5},
+        {},
+    ),
+    "loose frames beside a folder of their name": (
+        "real/a_0.png real/a_1.png real/ann_0.png real/ann_1.png real/ann/0.png fake/b.jpg",
+        {"real/a*": 2, "real/ann*": 2, "fake/b.jpg": 1},
+        {"real/ann": "frames of a clip that is used already"},
+    ),
+    "two cameras and a phone are nobody": (
+        "real/IMG_1.jpg real/IMG_2.jpg real/DSC_1.jpg real/DSC_2.jpg "
+        "fake/20230101_1.jpg fake/20230101_2.jpg",
+        None,
+        {},
+    ),
+    "a few odd names among loose frames": (
+        "real/a_0.png real/a_1.png real/a_2.png real/b_0.png real/b_1.png real/b_2.png "
+        "real/cover.png fake/me.jpg",
+        {"real/a*": 3, "real/b*": 3, "real/cover.png": 1, "fake/me.jpg": 1},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TREES_OF_IMAGES)
+def test_trees_of_images(tmp_path, name):
+    names, videos, left = TREES_OF_IMAGES[name]
+    touch(tmp_path, *names.split())
+    data_set = find_data_set(tmp_path)
+    found = {video.video: video.n_images for video in data_set.videos}
+    assert found == (dict.fromkeys(names.split(), 1) if videos is None else videos)
+    assert {line.path: line.reason for line in data_set.left_out} == left
+
+
 def test_videos_for_prediction(tmp_path):
     touch(
         tmp_path, "a/1.png", "a/2.png", "b/c.mp4", "b/c.jpg", "m/me.jpg", "m/you.jpg", "masks/1.png"
     )
-    videos, readings = list_videos(tmp_path)
+    videos, notes = list_videos(tmp_path)
     found = [path.relative_to(tmp_path).as_posix() for path in videos]
-    assert found == ["a", "b/c.mp4", "m/me.jpg", "m/you.jpg"]
-    assert readings == [
-        "each folder of images is read as a video: 1 videos, 2 frames in all",
-        "each loose image is read as a video of one frame: 2 videos",
+    assert found == ["a", "b/c.mp4", "m"]
+    assert notes == [
+        "each folder of images is read as a video (videos: 2, frames: 4)",
+        "left out b/c.jpg: image beside videos",
+        "left out masks: masks, not videos",
     ]
-    assert list_videos(tmp_path / "a") == ([tmp_path / "a"], readings[:1])
-    assert list_videos(tmp_path / "gone") == ([], [])
+    one = "each folder of images is read as a video (videos: 1, frames: 2)"
+    assert list_videos(tmp_path / "a") == ([tmp_path / "a"], [one])
 
 
 def test_many_of_a_kind_are_one_line(tmp_path, capsys):
@@ -495,7 +559,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
         (["footage/x.mp4", "y.png"], r"known \(found y.png, footage/x.mp4\): expected real/"),
         (
             ["a/real/x.mp4", "b/fake/x.mp4"],
-            r"several data sets, name one of them: a/ \(class f.*b/",
+            r"several data sets: a/ \(class folders\), b/ .*: name one of them, or list all with",
         ),
         (["real/x.mp4", "test/real/y.mp4"], r"has both test/ and real/ or fake/ outside of such"),
     ],

@@ -45,7 +45,7 @@ def somewhere(tmp_path, monkeypatch, drawn_videos, both_scripts_run) -> Path:
     shutil.copytree(drawn_videos / "fake", tmp_path / "more_videos")
     shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "video.mp4")
     (tmp_path / "data/sample/fake/FaceSwap").mkdir()
-    for name in ("real/001.mp4", "fake/FaceSwap/001_055.mp4"):
+    for name in ("real/000.mp4", "fake/FaceSwap/000_001.mp4"):
         shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "data/sample" / name)
     for folder in ("features", "results"):
         shutil.copytree(both_scripts_run / folder, tmp_path / folder / "sample")

@@ -99,6 +99,7 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
         ("path,label,split\na.mp4,0,odd\n", r"line 2: split 'odd', expected train, val or test"),
         ("path,label\n", r"\(list\) has no video to use"),
+        ("path,label\na.mp4,0,anna\n", r"line 2: 3 values for 2 columns: name all columns"),
     ],
 )
 def test_bad_lines_of_a_list(tmp_path, text, message):
@@ -134,6 +135,22 @@ def test_what_is_no_list(tmp_path):
     with pytest.raises(InputError, match=r"gone\.csv: no such file; expected a CSV with the colum"):
         check_list(tmp_path / "gone.csv")
     for check in (check_list, find_videos):
-        with pytest.raises(InputError, match=r"clip\.MP4 is a video: name the folder that holds"):
+        with pytest.raises(
+            InputError, match=r"clip\.MP4 is one video or image: name the folder that holds"
+        ):
             check(tmp_path / "clip.MP4")
     check_list(write(tmp_path, "path,label\na.mp4,0\n"))
+
+
+def test_frames_and_photos_in_a_list_are_read_and_said_as_in_a_tree(tmp_path):
+    for name in ("v/0.png", "v/1.png", "loose/ann_0.png", "loose/ann_1.png", "loose/bo_0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a.mp4").touch()
+    lines = ["path,label", "v,fake", "loose/ann*,fake", "loose/bo_0.png,fake", "a.mp4,real", ""]
+    data_set = find_data_set(write(tmp_path, "\n".join(lines)))
+    images = {video.video: video.n_images for video in data_set.videos}
+    assert images == {"a.mp4": 0, "v": 2, "loose/ann*": 2, "loose/bo_0.png": 1}
+    warning = "WARNING: reals are videos, fakes frames and photos: that alone gives the label away"
+    assert warning in data_set.notes
+    assert "each folder of images is read as a video (videos: 1, frames: 2)" in data_set.notes
