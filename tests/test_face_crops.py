@@ -87,7 +87,7 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path):
     extract(faces, tmp_path / "f")
     whole = np.load(tmp_path / "f/train_features.npy")
     crops = ["--crop-faces", "--if-no-face", "whole"]
-    problem = r"features with face_margin None, not face_margin 1\.3: .*--features-dir, or .*--over"
+    problem = r"with no --crop-faces, not --crop-faces --face-margin 1\.3: .*--features-dir, .*--overw"
     with pytest.raises(InputError, match=problem):
         extract(faces, tmp_path / "f", *crops)
     extract(faces, tmp_path / "f", *crops, "--overwrite")
@@ -99,7 +99,7 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path):
     extractions = {}
     for split, folder in (("train", "f"), ("val", "g")):
         extractions[split] = load_split(tmp_path / folder / "train_features.npy").extraction
-    problem = r"train has face_margin 1\.3, val has face_margin None: extract them alike"
+    problem = r"train has --crop-faces --face-margin 1\.3, val has no --crop-faces: extract"
     with pytest.raises(InputError, match=problem):
         check_alike(extractions)
 
