@@ -87,7 +87,7 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path):
     extract(faces, tmp_path / "f")
     whole = np.load(tmp_path / "f/train_features.npy")
     crops = ["--crop-faces", "--if-no-face", "whole"]
-    problem = r"with no --crop-faces, not --crop-faces --face-margin 1\.3: .*--features-dir, .*--overw"
+    problem = r"with no --crop-faces, not --crop-faces --face-margin 1\.3: .*-dir, .*--overwrite"
     with pytest.raises(InputError, match=problem):
         extract(faces, tmp_path / "f", *crops)
     extract(faces, tmp_path / "f", *crops, "--overwrite")
