@@ -48,7 +48,7 @@ from features.metrics import (  # noqa: F401
 from features.originals import (
     Search,
     keep_originals,
-    summarise,
+    summarise_search,
 )
 from features.pictures import pick_samples
 from features.plots import plot_unseen
@@ -516,7 +516,7 @@ def main(argv=None):
         report = make_report(run, settings, device)
         report["split"] = divided | {"shared": leaks[0]}
         report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-        report["split"]["originals"] = summarise(search)
+        report["split"]["originals"] = summarise_search(search)
         samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
         screen.print_results(runs, report, samples, args.select)
         written = write_run(output, runs, report, search)

@@ -68,7 +68,7 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
     if labels:
         return replace(DFDC, told=read_dfdc(root, labels)), ""
     seen = [(join(f.path, name), "", "") for f in folders for name in f.videos + f.images]
-    found = ", ".join(str(left) for left in summarise(seen)[:3])
+    found = ", ".join(str(left) for left in list_left_out(seen)[:3])
     problem = f"{root} has the layout of no data set that is known (found {found or 'no video'})"
     raise InputError(f"{problem}: expected real/ and fake/, or a layout of data/README.md")
 
@@ -103,7 +103,7 @@ class DataSet:
         return len(self.videos) + sum(left.n for left in self.left_out)
 
 
-def summarise(left: Iterable[tuple[str, str, str]]) -> list[LeftOut]:
+def list_left_out(left: Iterable[tuple[str, str, str]]) -> list[LeftOut]:
     """Lines for (path, folder to count it in or "", reason): more than three of a kind are one."""
     paths_of = defaultdict(list)
     for path, folder, reason in left:
@@ -118,7 +118,7 @@ def summarise(left: Iterable[tuple[str, str, str]]) -> list[LeftOut]:
 
 
 def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]], list[str]]:
-    """Layout, videos, what is left out (see summarise) and notes of the folder of a data set."""
+    """Layout, videos, what is left out (see list_left_out) and notes of a data set's folder."""
     if not root.is_dir():
         expected = "point --videos-dir at a folder with real/ and fake/ in it"
         if root == SAMPLE_DIR:
@@ -156,7 +156,7 @@ def has_other_reals(videos: list[Video]) -> bool:
 
 
 def match_items(root: Path, folders: list[Folder], public_set: PublicSet, base: str):
-    """Pairs of an item and what its path tells, and what is left out, as summarise takes it."""
+    """Pairs of an item and what its path tells, and what is left out, as list_left_out takes it."""
     matched, left = [], []
     start = f"{base}/" if base else ""
     elsewhere = f"not in the layout {public_set.name}"
@@ -224,7 +224,7 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
     matched, again = drop_frames_of_videos(matched)
     videos = [Video(folder / item.path, label=0, n_images=item.n_images) for item, _ in matched]
     notes += describe_readings(videos)
-    notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
+    notes += [f"left out {line}: {line.reason}" for line in list_left_out(left + again)]
     return sorted(video.path for video in videos), notes
 
 
@@ -310,11 +310,11 @@ def find_data_set(
         drawn = draw(videos, max_videos)
         videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
     if not videos:
-        seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
+        seen = "; ".join(f"{line}: {line.reason}" for line in list_left_out(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
     notes += describe_lone_fakes(videos)
     notes += describe_classes(videos)
-    data_set = DataSet(root, layout, videos, summarise(left), notes)
+    data_set = DataSet(root, layout, videos, list_left_out(left), notes)
     assert data_set.found == n
     return data_set
 

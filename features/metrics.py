@@ -221,7 +221,7 @@ def find_interval(estimate: Estimate | None) -> list[float] | None:
     return [float(low), float(high)]
 
 
-def find_difference(a: Estimate | None, b: Estimate | None, same: bool) -> dict:
+def compare_estimates(a: Estimate | None, b: Estimate | None, same: bool) -> dict:
     """{"difference": b - a, "interval": [low, high]} of a figure of two scorers of the same videos.
 
     The difference of the influences is the influence of the difference, and Student's t makes the
@@ -361,5 +361,5 @@ def compare_scores(
     comparison = {}
     for name, a in figures_a.items():
         same = same_scores and (name != "accuracy" or threshold_a == threshold_b)
-        comparison[name] = find_difference(a, figures_b[name], same)
+        comparison[name] = compare_estimates(a, figures_b[name], same)
     return comparison

@@ -249,7 +249,7 @@ def rename_groups(split: Split, joined: dict[tuple, tuple]) -> Split:
 # --- Saying it ---
 
 
-def summarise(search: Search) -> dict | None:
+def summarise_search(search: Search) -> dict | None:
     """What metrics.json holds of a search; None where nothing was looked for."""
     if search.n_groups < FEWEST:
         return None

@@ -31,7 +31,7 @@ from features.originals import (
     join_matches,
     keep_originals,
     mean_features,
-    summarise,
+    summarise_search,
 )
 from features.pictures import plot_originals
 
@@ -277,7 +277,7 @@ def test_videos_of_the_same_footage_are_kept_together(scenes):
     for row in splits["train"].videos:
         groups[row["group"]].add(number_of(row["video"]))
     assert len(groups) == 14 and all(len(numbers) == 1 for numbers in groups.values())
-    found = summarise(search)
+    found = summarise_search(search)
     assert (found["looked_for"], found["found"], found["copies"]) == (4, 2, 2)
     for seed in range(10):
         train, val = hold_out(splits["train"], 0.3, seed)
@@ -331,7 +331,7 @@ def test_few_real_videos_and_bare_features(tmp_path):
     few = f"none was looked for: {FEWEST - 1} groups with real videos are too few to tell"
     expected = f"Originals  of {FEWEST - 1} fakes without a known original {few}"
     assert describe_originals(search) == [expected] and splits["train"].videos == split.videos
-    assert summarise(search) is summarise(Search()) is None  # not 0 of 0 found
+    assert summarise_search(search) is summarise_search(Search()) is None  # not 0 of 0 found
     with_bare = {"test": replace(split, videos=[]), "train": split}
     splits, search = keep_originals(with_bare)
     assert describe_originals(search) == [expected] and list(splits) == list(with_bare)
