@@ -135,9 +135,10 @@ def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]],
         name = printable(item.path)
         videos.append(Video(root / item.path, video=name, n_images=item.n_images, **told))
     notes += describe_readings(videos)
-    if not public_set.told and any(folder.labels for folder in folders):
-        file = next(join(folder.path, folder.labels[0]) for folder in folders if folder.labels)
-        notes.append(f"{file} is not used: labels are those of the folders")
+    labels = [join(folder.path, folder.labels[0]) for folder in folders if folder.labels]
+    labels = [file for file in labels if not base or file.startswith(f"{base}/")]
+    if labels and not public_set.told:
+        notes.append(f"{labels[0]} is not used: labels are those of the folders")
     notes += set_splits(public_set, videos, root, base)
     if has_other_reals(videos):
         again += [(v.video, "", "of DFD, whose reals are not here") for v in videos if is_dfd(v)]

@@ -463,6 +463,11 @@ def test_labels_beside_class_folders_are_not_used_and_that_is_said(tmp_path):
         "fake-videos/b.mp4": 1,
     }
     assert "labels.csv is not used: labels are those of the folders" in data_set.notes
+    for name in ("videos_real", "fake-videos"):
+        (tmp_path / "inside").mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "inside" / name)
+    assert find_data_set(tmp_path).notes[0] == "the data set lies in inside/"
+    assert not any("not used" in note for note in find_data_set(tmp_path).notes)
 
 
 TREES_OF_IMAGES = {  # {a tree: {video: number of its images}}, and what is left out
