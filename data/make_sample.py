@@ -8,7 +8,8 @@ and blended in under a soft mask. Each fake has a quality of its own, from crude
 What a detector scores on them says nothing about real deepfakes.
 
 Writes real/000.mp4, fake/FaceSwap/000_001.mp4 and fake/Reenactment/001_000.mp4 (target_source),
-256 x 256, 25 fps, 1.6 s, and sample.json, which marks the folder as drawn and holds the settings.
+256 x 256, 18 frames at 12.5 fps, and sample.json, which marks the folder as drawn and holds the
+settings.
 
     python data/make_sample.py
     python data/make_sample.py --people 20 --output-dir small_sample
@@ -38,12 +39,12 @@ from tqdm import tqdm
 SAMPLE_DIR = Path(__file__).resolve().with_name("sample")
 DRAWN_BY = "data/make_sample.py"
 MAX_WORKERS = 61  # Windows waits for no more processes
-SIZE, FRAMES, FPS = 256, 40, 25
+SIZE, FRAMES, FPS = 256, 18, 12.5  # few frames: a first run should take minutes
 CENTRE = 128, 124  # pixels: where the middle of a face is drawn
 FOCUS = 0.6, 1.6  # sigma of the camera's blur, pixels: a blurred face need not be a fake one
 FACE_UNIT = 82  # pixels: about half a face's height
 # The range of quality of a method's fakes: 0 is the crudest fake, 1 the finest
-QUALITY = {"FaceSwap": (0, 0.8), "Reenactment": (0.5, 1)}
+QUALITY = {"FaceSwap": (0.05, 0.65), "Reenactment": (0.35, 1)}
 # What the crudest fake has, and the finest
 FLAWS = {
     "picture_size": (16, 85),  # pixels, of the whole picture, before it is scaled up
@@ -117,7 +118,7 @@ def make_moments(rng: Generator) -> list[Moment]:
     for blink in rng.integers(0, FRAMES - 4, 2):
         eye_open[blink : blink + 4] = (0.45, 0.05, 0.05, 0.5)
     # varies the size of the files more than a fake face does
-    flicker = rng.normal(0, rng.uniform(0, 5), FRAMES)
+    flicker = rng.normal(0, rng.uniform(0, 8), FRAMES)
     place, zoom = rng.uniform((-14, -6), (14, 10)), rng.uniform(0.94, 1.06)
     moments = []
     for wave, light, lids in zip(np.sin(2 * pi * turns), flicker, eye_open, strict=True):

@@ -48,7 +48,7 @@ def short_videos(make_sample, monkeypatch):
 
 @pytest.fixture(scope="module")
 def short_set(make_sample, tmp_path_factory):
-    """All people and videos of the sample set, in videos of 8 frames instead of 40."""
+    """All people and videos of the sample set, in videos of 8 frames instead of 18."""
     folder = tmp_path_factory.mktemp("short") / "sample"
     with pytest.MonkeyPatch.context() as patch:
         draw_short_videos(patch, make_sample)
