@@ -307,7 +307,7 @@ def plot_features(
     seed: int,
     path: Path,
     footer: str,
-    most: int = 2000,
+    most: int = 1000,
 ) -> None:
     """The features of some frames, as many of each split, in two dimensions.
 
