@@ -46,7 +46,8 @@ def list_images(path: Path) -> tuple[Path, list[str]]:
 def list_by_prefix(folder: Path, mtime_ns: int) -> dict[str | None, list[str]]:
     """{what stands before the number: names of images}, in order; None: all images of the folder.
 
-    No image is looked at: there may be a million.
+    No image is looked at: there may be a million. `mtime_ns` is the folder's: a folder that has
+    changed is read again.
     """
     with os.scandir(folder) as scan:
         names = [entry.name for entry in scan if is_image(entry.name) and not entry.is_dir()]
