@@ -111,7 +111,7 @@ def test_the_commands_for_your_own_videos_run(somewhere):
 
 
 def test_the_notebook_example_runs(somewhere):
-    (code,) = code_blocks("README.md")
+    _, code = code_blocks("features/README.md")
     found = {}
     exec(code.replace('"imagenet"', '"random"'), found)
     assert found["features"].shape[1] == 1000
@@ -120,5 +120,5 @@ def test_the_notebook_example_runs(somewhere):
 
 
 def test_the_arrays_are_read_as_the_example_reads_them(somewhere):
-    (code,) = code_blocks("features/README.md")
+    code, _ = code_blocks("features/README.md")
     exec(code, {})
