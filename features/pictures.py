@@ -155,6 +155,10 @@ def pick_samples(
     return samples
 
 
+def name_at_half(score: float) -> str:
+    return CLASSES[int(score >= 0.5)]
+
+
 def find_frame(sample: SampleFrame, extraction: Extraction) -> torch.Tensor:
     """The frame that the sample names, (3, 224, 224). Raises InputError where it is not there."""
     file = Path(extraction.videos_dir, sample.video)
@@ -185,18 +189,19 @@ def plot_samples(
         axes.axis("off")
     free = [list(row) for row in grid]
     for sample in samples:
-        truth, called = CLASSES[sample.label], CLASSES[int(sample.score >= 0.5)]
+        truth = CLASSES[sample.label]
+        called, video_called = (name_at_half(s) for s in (sample.score, sample.video_score))
         title = (
             f"{shorten(sample.video, 39)}\n"
-            f"frame {sample.number}, truth: {truth}, at 0.5: {called}\n"
-            f"probability of fake: {percent(sample.score)}\n"
-            f"of the whole video: {percent(sample.video_score)}"
+            f"frame {sample.number}, truth: {truth}\n"
+            f"probability of fake: {percent(sample.score)}, called {called}\n"
+            f"of the whole video: {percent(sample.video_score)}, called {video_called}"
         )
-        colour = "black" if called == truth else COLOURS["val"]
+        colour = "black" if video_called == truth else COLOURS["val"]
         axes = free[sample.label].pop(0)
         show_frame(axes, find_frame(sample, extraction), title, color=colour)
-    if any((sample.score >= 0.5) != sample.label for sample in samples):
-        footer = f"Orange: the frame is called wrong at 0.5. {footer}"
+    if any((sample.video_score >= 0.5) != sample.label for sample in samples):
+        footer = f"orange: the video is called wrong at 0.5; {footer}"
     save_figure(figure, path, footer)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from data.walk import CLASSES
 from features.metrics import LOW_FPRS, format_figure, percent
-from features.pictures import SampleFrame, shorten
+from features.pictures import SampleFrame, name_at_half, shorten
 from features.plots import TITLES, name_levels
 
 FIGURES = {  # title: key
@@ -231,15 +231,17 @@ def mean_and_deviation(values: list[float | None]) -> str:
 
 
 def samples_table(samples: list[SampleFrame]) -> str:
-    rows = [("Sample frame of", "frame", "truth", "at 0.5", "score", "score of the video")]
+    of_video = ("score of the video", "at 0.5")
+    rows = [("Sample frame of", "frame", "truth", "score", "at 0.5", *of_video)]
     for sample in samples:
         row = (
             shorten(sample.video, 39),
             sample.number,
             CLASSES[sample.label],
-            CLASSES[int(sample.score >= 0.5)],
             percent(sample.score),
+            name_at_half(sample.score),
             percent(sample.video_score),
+            name_at_half(sample.video_score),
         )
         rows.append(row)
     return format_table(rows)

@@ -60,7 +60,7 @@ def figures(monkeypatch):
     kept = []
 
     def keep(figure, path, footer, **more):
-        assert footer in (FOOTER, f"Orange: the frame is called wrong at 0.5. {FOOTER}")
+        assert footer in (FOOTER, f"orange: the video is called wrong at 0.5; {FOOTER}")
         figure.footer = footer
         kept.append(figure)
 
@@ -195,10 +195,13 @@ def test_the_sample_picture_shows_the_frames_it_names(extracted, figures):
         assert is_frame(picture, number_in(title))
         assert ("real/" in title) == ("truth: real" in title)
     for sample, (title, _) in zip(samples, shown, strict=True):
-        called = "fake" if sample.score >= 0.5 else "real"
         assert sample.video in title and f"frame {sample.number}, " in title
-        assert f"at 0.5: {called}\nprobability of fake: {100 * sample.score:.1f} %" in title
-        assert title.endswith(f"of the whole video: {100 * sample.video_score:.1f} %")
+        of_frame, of_video = title.splitlines()[2:]
+        called = "fake" if sample.score >= 0.5 else "real"
+        assert of_frame == f"probability of fake: {100 * sample.score:.1f} %, called {called}"
+        called = "fake" if sample.video_score >= 0.5 else "real"
+        score = f"{100 * sample.video_score:.1f} %"
+        assert of_video == f"of the whole video: {score}, called {called}"
 
 
 def test_samples_are_middle_frames_with_the_score_of_frame_and_video(extracted):
@@ -311,10 +314,10 @@ def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, fi
 def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(videos, figures):
     names = ("real/000.mp4", "fake/fifty.mp4")
     for score, black in ((0.4, [True, False]), (0.5, [False, True])):
-        samples = [SampleFrame(name, 2, label, score, 0.5) for label, name in enumerate(names)]
+        samples = [SampleFrame(name, 2, label, 0.5, score) for label, name in enumerate(names)]
         plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
         assert [axes.title.get_color() == "black" for axes in figures[-1].axes] == black
-        assert figures[-1].footer.startswith("Orange: ")
-    samples = [SampleFrame(name, 2, label, label, 0.5) for label, name in enumerate(names)]
+        assert figures[-1].footer.startswith("orange: ")
+    samples = [SampleFrame(name, 2, label, 0.5, label) for label, name in enumerate(names)]
     plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
     assert figures[-1].footer == FOOTER  # nothing is orange
