@@ -197,17 +197,22 @@ def drop_last_levels(path: str) -> str:
     return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
 
 
+def find_clip(item: Item) -> str:
+    """What a video and its frames have in common: real/a of real_videos/a, real_frames/a."""
+    return re.sub(rf"[_ -]{LEVEL}(?=/)", "", drop_levels(item.key))
+
+
 def drop_frames_of_videos(matched: list[tuple[Item, dict]]):
     """The pairs without frames of a clip whose video, or other frames, are there; and these."""
     seen = set()
     for item, _ in matched:
         if not item.n_images:
-            clip = drop_levels(item.key)
+            clip = find_clip(item)
             folder, _, name = clip.rpartition("/")
             seen |= {clip, folder} if folder.endswith(f"/{name}") else {clip}
     kept, left = [], []
     for item, told in matched:
-        clip = drop_levels(item.key)
+        clip = find_clip(item)
         plain = re.sub(CLIP_ENDING, "", clip)  # frames/clip.mp4/, clip_frames/
         if item.n_images and not seen.isdisjoint((clip, plain)):
             left.append((item.path, "", "frames of a clip that is used already"))

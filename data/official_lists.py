@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from data.files import InputError, read_json
@@ -174,22 +175,30 @@ def read_dfdc(root: Path, files: list[str]) -> dict[str, dict]:
     """{exact_key: fields of Video}: what DFDC's `files`, paths below the root, tell.
 
     Of several parts of the training set each is one group: the set does not say who is in a video.
+    Where no file names originals, only the labels are DFDC's: then the names of videos are asked.
     """
     told = {}
     parts = [file for file in files if not split_in(file)]
-    for file in files:
+    entries_of = {file: read_labels(root / file) for file in files}
+    entries = chain.from_iterable(labels.values() for labels in entries_of.values())
+    knows_originals = any(isinstance(entry, dict) and entry.get("original") for entry in entries)
+    for file, labels in entries_of.items():
         folder = file.rpartition("/")[0]
-        for name, entry in read_labels(root / file).items():
+        for name, entry in labels.items():
             try:
-                label = ("REAL", "FAKE").index(entry["label"])
+                label = ("REAL", "FAKE").index(str(entry["label"]).upper())
             except (KeyError, TypeError, ValueError):
                 raise InputError(f"{root / file}: {name} has no label REAL or FAKE") from None
-            clip = f"DFDC {entry.get('original') or name}"
-            split = split_in(file) or SPLIT_WORDS.get(entry.get("split"), "train")
-            told_of = {"label": label, "split": split, "clip": clip}
-            if file in parts:  # of the test videos nothing is known
-                part = (f"part {folder}",) if len(parts) > 1 else ()
-                told_of |= {"people": (clip,), "group_keys": (f"DFDC {name}", *part)}
+            word = entry.get("split") or "train"
+            split = split_in(file) or SPLIT_WORDS.get(str(word).lower())
+            if split is None:
+                raise InputError(f"{root / file}: {name} has split {word!r}, not train, val, test")
+            told_of = {"label": label, "split": split}
+            if knows_originals:
+                told_of["clip"] = clip = f"DFDC {entry.get('original') or name}"
+                if file in parts:  # of the test videos nothing is known
+                    part = (f"part {folder}",) if len(parts) > 1 else ()
+                    told_of |= {"people": (clip,), "group_keys": (f"DFDC {name}", *part)}
             known = told.setdefault(exact_key(f"{folder}/{name}".lstrip("/")), told_of)
             if known["label"] != label:
                 raise InputError(f"{root / file}: {name} has two labels: is it listed twice?")
@@ -203,7 +212,7 @@ def split_in(path: str) -> str:
 
 
 def read_labels(file: Path) -> dict[str, dict]:
-    """A metadata.json, or labels.csv with the columns filename and label in the same form."""
+    """A metadata.json, or in its form labels.csv: filename, label, perhaps original and split."""
     if file.suffix == ".json":
         if isinstance(read_json(file, object), list):
             raise InputError(f"{file} is a list, as in LAV-DF: make a CSV of it for --videos-csv")
@@ -215,7 +224,9 @@ def read_labels(file: Path) -> dict[str, dict]:
     try:
         for row in rows:
             name, label = row["filename"], words.get(row["label"], row["label"])
-            if labels.setdefault(name, {"label": label})["label"] != label:
+            if row.get("group"):
+                raise InputError(f"{file} has groups: read it with --videos-csv instead")
+            if labels.setdefault(name, row | {"label": label})["label"] != label:
                 raise InputError(f"{file}: {name} has two labels")
         return labels
     except KeyError:

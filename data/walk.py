@@ -32,6 +32,7 @@ UNNAMED = (
     rf"(?:{COMMON}|faces?|person|people|portraits?|selfies?|screenshots?|scan|celeb[a-z]*|ffhq|"
     r"subject|id|no|nr|dscn|dscf|pxl|mvimg)\d*|(?:19|20)\d{6}"  # or a date
 )
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".part", ".crdownload", ".download")
 LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
 # Folders that tell nothing, also with a size: frames_224, faces-256x256
 LEVEL = r"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?)(?:[_-](?:\d{2,4}x)?\d{2,4})?)"
@@ -113,7 +114,7 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
 
     Links are followed, but no folder is read twice.
     """
-    folders, problems, visited = [], [], set()
+    folders, problems, visited, packed = [], [], set(), []
     waiting = [("", os.path.realpath(root))]
     while waiting:
         path, real_path = waiting.pop()
@@ -142,8 +143,13 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
                 folder.images.append(name)
             elif name in LABEL_FILES:
                 folder.labels.append(name)
+            elif ending in PACKED:
+                packed.append(join(path, name))
         folders.append(folder)
         waiting += reversed(below)
+    if packed:
+        example = f"{packed[0]} for one"
+        problems.append(f"packed or half-downloaded files: {len(packed)} left alone, {example}")
     return folders, problems
 
 

@@ -684,6 +684,66 @@ def test_labels_of_a_list_are_those_of_the_very_file(tmp_path):
         find_data_set(tmp_path)
 
 
+def write_labels(root, header, *lines):
+    touch(root, *(f"videos/{line.split(',')[0]}" for line in lines))
+    (root / "videos/labels.csv").write_text("\n".join([header, *lines]))
+
+
+def test_where_a_list_has_labels_alone_the_names_tell_who_is_in_a_video(tmp_path):
+    lines = ["000.mp4,REAL", "001.mp4,real", "000_001.mp4,FAKE", "001_000.mp4,fake", "7.mp4,1"]
+    write_labels(tmp_path, "filename,label", *lines)
+    videos = {video.video: video for video in find_videos(tmp_path)}
+    assert {name: video.label for name, video in videos.items()} == {
+        "videos/000.mp4": 0,
+        "videos/000_001.mp4": 1,
+        "videos/001.mp4": 0,
+        "videos/001_000.mp4": 1,
+        "videos/7.mp4": 1,
+    }
+    assert videos["videos/000_001.mp4"].clip == videos["videos/000.mp4"].clip != ""
+    alone = videos.pop("videos/7.mp4")
+    (group,) = {video.group for video in videos.values()}
+    assert alone.group != group
+
+
+def test_a_list_with_labels_may_name_originals_and_splits(tmp_path):
+    header = "filename,label,original,split"
+    lines = ["a.mp4,0,,train", "b.mp4,1,a.mp4,Training", "c.mp4,0,,test", "d.mp4,1,c.mp4,test"]
+    write_labels(tmp_path, header, *lines)
+    a, b, c, d = find_videos(tmp_path)
+    assert [video.split for video in (a, b, c, d)] == ["train", "train", "test", "test"]
+    assert a.group == b.group != c.group == d.group
+    assert (b.clip, d.clip) == (a.clip, c.clip)
+    write_labels(tmp_path, header, "a.mp4,0,,fold1")
+    with pytest.raises(InputError, match=r"a\.mp4 has split 'fold1', not train, val, test"):
+        find_videos(tmp_path)
+    write_labels(tmp_path, "filename,label,group", "a.mp4,0,anna")
+    with pytest.raises(InputError, match=r"labels.csv has groups: read it with --videos-csv"):
+        find_videos(tmp_path)
+
+
+def test_packed_and_half_downloaded_files_are_named(tmp_path):
+    touch(tmp_path, "real/a.mp4", "fake/b.mp4", "fake/more.zip", "real/c.mp4.part", "real/notes.txt")
+    note = "packed or half-downloaded files: 2 left alone, fake/more.zip for one"
+    assert note in find_data_set(tmp_path).notes
+
+
+def test_frames_in_a_folder_beside_that_of_their_videos_are_left_out(tmp_path):
+    frames = [f"real_frames/a/{n}.png" for n in range(3)]
+    others = [f"real_frames/c/{n}.png" for n in range(3)]
+    touch(tmp_path, "real/a.mp4", "fake_videos/b.mp4", "fake_frames/b/1.png", "fake_frames/b/2.png")
+    touch(tmp_path, *frames, *others)
+    data_set = find_data_set(tmp_path)
+    assert [video.video for video in data_set.videos] == [
+        "fake_videos/b.mp4",
+        "real/a.mp4",
+        "real_frames/c",
+    ]
+    left = {line.path: line.reason for line in data_set.left_out}
+    reason = "frames of a clip that is used already"
+    assert left == {"real_frames/a": reason, "fake_frames/b": reason}
+
+
 def test_clips_of_a_person_are_told_apart_in_the_list_of_the_dfdc_preview(tmp_path):
     names = ["original_videos/1226/1226_A_001.mp4", "original_videos/1226/1226_B_003.mp4"]
     fakes = ["method_A/1226/1226_A_001_x.mp4"]
