@@ -33,7 +33,7 @@ from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
 from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
 from data.public_sets import COMPRESSIONS
-from data.video_list import check_list
+from data.video_list import check_list, check_paths
 from data.walk import Video
 from features import screen
 from features.cache import Outcome, process_video
@@ -222,6 +222,8 @@ def main(argv=None):
     data_set = find_data_set(source, args.compression, methods, args.max_videos)
     screen.print_data_set(data_set)
     videos = data_set.videos
+    if source.is_file():
+        check_paths(source, videos)
     if args.crop_faces:
         load_face_detector(args.face_model)  # downloaded now, if it is not there
     extraction = Extraction(

@@ -65,6 +65,13 @@ def read_list(file: Path) -> tuple[list[Video], list[str]]:
     return videos, notes + describe_readings(videos)
 
 
+def check_paths(file: Path, videos: list[Video]) -> None:
+    """Raise InputError where none of the videos that a list names is there."""
+    if not any(video.n_images or video.path.exists() for video in videos):
+        problem = f"none of its {len(videos)} paths is there, {videos[0].path} for one"
+        raise InputError(f"{file}: {problem}; relative paths start from the folder of the CSV")
+
+
 def read_header(file: Path, header: list[str]) -> tuple[list[str], list[str]]:
     """What each column of a list holds ("" for others), and what is to be said of the others."""
     columns, others = [], []

@@ -320,6 +320,16 @@ def test_listed_files_that_are_gone_fail_alone(videos, tmp_path, quick_backbone)
     assert split.extraction.layout == "list"
 
 
+def test_a_list_in_the_wrong_folder_is_one_error(videos, tmp_path, quick_backbone, capsys):
+    lines = ["path,label", "real/000.mp4,real", "fake/fifty.mp4,fake"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    flags = ["--videos-csv", str(tmp_path / "list.csv"), "--features-dir", str(tmp_path / "f")]
+    message = r"none of its 2 paths is there, .*/fake/fifty.mp4 for one; relative paths start from"
+    with pytest.raises(InputError, match=message):
+        feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
+    assert capsys.readouterr().err == "" and not (tmp_path / "f/cache").exists()
+
+
 REAL_FILES = {
     "UPPER.MP4": 180,
     "audio_only.mp4": "no video stream",
