@@ -8,8 +8,7 @@ and blended in under a soft mask. Each fake has a quality of its own, from crude
 What a detector scores on them says nothing about real deepfakes.
 
 Writes real/000.mp4, fake/FaceSwap/000_001.mp4 and fake/Reenactment/001_000.mp4 (target_source),
-256 x 256, 18 frames at 12.5 fps, and sample.json, which marks the folder as drawn and holds the
-settings.
+256 x 256, 18 frames at 12.5 fps, and sample.json, which marks the folder and holds settings.
 
     python data/make_sample.py
     python data/make_sample.py --people 20 --output-dir small_sample
@@ -306,6 +305,7 @@ def main(argv=None):
         "seed": args.seed,
         "people": args.people,
         "frames": FRAMES,
+        "fps": FPS,
         "quality": QUALITY,
         "flaws": FLAWS,
     }

@@ -48,7 +48,7 @@ def short_videos(make_sample, monkeypatch):
 
 @pytest.fixture(scope="module")
 def short_set(make_sample, tmp_path_factory):
-    """All people and videos of the sample set, in videos of 8 frames instead of 18."""
+    """All people of the sample set, with other movements, in videos of 8 frames instead of 18."""
     folder = tmp_path_factory.mktemp("short") / "sample"
     with pytest.MonkeyPatch.context() as patch:
         draw_short_videos(patch, make_sample)
@@ -131,7 +131,7 @@ def test_fakes_are_from_crude_to_hardly_visible_and_one_method_is_harder(short_s
 def test_trivial_predictors_fail(short_set):
     """Size, light, contrast, duration and sharpness of the background do not give it away.
 
-    Needs all videos, of which the first 8 frames are enough.
+    Needs all people, of whom 8 frames are enough.
     """
     rows = {"": [], "FaceSwap": [], "Reenactment": []}
     for video in find_videos(short_set):
