@@ -723,7 +723,7 @@ def test_a_list_with_labels_may_name_originals_and_splits(tmp_path):
 
 
 def test_packed_and_half_downloaded_files_are_named(tmp_path):
-    touch(tmp_path, "real/a.mp4", "fake/b.mp4", "fake/more.zip", "real/c.mp4.part", "real/notes.txt")
+    touch(tmp_path, "real/a.mp4", "fake/b.mp4", "fake/more.zip", "real/c.mp4.part", "notes.txt")
     note = "packed or half-downloaded files: 2 left alone, fake/more.zip for one"
     assert note in find_data_set(tmp_path).notes
 
