@@ -57,7 +57,7 @@ def relate_copies(videos: list[Video]) -> list[str]:
     if not copies:
         return []
     example = " and ".join(video.video for video in copies[0])
-    return [f"{len(copies)} files are there twice: kept together, {example} for one"]
+    return [f"files that are there twice: {len(copies)}, kept together, {example} for one"]
 
 
 def size_of(path: Path) -> int:

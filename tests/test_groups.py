@@ -317,7 +317,7 @@ def test_a_file_twice_in_one_class_is_kept_together_and_said(tmp_path):
     data_set = find_data_set(tmp_path)
     assert groups_of(data_set.videos) == [["real/a.mp4", "real/x/c.mp4"], ["real/b.mp4"]]
     assert data_set.notes == [
-        "1 files are there twice: kept together, real/a.mp4 and real/x/c.mp4 for one",
+        "files that are there twice: 1, kept together, real/a.mp4 and real/x/c.mp4 for one",
         "no fake video here: a set to test on, not to train on",
     ]
 
