@@ -224,8 +224,8 @@ def read_labels(file: Path) -> dict[str, dict]:
     try:
         for row in rows:
             name, label = row["filename"], words.get(row["label"], row["label"])
-            if row.get("group"):
-                raise InputError(f"{file} has groups: read it with --videos-csv instead")
+            if row.get("group") or row.get("method"):
+                raise InputError(f"{file} has groups or methods: read it with --videos-csv instead")
             if labels.setdefault(name, row | {"label": label})["label"] != label:
                 raise InputError(f"{file}: {name} has two labels")
         return labels

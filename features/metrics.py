@@ -7,6 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
+from data.walk import CLASSES
+
 Z = NormalDist().inv_cdf(0.975)  # 1.96: the intervals are 95 % intervals
 FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
 LOW_FPRS = (0.01, 0.05)  # where metrics.json says how many fakes are found
@@ -14,6 +16,11 @@ LOW_FPRS = (0.01, 0.05)  # where metrics.json says how many fakes are found
 
 def percent(fraction: float | None) -> str:
     return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def verdict(score: float, threshold: float = 0.5) -> str:
+    """real or fake: a score of exactly the threshold is called fake."""
+    return CLASSES[int(score >= threshold)]
 
 
 def format_figure(metrics: dict, key: str) -> str:

@@ -19,7 +19,7 @@ from data.frames import Sampling, sample_video
 from data.walk import CLASSES, Video
 from features.dataset import Split
 from features.extraction import Extraction
-from features.metrics import percent
+from features.metrics import percent, verdict
 from features.originals import Footage, Match
 from features.plots import COLOURS, save_figure
 from features.run import map_threads
@@ -155,10 +155,6 @@ def pick_samples(
     return samples
 
 
-def name_at_half(score: float) -> str:
-    return CLASSES[int(score >= 0.5)]
-
-
 def find_frame(sample: SampleFrame, extraction: Extraction) -> torch.Tensor:
     """The frame that the sample names, (3, 224, 224). Raises InputError where it is not there."""
     file = Path(extraction.videos_dir, sample.video)
@@ -190,7 +186,7 @@ def plot_samples(
     free = [list(row) for row in grid]
     for sample in samples:
         truth = CLASSES[sample.label]
-        called, video_called = (name_at_half(s) for s in (sample.score, sample.video_score))
+        called, video_called = verdict(sample.score), verdict(sample.video_score)
         title = (
             f"{shorten(sample.video, 39)}\n"
             f"frame {sample.number}, truth: {truth}\n"

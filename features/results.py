@@ -24,6 +24,7 @@ from features import screen
 from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
+from features.metrics import verdict
 from features.originals import ORIGINALS_COLUMNS, Search, describe_matches
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
@@ -92,8 +93,8 @@ def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
 
 
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
-    """What a score is called at 0.5 and at T; a score of exactly the threshold is called fake."""
-    return {"at_0.5": CLASSES[int(score >= 0.5)], "at_T": CLASSES[int(score >= threshold)]}
+    """What a score is called at 0.5 and at T."""
+    return {"at_0.5": verdict(score), "at_T": verdict(score, threshold)}
 
 
 def list_predictions(

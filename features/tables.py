@@ -3,8 +3,8 @@
 import numpy as np
 
 from data.walk import CLASSES
-from features.metrics import LOW_FPRS, format_figure, percent
-from features.pictures import SampleFrame, name_at_half, shorten
+from features.metrics import LOW_FPRS, format_figure, percent, verdict
+from features.pictures import SampleFrame, shorten
 from features.plots import TITLES, name_levels
 
 FIGURES = {  # title: key
@@ -239,9 +239,9 @@ def samples_table(samples: list[SampleFrame]) -> str:
             sample.number,
             CLASSES[sample.label],
             percent(sample.score),
-            name_at_half(sample.score),
+            verdict(sample.score),
             percent(sample.video_score),
-            name_at_half(sample.video_score),
+            verdict(sample.video_score),
         )
         rows.append(row)
     return format_table(rows)

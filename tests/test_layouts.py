@@ -717,9 +717,10 @@ def test_a_list_with_labels_may_name_originals_and_splits(tmp_path):
     write_labels(tmp_path, header, "a.mp4,0,,fold1")
     with pytest.raises(InputError, match=r"a\.mp4 has split 'fold1', not train, val, test"):
         find_videos(tmp_path)
-    write_labels(tmp_path, "filename,label,group", "a.mp4,0,anna")
-    with pytest.raises(InputError, match=r"labels.csv has groups: read it with --videos-csv"):
-        find_videos(tmp_path)
+    for column in ("group", "method"):
+        write_labels(tmp_path, f"filename,label,{column}", "a.mp4,1,anna")
+        with pytest.raises(InputError, match=r"labels.csv has groups or methods: read it with --"):
+            find_videos(tmp_path)
 
 
 def test_packed_and_half_downloaded_files_are_named(tmp_path):
