@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from data.decode import quiet_decoder
 from data.files import InputError, hold_folder, make_folder
-from data.walk import SPLITS
+from data.words import SPLITS
 from features import screen
 from features.audit import audit_leaks, audit_shortcuts
 from features.checkpoint import load_checkpoint

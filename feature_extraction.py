@@ -32,9 +32,9 @@ from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
 from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
-from data.public_sets import COMPRESSIONS
-from data.video_list import check_list, check_paths
-from data.walk import Video
+from data.video_list import check_list
+from data.videos import Video
+from data.words import COMPRESSIONS
 from features import screen
 from features.cache import Outcome, process_video
 from features.extraction import Extraction, find_difference, load_extraction
@@ -179,6 +179,10 @@ def main(argv=None):
         help="only the fakes of these methods, and all reals (default: all)")
     add("--max-videos", type=int, default=0, metavar="N",
         help="for a first try: at most N videos of each class, always the same ones (0: all)")
+    add("--image-names", default="", metavar="PATTERN",
+        help='how loose images are named: text with {video}, {frame}, {face} and {any}, such as '
+        '"{video}_{frame}", or photo: each is a video (default: by the word frame; an error tells '
+        "where that is not enough)")
     add("--features-dir", type=Path, metavar="DIR",
         help="where to write (default: features/<name of the folder or CSV>)")
     add("--overwrite", action="store_true",
@@ -219,11 +223,9 @@ def main(argv=None):
     root = source.parent if source.is_file() else source  # a CSV
     folder = pick_folder(args.features_dir, source, os.path.realpath(root))
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
-    data_set = find_data_set(source, args.compression, methods, args.max_videos)
+    data_set = find_data_set(source, args.compression, methods, args.max_videos, args.image_names)
     screen.print_data_set(data_set)
     videos = data_set.videos
-    if source.is_file():
-        check_paths(source, videos)
     if args.crop_faces:
         load_face_detector(args.face_model)  # downloaded now, if it is not there
     extraction = Extraction(
@@ -239,6 +241,7 @@ def main(argv=None):
         videos_dir=os.path.realpath(root),
         layout=data_set.layout,
         compression=args.compression or "all",
+        image_names=args.image_names,
         sample=read_drawn_by(root),
         notes=data_set.notes,
     )

@@ -1,30 +1,279 @@
-"""Which videos belong together and must stay on one side of a split."""
+"""Who and what belongs together and must stay on one side of a split.
 
+What a data set or a list tells comes first. Of the others folders and names are asked, by these
+rules alone; what they do not settle is said, and told by features/originals.py or by a list.
+
+- What all names of a class share, what a compression, a quality, a copier or a piece adds, is no
+  part of a name; a name that all videos share is replaced by its folder.
+- A folder is a person if it is the outermost one that divides and lies below both classes; where
+  most at its place are people, all are.
+- A fake belongs to each real, and each person, whose whole name its own holds.
+"""
+
+import re
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
+from itertools import combinations
 from pathlib import Path
 
 from data.files import InputError, fingerprint
-from data.names import relate_by_folders, relate_by_names, relate_by_public_names
-from data.walk import Video
+from data.videos import Video
+from data.words import COPY_BEFORE, COPY_BEHIND, PIECES, QUALITIES, UNNAMED
+
+Words = tuple[str, ...]  # of a name: Anna_02-b is ("anna", "02", "b")
 
 
-def set_groups(videos: list[Video]) -> list[str]:
-    """Give each video its group, clip and method, and return what is to be said about them.
+def set_groups(videos: list[Video], mark: str) -> list[str]:
+    """Give each video its group, clip, people and method, and return what is to be said of them.
 
-    What the data set tells comes first, then names; what is not certain is not joined, but said.
-    Raises InputError where one file is in both classes.
+    People that names tell begin with `mark`: they are people of this data set alone. Raises
+    InputError where one file is in both classes.
     """
-    told = {video.video for video in videos if video.people or video.group_keys}
-    told |= relate_by_public_names([video for video in videos if video.video not in told])
-    notes = relate_by_folders(videos, told)
-    notes += relate_by_names(videos, told)
+    words = read_words(videos)
+    asked = [video for video in videos if not video.is_known]
+    folder_of, notes = relate_by_folders(asked, words, mark)
+    notes += relate_by_names(videos, words, folder_of, mark)
     files = [video for video in videos if video.kind in ("videos", "photos")]
     notes += relate_copies(files)
     join_related(videos)
-    for video in videos:
-        video.clip = video.clip or video.video
     return notes
+
+
+# --- Names ---
+
+
+def read_words(videos: list[Video]) -> dict[str, Words]:
+    """{identifier: the words of its name that tell it from others}."""
+    there = {video.key for video in videos}
+    words = {video.video: split_name(video.key, there) for video in videos}
+    if len(videos) > 1 and len(set(words.values())) == 1 and all(each.folders for each in videos):
+        words = {video.video: split_name(video.folders[-1].lower(), set()) for video in videos}
+    by_class = [[video.video for video in videos if video.label == label] for label in (0, 1)]
+    drop_shared(words, [*words], set())
+    for names, others in (by_class, by_class[::-1]):
+        drop_shared(words, names, {word for name in others for word in words[name]})
+    return words
+
+
+def split_name(key: str, there: set[str]) -> Words:
+    """The words of the last part of a key, without those of a quality and marks of a copier.
+
+    A number in brackets is a copier's if the key without it is `there`; else it is a word.
+    """
+    plain = re.sub(rf"{COPY_BEHIND}$", "", key)
+    bracket = re.search(r"\(\d+\)$", key)
+    number = () if plain in there or not bracket else (bracket[0],)
+    name = re.sub(f"^{COPY_BEFORE}", "", plain.rpartition("/")[2])
+    words = tuple(word for word in re.split(r"[\W_]+", name) if word)
+    telling = tuple(word for word in words if not re.fullmatch(QUALITIES, word))
+    return (telling or words or (name,)) + number
+
+
+def drop_shared(words: dict[str, Words], names: list[str], others: set[str]) -> None:
+    """Take from both ends of these names the words that all of them share, and none of others."""
+    for place, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
+        while len({words[name] for name in names}) > 1 and all(len(words[n]) > 1 for n in names):
+            ends = {words[name][place] for name in names}
+            if len(ends) > 1 or not ends.isdisjoint(others):
+                break
+            words |= {name: words[name][rest] for name in names}
+
+
+def find_names(words: Words, known) -> list[tuple[int, int]]:
+    """Places (start, end) in `words` of what is `known`, the longest first, none twice."""
+    free, places = set(range(len(words))), []
+    spans = combinations(range(len(words) + 1), 2)
+    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
+        if free.issuperset(range(start, end)) and words[start:end] in known:
+            places.append((start, end))
+            free -= set(range(start, end))
+    return sorted(places)
+
+
+def find_pieces(reals: list[Video], words: dict[str, Words]) -> dict[str, Words]:
+    """{identifier: words before the number}, if reals are numbered for each person: anna_1, anna_2.
+
+    So they are if nine of ten end in a number, and most of these share what stands before it with
+    others, but not all with all.
+    """
+    piece = "|".join(PIECES.split())
+    unnamed = rf"(?:{'|'.join(UNNAMED.split())})\d*"
+    stems = {}
+    for video in reals:
+        *stem, last = words[video.video]
+        if stem and re.fullmatch(piece, stem[-1]):
+            stem.pop()
+        is_numbered = re.fullmatch(rf"(?:{piece})?\d+", last)
+        if is_numbered and not all(re.fullmatch(unnamed, word) for word in stem):
+            stems[video.video] = tuple(stem)
+    sizes = Counter(stems.values())
+    recurring = sum(size for size in sizes.values() if size > 1)
+    are_most = len(stems) >= 0.9 * len(reals) and recurring >= len(stems) / 2
+    return stems if are_most and len(sizes) > 1 else {}
+
+
+# --- Folders ---
+
+
+def list_shared(videos: list[Video]) -> dict[str, list[Video]]:
+    """{folder: what lies in it} of the folders that hold both classes, or lie below both."""
+    inside = defaultdict(list)
+    for video in videos:
+        for folder in {folder.lower() for folder in video.folders}:
+            inside[folder].append(video)
+    return {folder: held for folder, held in inside.items() if len({v.label for v in held}) == 2}
+
+
+def find_people(videos: list[Video], shared: set[str]) -> dict[str, int]:
+    """{identifier: place of the folder, among the folders of the video, that is a person}.
+
+    `shared` are the folders of both classes that divide the videos.
+    """
+    people, usual = {}, (Counter(), Counter())
+    for video in videos:
+        places = [i for i, folder in enumerate(video.folders) if folder.lower() in shared]
+        if places:
+            people[video.video] = places[0]
+            usual[video.label][places[0]] += 1
+    at_place = {}  # {identifier: place} of the folders that lie where most people do
+    for video in videos:
+        if usual[video.label]:
+            place = usual[video.label].most_common(1)[0][0]
+            if place < len(video.folders):
+                at_place[video.video] = place
+    beside = {
+        (video.label, video.folders[at_place[video.video]].lower())
+        for video in videos
+        if video.video in at_place
+    }
+    are_most = 2 * sum(folder in shared for _, folder in beside) > len(beside)
+    return at_place | people if are_most else people
+
+
+def hold_pairs(videos: list[Video], words: dict[str, Words]) -> bool:
+    """Whether a fake among these is named after two of the reals: then names tell more."""
+    known = {words[video.video] for video in videos if video.label == 0}
+    return any(len(find_names(words[video.video], known)) > 1 for video in videos if video.label)
+
+
+def relate_by_folders(
+    videos: list[Video], words: dict[str, Words], mark: str
+) -> tuple[dict[str, str], list[str]]:
+    """{identifier: folder of a person}, and what is to be said. Sets people, and methods.
+
+    A folder below fake/ that is no person is a method.
+    """
+    of_both = list_shared(videos)
+    dividing = {
+        folder
+        for folder, held in of_both.items()
+        if len(held) < len(videos) and not hold_pairs(held, words)
+    }
+    places = find_people(videos, dividing)
+    folder_of, splits = {}, defaultdict(set)
+    for video in videos:
+        place = places.get(video.video)
+        if place is not None:
+            folder = folder_of[video.video] = video.folders[place].lower()
+            splits[folder].add(video.split)
+            video.people += (person(mark, video, folder),)
+        others = [folder for i, folder in enumerate(video.folders) if i != place]
+        methods = [folder for folder in others if folder.lower() not in of_both]
+        if video.label and methods and not video.method:
+            video.method = methods[0]
+    notes = []
+    if splits:
+        notes.append(f"folders that are people: {len(splits)}, {min(splits)}/ for one")
+    across = sorted(folder for folder, found in splits.items() if len(found) > 1)
+    if across:
+        which = f"{len(across)}, {across[0]}/ for one"
+        notes.append(f"such folders in several splits ({which}): are people on both sides?")
+    return folder_of, notes
+
+
+def person(mark: str, video: Video, name: str) -> str:
+    """The name of a person of this data set: people are not joined across splits by names."""
+    return f"{mark} {video.split} {name}".replace(";", ",")
+
+
+# --- Fakes and their reals ---
+
+
+def relate_by_names(
+    videos: list[Video], words: dict[str, Words], folder_of: dict[str, str], mark: str
+) -> list[str]:
+    """Relate fakes to the reals and people whose names theirs hold, and copies of one clip.
+
+    Nothing is added to videos of which more is known. Returns what is to be said.
+    """
+    reals = [video for video in videos if video.label == 0]
+    asked = [video for video in videos if not video.is_known]
+    pieces = find_pieces([video for video in asked if video.label == 0], words)
+    known = defaultdict(list)  # {(*place, words): reals}
+    for video in reals:
+        for place in ((), (video.split,), *near(video)):
+            known[*place, pieces.get(video.video, words[video.video])].append(video)
+    persons = {}  # {(split, words of a folder): person}
+    for video in asked:
+        if video.video in folder_of:
+            name = split_name(folder_of[video.video], set())
+            persons[video.split, name] = video.people[-1]
+        elif video.video in pieces:
+            video.people += (person(mark, video, " ".join(pieces[video.video])),)
+    names = {key[-1] for key in (*known, *persons)}
+    for video in asked:
+        if video.label:
+            own = words[video.video]
+            places = [*near(video), (video.split,), ()]
+            if video.video in folder_of:
+                places = [(video.split, folder_of[video.video])]
+            for start, end in find_names(own, names):
+                name = own[start:end]
+                if (video.split, name) in persons:
+                    video.people += (persons[video.split, name],)
+                    continue
+                found = next((known[*at, name] for at in places if (*at, name) in known), [])
+                for real in found:
+                    relate(video, real, person(mark, real, "/".join((*real.folders, *name))))
+                exact = [real for real in found if words[real.video] in (name, (*name, own[-1]))]
+                if exact:
+                    video.clip = video.clip or exact[0].clip or exact[0].video
+            if len(own) > 1:  # the same swap by another method
+                where = folder_of.get(video.video, "")
+                video.group_keys += (f"{video.split}/{where} {sorted(own)}",)
+    relate_copies_of_clips(asked, words)
+    for video in videos:
+        video.people = tuple(dict.fromkeys(video.people))
+        video.clip = video.clip or ("" if video.label else video.video)
+    if not pieces:
+        return []
+    people = sorted(map(" ".join, set(pieces.values())))
+    return [f"people that names with a number tell: {len(people)}, {people[0]} for one"]
+
+
+def near(video: Video) -> list[tuple[str, str]]:
+    """The split and a folder, the nearest first, in which names mean the same."""
+    return [(video.split, folder.lower()) for folder in reversed(video.folders)]
+
+
+def relate(fake: Video, real: Video, name: str) -> None:
+    """A fake shows who is in the real video, who gets this name if nobody is known."""
+    if not real.people and not real.is_known:
+        real.people = (name,)
+    fake.people += real.people
+    fake.group_keys += (real.video,)
+
+
+def relate_copies_of_clips(videos: list[Video], words: dict[str, Words]) -> None:
+    """Videos of one class, folder and name show the same: 253, 253_c40 and Copy of 253."""
+    first_of = {}
+    for video in sorted(videos, key=lambda video: not video.clip):
+        first = first_of.setdefault(
+            (video.split, video.label, video.folders, words[video.video]), video
+        )
+        if first is not video:
+            video.group_keys += (first.video,)
+            first.clip = video.clip = first.clip or ("" if video.label else first.video)
 
 
 # --- Copies ---
@@ -92,12 +341,13 @@ def keys_of(video: Video) -> tuple[str, ...]:
 
 
 def describe_lone_fakes(videos: list[Video]) -> list[str]:
-    """How many fakes belong to no real video, though a CSV or ids of people do not say to whom."""
+    """Which fakes belong to no real video, though neither a list nor ids of people say to whom."""
     with_real = {video.group for video in videos if video.label == 0}
     fakes = [video for video in videos if video.label]
-    lone = [video for video in fakes if video.group not in with_real and not video.people]
+    lone = [v.video for v in fakes if v.group not in with_real and not v.people]
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
-    remedy = "--videos-csv with a column group keeps them together"
-    return [f"{known}: people may be on both sides ({remedy})"]
+    example = ", ".join(lone[:3])
+    remedy = "people may be on both sides; --videos-csv with a column group keeps them together"
+    return [f"{known} ({example}; in videos.csv those without people and clip): {remedy}"]

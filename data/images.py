@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from data.files import fingerprint
-from data.walk import IMAGE_SUFFIXES, LOOSE, find_prefix
+from data.videos import compile_names, is_template
+from data.words import IMAGE_SUFFIXES
 
 NUMBER = re.compile("[0-9]+")
 
@@ -24,40 +25,42 @@ def is_image(name: str) -> bool:
 
 
 def is_made_of_images(path: Path) -> bool:
-    """Whether a video's path is a folder of frames, an image, or loose frames: a/000_003*."""
-    return path.name.endswith(LOOSE) or path.is_dir() or (path.is_file() and is_image(path.name))
+    """Whether a video's path is a folder of frames, loose frames or an image."""
+    return is_template(path.name) or path.is_dir() or (path.is_file() and is_image(path.name))
 
 
 def list_images(path: Path) -> tuple[Path, list[str]]:
     """The folder and names of a video's images, in order: 2.png comes before 10.png.
 
-    Frames that lie loose in a folder are named by what their names have in common: a/000_003* for
-    a/000_003_0017.png. No names where there are none. Raises OSError.
+    Frames that lie loose in a folder are named by a template, see compile_names: a/000_003_{frame}
+    for a/000_003_0017.png. No names where there are none. Raises OSError.
     """
-    folder, prefix = path, None
-    if path.name.endswith(LOOSE):
-        folder, prefix = path.parent, path.name.removesuffix(LOOSE)
-    elif not path.is_dir():
+    if not is_template(path.name) and not path.is_dir():
         return path.parent, [path.name]
-    return folder, list_by_prefix(folder, folder.stat().st_mtime_ns).get(prefix, [])
+    folder = path.parent if is_template(path.name) else path
+    names = list_names(folder, folder.stat().st_mtime_ns)
+    if is_template(path.name):
+        names = select_names(names, path.name)
+    return folder, sorted(names, key=natural_key)
 
 
 @lru_cache(maxsize=64)  # a folder may hold the frames of a thousand videos
-def list_by_prefix(folder: Path, mtime_ns: int) -> dict[str | None, list[str]]:
-    """{what stands before the number: names of images}, in order; None: all images of the folder.
+def list_names(folder: Path, mtime_ns: int) -> list[str]:
+    """The sorted names of all images of a folder. No image is looked at: there may be a million.
 
-    No image is looked at: there may be a million. `mtime_ns` is the folder's: a folder that has
-    changed is read again.
+    `mtime_ns` is the folder's: a folder that has changed is read again.
     """
     with os.scandir(folder) as scan:
-        names = [entry.name for entry in scan if is_image(entry.name) and not entry.is_dir()]
-    names.sort(key=natural_key)
-    by_prefix = defaultdict(list, {None: names})
-    for name in names:
-        prefix = find_prefix(name)
-        if prefix:
-            by_prefix[prefix].append(name)
-    return dict(by_prefix)
+        return sorted(entry.name for entry in scan if is_image(entry.name) and not entry.is_dir())
+
+
+def select_names(names: list[str], template: str) -> list[str]:
+    """Those of the sorted names that have the form of a template."""
+    begin = template.partition("{")[0]
+    first = bisect_left(names, begin)
+    last = bisect_right(names, begin, key=lambda name: name[: len(begin)])
+    regex = compile_names(template)
+    return [name for name in names[first:last] if regex.fullmatch(name.rpartition(".")[0])]
 
 
 def natural_key(name: str) -> tuple[list[int], str]:
@@ -78,7 +81,7 @@ def count_images(path: Path) -> int:
 
 def file_key(path: Path) -> dict:
     """What changes when a video's file does, or the images that it is made of. Raises OSError."""
-    if not (path.name.endswith(LOOSE) or path.is_dir()):
+    if not (is_template(path.name) or path.is_dir()):
         stat = path.stat()
         return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     folder, names = list_images(path)

@@ -1,76 +1,90 @@
 """Every video below a root: used, with what is known of it, or left out with a reason."""
 
+import hashlib
 import os
 import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from data.class_folders import AnyFolders, ClassFolders, names_nothing
 from data.files import InputError, printable, read_json
-from data.groups import describe_lone_fakes, set_groups
-from data.official_lists import drop_levels, read_dfdc, set_splits
-from data.public_sets import DFDC, NO_NAME, SETS, PublicSet
-from data.video_list import read_list
-from data.walk import (
-    CLASSES,
-    LEVEL,
-    VIDEO_ENDINGS,
+from data.groups import set_groups
+from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
+from data.video_list import LabelFiles, read_label_files, read_list
+from data.videos import (
+    PARTS,
+    PHOTO,
     Folder,
     Item,
     Video,
     describe_readings,
-    find_skipped,
     item_of_file,
-    items_of_images,
-    join,
+    read_images,
+    suggest_patterns,
+    tidy,
     walk,
 )
+from data.words import CLASSES, LEVEL
 
 SAMPLE_DIR = Path("data/sample")
-ANY = PublicSet("any", real=(".*",))
-CLIP_ENDING = rf"[_ -]?{LEVEL}$|\.(?:{VIDEO_ENDINGS.replace(' ', '|')})$"
 
 # --- Which set it is ---
 
 
-def recognise(root: Path, folders: list[Folder]) -> tuple[PublicSet, str]:
-    """The set whose patterns take most of what lies here, and where below the root it starts.
+def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tuple[str, object]]:
+    """(where it starts, its row of the table) of each set that fits: the root, or else below it.
 
-    A few names of each folder are tried, from the root and from one and two levels below it.
+    `places` are those of some videos below `base`, `folders` all folders there.
+    """
+    rows = [*SETS, ClassFolders.of(folders)]
+    counts = [sum(map(row.fits, places)) for row in rows]
+    if any(counts):
+        return [(base, rows[counts.index(max(counts))])]
+    found = []
+    for top in sorted({place.partition("/")[0] for place in places if "/" in place}):
+        below = [
+            [path.removeprefix(f"{top}/") for path in paths if path.startswith(f"{top}/")]
+            for paths in (places, folders)
+        ]
+        found += find_sets(*below, base=f"{base}{top}/")
+    return found
+
+
+def recognise(root: Path, folders: list[Folder]) -> tuple[object, str]:
+    """The set that lies here, and the path below the root where it starts, with / at its end.
+
     Raises InputError where no set is found, or several lie side by side.
     """
-    taken = Counter()  # (level, where it starts, row of the table): names
-    filled = [f for f in folders if (f.videos or f.images) and not find_skipped(f.path)]
+    filled = [
+        folder for folder in folders if (folder.videos or folder.images) and not folder.skipped
+    ]
+    places = []
     for folder in filled[:: len(filled) // 1000 + 1]:
         names = folder.videos[:5] or folder.images[:1]
-        keys = [item_of_file(folder, name).key for name in names]
-        keys += [drop_last_levels(folder.path)] if folder.images and not folder.videos else []
-        parts = folder.path.split("/") if folder.path else []
-        for level in range(min(2, len(parts)) + 1):
-            base = "/".join(parts[:level])
-            for row, public_set in enumerate(SETS):
-                taken[level, base, row] += sum(
-                    public_set.has_place_for(key[len(base) :].lstrip("/")) for key in keys
-                )
-    best = max(taken, key=lambda at: (taken[at], -at[0], -at[2]), default=None)
-    if best and taken[best]:
-        level, base, row = best
-        beside = {at: SETS[i].name for (lev, at, i), n in taken.items() if n and lev == level}
-        if len(beside) > 1:
-            found = ", ".join(f"{at}/ ({name})" for at, name in sorted(beside.items()))
-            remedy = "name one of them, or list all with --videos-csv"
-            raise InputError(f"{root} holds several data sets: {found}: {remedy}")
-        return SETS[row], base
+        places += [tidy(folder.join(name)) for name in names]
+        if folder.images and not folder.videos:
+            places.append(tidy(folder.path, is_folder=True))
+    paths = [tidy(folder.join("x")).rpartition("/")[0] for folder in filled]
+    sets = find_sets(places, paths)
+    if len(sets) == 1:
+        base, row = sets[0]
+        return row, base
+    if sets:
+        found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])
+        remedy = "name one of them, or list all with --videos-csv"
+        raise InputError(f"{root} holds several data sets: {found}: {remedy}")
     # of both in one folder labels.csv: the metadata.json of test videos holds other things
-    labels = [join(folder.path, folder.labels[0]) for folder in folders if folder.labels]
+    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
     if labels:
-        return replace(DFDC, told=read_dfdc(root, labels)), ""
-    seen = [(join(f.path, name), "", "") for f in folders for name in f.videos + f.images]
-    found = ", ".join(str(left) for left in list_left_out(seen)[:3])
-    problem = f"{root} has the layout of no data set that is known (found {found or 'no video'})"
-    raise InputError(f"{problem}: expected real/ and fake/, or a layout of data/README.md")
+        return read_label_files(root, labels), ""
+    names = [folder.join(name) for folder in folders for name in folder.videos + folder.images]
+    problem = f"{root} has the layout of no data set that is known"
+    found = f"(found {', '.join(sorted(names)[:3]) or 'no video'})"
+    raise InputError(f"{problem} {found}: expected real/ and fake/, or a layout of data/README.md")
 
 
 # --- A data set ---
@@ -81,8 +95,9 @@ class LeftOut:
     """A video that is not used, or n of them in a folder, and why."""
 
     path: str
-    n: int
     reason: str
+    folder: str = ""  # in which those of this reason are counted
+    n: int = 1
 
     def __str__(self) -> str:
         return f"{self.n} in {self.path}" if self.n > 1 else self.path
@@ -95,55 +110,71 @@ class DataSet:
     root: Path
     layout: str
     videos: list[Video]
-    left_out: list[LeftOut]
+    left_out: list[LeftOut]  # each a video
     notes: list[str]
 
     @property
     def found(self) -> int:
-        return len(self.videos) + sum(left.n for left in self.left_out)
+        return len(self.videos) + len(self.left_out)
 
 
-def list_left_out(left: Iterable[tuple[str, str, str]]) -> list[LeftOut]:
-    """Lines for (path, folder to count it in or "", reason): more than three of a kind are one."""
-    paths_of = defaultdict(list)
-    for path, folder, reason in left:
-        paths_of[folder or path.rpartition("/")[0], reason].append(path)
+def summarise(left_out: list[LeftOut]) -> list[LeftOut]:
+    """What is left out, for people: more than three of a kind in a folder are one line."""
+    of_kind = defaultdict(list)
+    for left in left_out:
+        of_kind[left.folder or left.path.rpartition("/")[0], left.reason].append(left)
     lines = []
-    for (folder, reason), paths in sorted(paths_of.items()):
-        if len(paths) > 3:
-            lines.append(LeftOut(f"{folder or '.'}/", len(paths), reason))
-        else:
-            lines += [LeftOut(path, 1, reason) for path in paths]
+    for (folder, reason), left in sorted(of_kind.items()):
+        many = LeftOut(f"{folder or '.'}/", reason, n=len(left))
+        lines += [many] if len(left) > 3 else left
     return lines
 
 
-def read_tree(root: Path) -> tuple[str, list[Video], list[tuple[str, str, str]], list[str]]:
-    """Layout, videos, what is left out (see list_left_out) and notes of a data set's folder."""
+def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[LeftOut], list[str]]:
+    """Layout, videos, what is left out and notes of a data set's folder."""
     if not root.is_dir():
         expected = "point --videos-dir at a folder with real/ and fake/ in it"
         if root == SAMPLE_DIR:
             expected = f"draw the sample set with `{sample_command()}`, or {expected}"
         raise InputError(f"{root} is not a folder: {expected}")
     folders, notes = walk(root)
-    public_set, base = recognise(root, folders)
+    layout, base = recognise(root, folders)
     if base:
-        notes.append(f"the data set lies in {base}/")
-    matched, left = match_items(root, folders, public_set, base)
-    matched, again = drop_frames_of_videos(matched)
-    videos = []
-    for item, told in matched:
-        name = printable(item.path)
-        videos.append(Video(root / item.path, video=name, n_images=item.n_images, **told))
-    notes += describe_readings(videos)
-    labels = [join(folder.path, folder.labels[0]) for folder in folders if folder.labels]
-    labels = [file for file in labels if not base or file.startswith(f"{base}/")]
-    if labels and not public_set.told:
+        notes.append(f"the data set lies in {base}")
+    matched, left, unclear = match_items(root, folders, layout, base, image_names)
+    if unclear:
+        raise InputError(ask_for_names(root, unclear))
+    videos = [make_video(root, item, told, layout.has_public_ids) for item, told in matched]
+    videos, again = drop_frames_of_videos(videos)
+    notes += layout.notes
+    if isinstance(layout, LabelFiles):
+        notes += layout.describe_absent(videos)
+    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
+    labels = [file for file in labels if file.startswith(base)]
+    if labels and layout.name != "DFDC":
         notes.append(f"{labels[0]} is not used: labels are those of the folders")
-    notes += set_splits(public_set, videos, root, base)
+    notes += set_splits(layout, videos, root, base)
     if has_other_reals(videos):
-        again += [(v.video, "", "of DFD, whose reals are not here") for v in videos if is_dfd(v)]
+        reason = "of DFD, whose reals are not here"
+        again += [LeftOut(video.video, reason) for video in videos if is_dfd(video)]
         videos = [video for video in videos if not is_dfd(video)]
-    return public_set.name, videos, left + again, notes
+    return layout.name, videos, left + again, notes
+
+
+def make_video(root: Path, item: Item, told: dict, has_public_ids: bool) -> Video:
+    """A video of the item, of which the layout or a list has told these fields."""
+    if not has_public_ids and not told.get("is_known"):
+        told |= read_name(item.place.rpartition("/")[2], told["label"])
+    if not has_public_ids:
+        told["people"] = tuple(f"{mark(root)} {name}" for name in told.get("people", ()))
+    path = told.pop("path", root / item.path)
+    return Video(path, video=printable(item.path), n_images=item.n_images, **told)
+
+
+@cache
+def mark(root: Path) -> str:
+    """What makes names of people mean those of this folder alone: anna here, anna there."""
+    return hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:8]
 
 
 def is_dfd(video: Video) -> bool:
@@ -156,81 +187,124 @@ def has_other_reals(videos: list[Video]) -> bool:
     return bool(reals) and not any(map(is_dfd, reals))
 
 
-def match_items(root: Path, folders: list[Folder], public_set: PublicSet, base: str):
-    """Pairs of an item and what its path tells, and what is left out, as list_left_out takes it."""
-    matched, left = [], []
-    start = f"{base}/" if base else ""
-    elsewhere = f"not in the layout {public_set.name}"
-    if public_set.told:
-        elsewhere = "in no metadata.json or labels.csv"
+def match_items(
+    root: Path, folders: list[Folder], layout, base: str, image_names: str = ""
+) -> tuple[list[tuple[Item, dict]], list[LeftOut], list[Folder]]:
+    """Pairs of an item and what its path tells; what is left out; and unclear folders.
 
-    def read_path(key: str) -> dict | None:
-        return public_set.read_path(key[len(start) :]) if key.startswith(start) else None
+    In these, names of images leave open which of them make a video: they are taken for photos.
+    """
+    matched, left, unclear = [], [], []
+    reason = f"not in the layout {layout.name}"
+    if layout.name == "DFDC":
+        reason = "in no metadata.json or labels.csv"
+
+    def read(place: str) -> dict | None:
+        return layout.read(place.removeprefix(base)) if place.startswith(base) else None
 
     with_videos = {folder.path for folder in folders if folder.videos}
     for folder in folders:
-        skipped = find_skipped(folder.path)
+        skipped = folder.skipped
         items = [item_of_file(folder, name) for name in folder.videos]
-        key = drop_last_levels(folder.path)
-        if folder.images and (folder.videos or key in with_videos):
-            left += [(join(folder.path, name), "", "image beside videos") for name in folder.images]
+        if folder.images and (folder.videos or parent_of_frames(folder.path) in with_videos):
+            left += [LeftOut(folder.join(name), "image beside videos") for name in folder.images]
         elif folder.images:
-            last = key.rpartition("/")[2] or root.resolve().name
-            may_be_video = not NO_NAME.fullmatch(last) and read_path(key) is not None
-            items = items_of_images(folder, key if may_be_video else None)
+            place = tidy(folder.path, is_folder=True)
+            last = place.rpartition("/")[2] or root.resolve().name
+            may_be_video = not names_nothing(last) and read(place) is not None
+            items, is_unclear = read_images(folder, place if may_be_video else None, image_names)
             n = len(folder.images)
-            if folder.path and n > 1 and (skipped or read_path(items[0].key) is None):
+            if folder.path and n > 1 and (skipped or read(items[0].place) is None):
                 items = [Item(folder.path, folder.path, n)]
+            elif is_unclear:
+                unclear.append(folder)
+                items, _ = read_images(folder, None, PHOTO)
         for item in items:
-            told = None if skipped else read_path(item.key)
+            told = None if skipped else read(item.place)
             if told is not None:
                 matched.append((item, told))
             elif skipped:
-                left.append((item.path, skipped, f"{skipped.rpartition('/')[2]}, not videos"))
+                why = f"{skipped.rpartition('/')[2]}, not videos"
+                left.append(LeftOut(item.path, why, skipped))
             else:
-                left.append((item.path, "", elsewhere))
-    return matched, left
+                left.append(LeftOut(item.path, reason))
+    return matched, left, unclear
 
 
-def drop_last_levels(path: str) -> str:
-    """The path without folders at its end that tell nothing: real/clip for real/clip/frames."""
+def parent_of_frames(path: str) -> str:
+    """The folder that a folder of frames belongs to: real/clip of real/clip/frames."""
     return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
 
 
-def find_clip(item: Item) -> str:
-    """What a video and its frames have in common: real/a of real_videos/a, real_frames/a."""
-    return re.sub(rf"[_ -]{LEVEL}(?=/)", "", drop_levels(item.key))
+def ask_for_names(root: Path, folders: list[Folder]) -> str:
+    """What to say where names of images leave open which number is the frame."""
+    names = [(folder.path, name) for folder in folders for name in folder.images]
+    example = root / folders[0].join(folders[0].images[0])
+    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
+    readings.append(f"{PHOTO} ({len(names)} photos)")
+    return (
+        f"{example}: its name and others leave open which number is the frame: say it with "
+        f"--image-names {', '.join(readings)}; or put the frames of each video into a folder"
+    )
 
 
-def drop_frames_of_videos(matched: list[tuple[Item, dict]]):
-    """The pairs without frames of a clip whose video, or other frames, are there; and these."""
+def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
+    """The videos without frames of a clip whose video, or other frames, are there; and these."""
     seen = set()
-    for item, _ in matched:
-        if not item.n_images:
-            clip = find_clip(item)
-            folder, _, name = clip.rpartition("/")
-            seen |= {clip, folder} if folder.endswith(f"/{name}") else {clip}
+    for video in videos:
+        if not video.n_images:
+            folder, _, name = video.key.rpartition("/")
+            seen |= {video.key, folder} if folder.endswith(f"/{name}") else {video.key}
     kept, left = [], []
-    for item, told in matched:
-        clip = find_clip(item)
-        plain = re.sub(CLIP_ENDING, "", clip)  # frames/clip.mp4/, clip_frames/
-        if item.n_images and not seen.isdisjoint((clip, plain)):
-            left.append((item.path, "", "frames of a clip that is used already"))
+    for video in videos:
+        if video.n_images and video.key in seen:
+            left.append(LeftOut(video.video, "frames of a clip that is used already"))
             continue
-        kept.append((item, told))
-        if item.n_images > 1:
-            seen.add(clip)
+        kept.append(video)
+        if video.n_images > 1:
+            seen.add(video.key)
     return kept, left
 
 
+def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[str]]:
+    """The videos of a list and notes: what it does not say is told by the tree it lies in."""
+    root = file.parent
+    listed, notes = read_list(file, image_names)
+    places = [item.place for item, _ in listed]
+    sets = find_sets(
+        places[:: len(places) // 5000 + 1], [place.rpartition("/")[0] for place in places]
+    )
+    sets = [(base, row) for base, row in sets if row.has_public_ids]
+    official = {base: read_official_split(row, [root / base, root])[0] for base, row in sets}
+    videos = []
+    for item, told in listed:
+        place = item.place
+        base, row = next(((b, r) for b, r in sets if place.startswith(b)), ("", AnyFolders()))
+        of_set = row.read(place.removeprefix(base))
+        if of_set is None:
+            base, row, of_set = "", AnyFolders(), AnyFolders().read(place)
+        if "people" in told:  # they, not the ids of a public set, say what belongs together
+            of_set |= {"group_keys": (), "clip": ""}
+        is_public = row.has_public_ids and "people" not in told
+        video = make_video(root, item, of_set | told, is_public)
+        if "split" not in told:
+            split = find_split(official.get(base, {}), video.key, video.people)
+            video.split = split or video.split or "train"
+        videos.append(video)
+    return videos, notes
+
+
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
-    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say."""
+    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say.
+
+    Images whose names leave open which of them make a video are photos.
+    """
     folders, notes = walk(folder)
-    matched, left = match_items(folder, folders, ANY, "")
-    matched, again = drop_frames_of_videos(matched)
-    videos = [Video(folder / item.path, label=0, n_images=item.n_images) for item, _ in matched]
+    matched, left, _ = match_items(folder, folders, AnyFolders(), "")
+    videos = [make_video(folder, item, told | {"label": 0}, True) for item, told in matched]
+    videos, again = drop_frames_of_videos(videos)
     notes += describe_readings(videos)
-    notes += [f"left out {line}: {line.reason}" for line in list_left_out(left + again)]
+    notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
     return sorted(video.path for video in videos), notes
 
 
@@ -238,7 +312,7 @@ def describe_classes(videos: list[Video]) -> list[str]:
     """What is wrong with the classes: one is missing, or images alone tell it from the other."""
     kinds = [set(), set()]
     for video in videos:
-        kinds[video.label].add("frames" if video.kind == "mixed" else video.kind)
+        kinds[video.label].add(video.kind.removeprefix("loose "))
     for name, found in zip(CLASSES, kinds, strict=True):
         if not found:
             return [f"no {name} video here: a set to test on, not to train on"]
@@ -248,10 +322,20 @@ def describe_classes(videos: list[Video]) -> list[str]:
     return [f"WARNING: reals are {real}, fakes {fake}: that alone gives the label away"]
 
 
-def check_compression(layout: str, compression: str) -> None:
-    if compression and layout not in ("FaceForensics++", "DeeperForensics-1.0"):
+def of_compression(
+    layout: str, videos: list[Video], compression: str
+) -> tuple[set[str], list[str]]:
+    """The identifiers of the videos of a compression; all, with a note, where no folder tells it.
+
+    Raises InputError for other sets than FaceForensics++.
+    """
+    if layout not in ("FaceForensics++", "DeeperForensics-1.0"):
         problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
         raise InputError(f"{problem}. Leave it out")
+    if not any(video.compression for video in videos):
+        note = f"no folder tells a compression: --compression {compression} takes all videos"
+        return {video.video for video in videos}, [note]
+    return {video.video for video in videos if video.compression == compression}, []
 
 
 def check_methods(videos: list[Video], wanted: set[str]) -> None:
@@ -264,17 +348,36 @@ def check_methods(videos: list[Video], wanted: set[str]) -> None:
 
 
 def draw(videos: list[Video], n: int) -> set[str]:
-    """Identifiers of at most n videos a class: one of each group in turn, in a fixed order."""
+    """Identifiers of at most n videos a class, always the same: each source keeps its share.
+
+    A source is a folder at the top, or a method. Of its videos one of each group is taken in turn.
+    """
     drawn = list(videos)
     random.Random(0).shuffle(drawn)
     place = {group: i for i, group in enumerate(dict.fromkeys(video.group for video in drawn))}
-    turns, turn = Counter(), {}
+    sources = defaultdict(list)
     for video in drawn:
-        turn[video.video] = turns[video.label, video.group]
-        turns[video.label, video.group] += 1
-    drawn.sort(key=lambda video: (turn[video.video], place[video.group]))
-    by_class = [[video.video for video in drawn if video.label == label] for label in (0, 1)]
-    return {*by_class[0][:n], *by_class[1][:n]}
+        sources[video.label, video.key.partition("/")[0], video.method].append(video)
+    ranks = ([], [])  # of each class: (share of its source that comes before, identifier)
+    for (label, *_), members in sources.items():
+        turns, turn = Counter(), {}
+        for video in members:
+            turn[video.video] = turns[video.group]
+            turns[video.group] += 1
+        members.sort(key=lambda video: (turn[video.video], place[video.group]))
+        for i, video in enumerate(members):
+            ranks[label].append(((i + 0.5) / len(members), video.video))
+    return {video for of_class in ranks for _, video in sorted(of_class)[:n]}
+
+
+def check_pattern(image_names: str) -> None:
+    """Raise InputError for what is no pattern of the names of images."""
+    parts = re.findall(r"\{(.*?)\}", image_names)
+    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
+    if image_names in ("", PHOTO) or is_pattern:
+        return
+    known = ", ".join(f"{{{part}}}" for part in PARTS)
+    raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
 
 
 def find_data_set(
@@ -282,31 +385,35 @@ def find_data_set(
     compression: str = "",
     methods: Iterable[str] = (),
     max_videos: int = 0,
+    image_names: str = "",
 ) -> DataSet:
     """All videos below a data set's folder, or in a CSV that lists them, sorted by identifier.
 
     Of FaceForensics++ `compression` takes one of COMPRESSIONS alone. `methods` narrows the fakes
-    to these. `max_videos` keeps at most so many of each class: one of each group in turn, groups
-    in an order that is drawn, but always the same; 0 keeps all. Raises InputError where the layout
-    is unknown or not kept to, or nothing is left.
+    to these. `max_videos` keeps at most so many of each class, see draw; 0 keeps all. `image_names`
+    tells how loose images are named, "{video}_{frame}", or that each is a video: "photo". Raises
+    InputError where the layout is unknown or not kept to, or nothing is left.
     """
     root = Path(root)
+    check_pattern(image_names)
     if root.is_file():
         layout, left = "list", []
-        videos, notes = read_list(root)
+        videos, notes = read_listed(root, image_names)
     else:
-        layout, videos, left, notes = read_tree(root)
+        layout, videos, left, notes = read_tree(root, image_names)
     n = len(videos) + len(left)
     videos.sort(key=lambda video: video.video)
+    notes += describe_readings(videos)
 
     def keep(is_kept: Callable[[Video], bool], reason: str) -> list[Video]:
-        left.extend((video.video, "", reason) for video in videos if not is_kept(video))
+        left.extend(LeftOut(video.video, reason) for video in videos if not is_kept(video))
         return [video for video in videos if is_kept(video)]
 
-    check_compression(layout, compression)
     if compression:
-        videos = keep(lambda video: video.compression == compression, f"not {compression}")
-    notes += set_groups(videos)  # and the methods that folders tell
+        wanted, more = of_compression(layout, videos, compression)
+        notes += more
+        videos = keep(lambda video: video.video in wanted, f"not {compression}")
+    notes += set_groups(videos, mark(root.parent if root.is_file() else root))
     wanted = {method.lower() for method in methods}
     check_methods(videos, wanted)
     if wanted:
@@ -316,11 +423,10 @@ def find_data_set(
         drawn = draw(videos, max_videos)
         videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
     if not videos:
-        seen = "; ".join(f"{line}: {line.reason}" for line in list_left_out(left)[:3])
+        seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
-    notes += describe_lone_fakes(videos)
     notes += describe_classes(videos)
-    data_set = DataSet(root, layout, videos, list_left_out(left), notes)
+    data_set = DataSet(root, layout, videos, left, notes)
     assert data_set.found == n
     return data_set
 

@@ -1,29 +1,75 @@
-"""The public sets as a table: where each keeps its videos, how they are named, how they are split.
+"""The public sets as a table: where their videos lie, how they are named, their official lists.
 
 A set is a row of SETS. A pattern is a regular expression for the whole path of a video below the
-root of the set, without ending, in any case; {words} in it are those of WORDS. Its named parts
-tell of the video: method, compression, split, target (who is seen), source (whose face is put in),
-take (which clip of the target), scene (what belongs together), rest (holds more ids of people),
-folders (methods or people).
+root of the set, as videos.tidy makes it: without ending and folders such as videos/, in any case;
+{words} in it are those of WORDS. Its named parts tell of the video: method, compression, split,
+target (who is seen), source (whose face is put in), take (which clip of the target), scene (what
+belongs together), rest (holds more ids of people), ending (what a tool put behind the ids).
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from data.names import NAMES, read_name
-from data.official_lists import (
-    SPLIT_WORDS,
-    exact_key,
-    read_celeb_df_list,
-    read_ids,
-    read_preview_list,
-)
-from data.walk import LEVEL
+from data.class_folders import ANY_WORD
+from data.files import InputError, read_json
+from data.videos import Video, tidy
+from data.words import COMPRESSIONS, SPLIT_WORDS, SPLITS
 
-COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
+# --- Names ---
+
+# How public sets name a video, and whose ids these are
+NAMES = {
+    "ff": (
+        "FaceForensics++",  # also DeeperForensics' 000_M101, where M101 is an actor
+        r"(?P<target>\d+)(?:_(?P<source>\d+|[mw]\d+))?(?P<ending>_[a-z]\w*)?",
+    ),
+    "dfd": (
+        "DFD",  # actor 03 is not FaceForensics++'s video 03
+        r"(?P<target>\d\d)(?:_(?P<source>\d\d))?(?P<take>__[a-z_]+?)(?:__[a-z0-9]{8})?",
+    ),
+    "celeb": (
+        "Celeb-DF",
+        r"(?P<target>id\d+)(?:_(?P<source>id\d+))?(?P<take>_\d+)(?P<ending>_[a-z]\w*)?",
+    ),
+    "youtube": ("Celeb-DF", r"(?P<take>\d+)(?P<ending>_[a-z]\w*)?"),
+}
+ACTOR = re.compile(r"\d{3}_([mw]\d{3})", re.IGNORECASE)  # DeeperForensics' 512_W017
+
+
+def read_ids(ids: str, parts: dict[str, str | None]) -> dict:
+    """Clip and people (fields of Video) that the named parts of a name tell; whose ids they are.
+
+    `rest` holds ids of more people, as id00166 in FakeAVCeleb.
+    """
+    people = [parts.get("target"), parts.get("source")]
+    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest") or "")
+    clip = (parts.get("target") or "") + (parts.get("take") or "")
+    return {
+        "clip": f"{ids} {clip}" if clip else "",
+        "people": tuple(f"{ids} {name}" for name in people if name),
+    }
+
+
+def read_name(name: str, label: int) -> dict:
+    """What a name tells that looks as in DFD, Celeb-DF or DeeperForensics, wherever it lies.
+
+    The ids are people of this data set alone: anybody may name other people's videos so.
+    FaceForensics++'s own (000, 000_003) are too plain to be told from other people's.
+    """
+    for kind in ("dfd", "celeb"):
+        ids, pattern = NAMES[kind]
+        match = re.fullmatch(pattern, name, re.IGNORECASE)
+        if match and bool(match["source"]) == bool(label):
+            return read_ids(ids, match.groupdict()) | {"is_known": True}
+    actor = ACTOR.fullmatch(name)
+    return {"people": (f"DeeperForensics {actor[1]}",)} if actor and label else {}
+
+
+# --- Sets that are told by patterns ---
+
 DF40_METHODS = (
     "blendface collabdiff dagan danet ddim ddpm deepfacelab dit e4e e4s facedancer faceswap "
     "facevid2vid fomm fs_vid2vid fsgan heygen hyperreenact inswap lia mcnet midjourney midjourney6 "
@@ -33,18 +79,11 @@ DF40_METHODS = (
 )
 WORDS = {
     "any": r"[^/]+",
-    "level": LEVEL,
     "deeper": r"(?:[^/]+/)*",
-    "folders": r"(?P<folders>(?:[^/]+/)*)",
     "c": f"(?:(?P<compression>{'|'.join(COMPRESSIONS)})/)?",
     "split": f"(?P<split>{'|'.join(SPLIT_WORDS)})",
-    "real": rf"(?:(?:\d|{LEVEL})[ _-])?"
-    r"(?:reals?|originals?|authentic|genuine|pristine)"
-    f"(?:[ _-]?{LEVEL})?",
-    "fake": rf"(?:(?:\d|{LEVEL})[ _-])?"
-    r"(?:(?:deep)?fakes?|manipulated|synthetic|synthesi[sz]ed|forged|tampered)"
-    f"(?:[ _-]?{LEVEL})?",
-    "df40": f"(?P<method>{re.escape(DF40_METHODS).replace(chr(92) + ' ', '|')})",
+    "nothing": rf"(?:\d*[ _-]?(?:{ANY_WORD})[ _-]?)+",  # see names_nothing
+    "df40": f"(?P<method>{'|'.join(map(re.escape, DF40_METHODS.split()))})",
     **{kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()},
 }
 
@@ -52,10 +91,6 @@ WORDS = {
 def compile_pattern(text: str) -> re.Pattern:
     regex = re.sub(r"\{([a-z]\w*)\}", lambda word: WORDS[word[1]], text)
     return re.compile(regex, re.IGNORECASE)
-
-
-WORDS["no_name"] = rf"(?:{WORDS['real']}|{WORDS['fake']}|{LEVEL}|{'|'.join(SPLIT_WORDS)})"
-NO_NAME = compile_pattern("{no_name}|" + "|".join(COMPRESSIONS))  # no video, method or person
 
 
 @dataclass
@@ -71,54 +106,95 @@ class PublicSet:
     read_list: Callable[[Path, str], Iterator[tuple[str, str]]] | None = None
     has_public_ids: bool = True  # ids of people and clips mean the same wherever the set lies
     shares_people: bool = False  # the official split puts people on both sides
-    told: dict[str, dict] = field(default_factory=dict)  # by exact_key, where no pattern tells it
+    notes: tuple[str, ...] = ()
 
     @cached_property
-    def rules(self) -> list[tuple[int, re.Pattern, list[str]]]:
-        """Of each pattern label, regular expression, and which of NAMES it asks for."""
+    def rules(self) -> list[tuple[int, re.Pattern]]:
         texts = [(0, text) for text in self.real]
         texts += [(1, text) for text in (*self.fake, *self.others)]
-        return [
-            (label, compile_pattern(text), [kind for kind in NAMES if f"{{{kind}}}" in text])
-            for label, text in texts
-        ]
+        return [(label, compile_pattern(text)) for label, text in texts]
 
-    def has_place_for(self, path: str) -> bool:
-        """Whether a video at this path below the root is one of the set's own."""
+    def fits(self, place: str) -> bool:
+        """Whether a video at this place below the root is one of the set's own."""
         own = self.rules[: len(self.real) + len(self.fake)]
-        return any(rule.fullmatch(path) for _, rule, _ in own)
+        return any(rule.fullmatch(place) for _, rule in own)
 
-    def read_path(self, path: str) -> dict | None:
+    def read(self, place: str) -> dict | None:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
-        if self.told:
-            return self.told.get(exact_key(path))
-        for label, rule, kinds in self.rules:
-            match = rule.fullmatch(path)
+        for label, rule in self.rules:
+            match = rule.fullmatch(place)
             if match:
-                return self.read_parts(label, match.groupdict(), kinds)
+                return self.read_parts(place, label, match.groupdict())
         return None
 
-    def read_parts(self, label: int, parts: dict[str, str | None], kinds: list[str]) -> dict:
+    def read_parts(self, place: str, label: int, parts: dict[str, str | None]) -> dict:
         """Fields of Video from the named parts of its path."""
         ids = self.name
-        for kind in kinds:
-            named = {name: parts.get(f"{kind}_{name}") for name in ("target", "source", "take")}
-            if any(named.values()):
-                ids, parts = NAMES[kind][0], parts | named
-        clip, people = read_name(ids, parts)
-        scene = f"{self.name} {parts['scene']}" if parts.get("scene") else ""
-        folders = [name for name in (parts.get("folders") or "").split("/") if name]
-        words = [SPLIT_WORDS.get(word.lower()) for word in (parts.get("split") or "", *folders)]
-        return {
+        for kind, (set_name, _) in NAMES.items():
+            named = ("target", "source", "take", "ending")
+            found = {name: parts.get(f"{kind}_{name}") for name in named}
+            if any(found.values()):
+                ids, parts = set_name, parts | found
+        told = read_ids(ids, parts)
+        scene = parts.get("scene")
+        keys = tuple(filter(None, [(scene and f"{self.name} {scene}") or told["clip"]]))
+        return told | {
             "label": label,
-            "split": next(filter(None, words), ""),
+            "split": SPLIT_WORDS.get((parts.get("split") or "").lower(), ""),
             "method": (parts.get("method") or self.method) if label else "",
             "compression": (parts.get("compression") or "").lower(),
-            "clip": scene or clip,
-            "people": people,
-            "group_keys": tuple(filter(None, [scene or clip])),
-            "folders": tuple(name for name in folders if not NO_NAME.fullmatch(name)),
+            "clip": keys[0] if keys else "",
+            "group_keys": keys,
+            "is_known": bool(keys or told["people"]),
+            "key": place.removesuffix(parts.get("ending") or "").lower(),
         }
+
+
+# --- Official lists: each reader gives a path, a name or a person, and its split ---
+
+
+def read_pairs(file: Path, split: str) -> Iterator[tuple[str, str]]:
+    """FaceForensics++'s pairs of ids, or DeeperForensics' names of fakes, TTT_M004.mp4."""
+    if file.suffix == ".txt":
+        for name in file.read_text(encoding="utf-8").split():
+            yield tidy(name).lower(), split
+            yield f"FaceForensics++ {name.split('_')[0]}", split
+        return
+    for pair in read_json(file, list):
+        is_pair = isinstance(pair, list) and len(pair) == 2
+        if not is_pair or not all(isinstance(name, str | int) for name in pair):
+            raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
+        for name in pair:
+            number = f"{name:03d}" if isinstance(name, int) else name
+            yield f"FaceForensics++ {number}", split
+
+
+def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
+    """Lines of a label and a path. In this list 1 = real and 0 = fake."""
+    expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
+    lines = file.read_text("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        label, _, name = line.strip().partition(" ")
+        if not label:
+            continue
+        key = tidy(name.strip()).lower()
+        if expected.get(key.split("/")[0]) != label:
+            problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
+            raise InputError(f"{file}, line {number}: {problem}")
+        yield key, "test"
+
+
+def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
+    """{path: {"label": "real" or "fake", "set": "train" or "test"}}."""
+    for name, entry in read_json(file).items():
+        label = "real" if name.startswith("original_videos/") else "fake"
+        try:
+            listed, split = entry["label"], SPLIT_WORDS[entry["set"]]
+        except (KeyError, TypeError):
+            raise InputError(f"{file}: {name} has no label, or no set train or test") from None
+        if listed != label:
+            raise InputError(f"{file}: {name} is {listed}, but lies where {label}s are")
+        yield tidy(name).lower(), split
 
 
 # --- The table: where two rows fit alike, the first is taken ---
@@ -143,7 +219,7 @@ SETS = (
         fake=FF_FAKE,
         others=DEEPER_FAKE,
         lists=FF_LISTS,
-        read_list=read_ids,
+        read_list=read_pairs,
     ),
     PublicSet(
         "DeeperForensics-1.0",
@@ -151,7 +227,7 @@ SETS = (
         fake=DEEPER_FAKE,
         others=FF_FAKE[:1],
         lists=("lists/splits/{split}.txt", *FF_LISTS),
-        read_list=read_ids,
+        read_list=read_pairs,
     ),
     PublicSet(
         "DFD",
@@ -162,10 +238,7 @@ SETS = (
     PublicSet(
         "Celeb-DF",
         real=(r"celeb-real/{deeper}(?:{celeb}|{any})", r"youtube-real/{deeper}(?:{youtube}|{any})"),
-        fake=(
-            r"(?=celeb-synthesis/){deeper}(?P<method>(?!{level}/){any})/(?:{level}/)?"
-            r"(?:{celeb}|{any})",
-        ),
+        fake=(r"(?=celeb-synthesis/){deeper}(?P<method>{any})/(?:{celeb}|{any})",),
         lists=("List_of_testing_videos.txt",),
         read_list=read_celeb_df_list,
         shares_people=True,
@@ -190,8 +263,8 @@ SETS = (
         "DF40",
         real=(r"{df40}/real/{deeper}(?:{ff}|{any})",),
         fake=(
-            r"(?!{no_name}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
-            r"(?!{no_name}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
+            r"(?!{nothing}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
+            r"(?!{nothing}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
             r"{df40}/fake/{deeper}(?:{ff}|{any})",
         ),
     ),
@@ -201,13 +274,85 @@ SETS = (
         fake=(r"(?P<scene>fake[ _]{split}/{deeper}\d+)/\d+",),
         has_public_ids=False,
     ),
-    PublicSet(
-        "class folders",
-        real=(r"{real}[ _-]{split}/{folders}{any}", r"(?:{split}[/ _-])?{real}/{folders}{any}"),
-        fake=(r"{fake}[ _-]{split}/{folders}{any}", r"(?:{split}[/ _-])?{fake}/{folders}{any}"),
-        has_public_ids=False,
-    ),
 )
-DFDC = PublicSet("DFDC")
-PUBLIC = {row.name for row in (*SETS, DFDC) if row.has_public_ids}
+
+
+PUBLIC = {"DFDC", *(row.name for row in SETS if row.has_public_ids)}
 SHARES_PEOPLE = {row.name for row in SETS if row.shares_people}
+
+# --- The split of each video ---
+
+
+def set_splits(layout, videos: list[Video], root: Path, base: str) -> list[str]:
+    """Give each video its official split, or that of its folder, or train; return what to say.
+
+    Raises InputError where a list contradicts the tree or itself, or belongs to other videos.
+    """
+    named = {video.split for video in videos}
+    if "" in named and len(named) > 1:
+        both = f"{root} has both {max(named)}/ and real/ or fake/ outside of such a folder"
+        raise InputError(f"{both}: which is meant? Move one of them away")
+    split_of, notes = read_official_split(layout, [root / base, root])
+    n_unlisted = 0
+    for video in videos:
+        official = find_split(split_of, video.key, video.people)
+        n_unlisted += not official
+        video.split = official or video.split or "train"
+    keys = {video.key for video in videos}
+    paths = {key for key in split_of if "/" in key}
+    notes += describe_absent(layout.lists, paths, keys, root)
+    if split_of and n_unlisted and not paths:
+        notes.append(f"{n_unlisted} videos are in no official list: they are for training")
+    return notes
+
+
+def describe_absent(lists: tuple[str, ...], paths: set, found: set, root: Path) -> list[str]:
+    """How many of a list's paths are not there. Raises InputError where most are not."""
+    missing = sorted(paths - found)
+    if not missing:
+        return []
+    absent = f"{len(missing)} of {len(paths)} videos of {lists[0]} are not there"
+    if len(missing) > len(paths) / 2:
+        remedy = "take the list that belongs to these videos, or only its lines for them"
+        raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
+    return [f"{absent}, {missing[0]} for one"]
+
+
+def read_official_split(layout, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
+    """{key, name or person: split} of the lists of a set, and which were not found."""
+    split_of, missing = {}, []
+    splits = ()
+    if layout.lists:
+        has_three = any("{split}" in name for name in layout.lists)
+        splits = SPLITS if has_three else ("test",)
+    for split in splits:
+        names = [name.format(split=split) for name in layout.lists]
+        places = [folder / name for folder in folders for name in names]
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
+            missing.append((split, " and ".join(names)))
+            continue
+        for name, of_name in layout.read_list(file, split):
+            told = layout.read(name) if "/" in name else None
+            other = split_of.setdefault(told["key"] if told else name, of_name)
+            if other != of_name:
+                raise InputError(f"{file}: {name.split()[-1]} is in the {other} split too")
+    if not missing:
+        return split_of, []
+    note = f"no official split found: looked for {missing[0][1]}"
+    others = " and ".join(split for split, _ in missing[1:])
+    if others:
+        note += f", and so for {others}"
+    return split_of, [note]
+
+
+def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> str:
+    """The official split of a video by its path, its name, or its people; "" if none is listed."""
+    for names in ([key], [key.rpartition("/")[2]], people):
+        splits = sorted({split_of[name] for name in names if name in split_of})
+        if len(splits) > 1:
+            both = " and ".join(splits)
+            raise InputError(f"{key} joins people of the official splits {both}: remove it")
+        if splits:
+            return splits[0]
+    return ""

@@ -18,7 +18,7 @@ from torch import nn
 from data.files import InputError, replacing
 from data.frames import Sampling
 from data.images import file_key
-from data.walk import Video
+from data.videos import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.files import InputError, read_csv, read_json
-from data.walk import CLASSES
+from data.words import CLASSES
 from features.metrics import compare_scores
 
 AGAIN = "train or evaluate again with this version"

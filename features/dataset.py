@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 
 from data.files import InputError, read_csv
-from data.walk import SPLITS
+from data.words import SPLITS
 from features.extraction import AGAIN, Extraction, check_alike, load_extraction
 from features.metrics import percent
 from features.resnet18 import N_FEATURES

@@ -21,6 +21,7 @@ class Extraction:
     videos_dir: str = ""
     layout: str = ""
     compression: str = "all"
+    image_names: str = ""  # how loose images are named, where that was said
     sample: dict | None = None  # how the sample set was drawn, if it is one
     notes: list = field(default_factory=list)  # what was said of the data set
     counts: dict = field(default_factory=dict)  # of videos: see features/write.py

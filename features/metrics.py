@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
-from data.walk import CLASSES
+from data.words import CLASSES
 
 Z = NormalDist().inv_cdf(0.975)  # 1.96: the intervals are 95 % intervals
 FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing

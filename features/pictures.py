@@ -16,7 +16,8 @@ from data.decode import sample_frame_numbers
 from data.faces import place_square
 from data.files import InputError
 from data.frames import Sampling, sample_video
-from data.walk import CLASSES, Video
+from data.videos import Video
+from data.words import CLASSES
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import percent, verdict

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 from sklearn.preprocessing import StandardScaler
 
 from data.files import InputError, replacing
-from data.walk import CLASSES
+from data.words import CLASSES
 from features.dataset import Split
 from features.metrics import format_figure, percent
 

@@ -29,7 +29,8 @@ from data.files import (
     write_json,
 )
 from data.layouts import list_videos
-from data.walk import LOOSE, SPLITS
+from data.videos import is_template
+from data.words import SPLITS
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
@@ -155,7 +156,7 @@ def list_named(paths: list[str]) -> list[Path]:
         found, notes = [Path(path)], []
         if Path(path).is_dir():
             found, notes = list_videos(Path(path))
-        if not path.endswith(LOOSE) and not Path(path).exists():
+        if not is_template(path) and not Path(path).exists():
             raise InputError(f"--predict {path}: no such file")
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")

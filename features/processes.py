@@ -19,7 +19,7 @@ from pathlib import Path
 from torch import distributed
 
 from data.files import InputError, hold_folder, make_folder
-from data.walk import Video
+from data.videos import Video
 from features.cache import Outcome
 from features.extraction import Extraction
 

@@ -19,7 +19,7 @@ import torch
 from sklearn.metrics import roc_curve
 
 from data.files import InputError, read_json, write_csv, write_json
-from data.walk import CLASSES
+from data.words import CLASSES
 from features import screen
 from features.audit import describe_training
 from features.checkpoint import save_checkpoint

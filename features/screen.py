@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from data.files import command
-from data.layouts import DataSet
-from data.walk import CLASSES, SPLITS
+from data.groups import describe_lone_fakes
+from data.layouts import DataSet, summarise
+from data.words import CLASSES, SPLITS
 from features.audit import KINDS, count_shared, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split
@@ -85,12 +86,13 @@ def print_data_set(data_set: DataSet) -> None:
     n_left = data_set.found - len(videos)
     if n_left:
         print(f"Left out   {n_left} of {data_set.found} videos")
-    for left in data_set.left_out[:MOST_LINES]:
+    left_out = summarise(data_set.left_out)
+    for left in left_out[:MOST_LINES]:
         many = f"{left.n} videos: " if left.n > 1 else ""
         print(f"  {left.path}: {many}{left.reason}")
-    if len(data_set.left_out) > MOST_LINES:
-        print(f"  and more: {len(data_set.left_out) - MOST_LINES} lines, all in failed.csv")
-    for note in data_set.notes:
+    if len(left_out) > MOST_LINES:
+        print(f"  and more: {len(left_out) - MOST_LINES} lines, all in failed.csv")
+    for note in data_set.notes + describe_lone_fakes(videos):
         print(f"Note       {note}")
 
 

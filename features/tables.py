@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data.walk import CLASSES
+from data.words import CLASSES
 from features.metrics import LOW_FPRS, format_figure, percent, verdict
 from features.pictures import SampleFrame, shorten
 from features.plots import TITLES, name_levels

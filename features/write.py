@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from data.files import InputError, replacing, write_csv, write_json
-from data.layouts import DataSet
-from data.walk import SPLITS, Video
+from data.layouts import DataSet, summarise
+from data.videos import Video
+from data.words import SPLITS
 from features.cache import Outcome, load_cached
 from features.extraction import Extraction
 from features.resnet18 import N_FEATURES
@@ -39,7 +40,7 @@ def write_features(
         "left_out": data_set.found - len(data_set.videos),
         "frames": n_frames,
     }
-    for left in data_set.left_out:
+    for left in summarise(data_set.left_out):
         many = f", {left.n} videos" if left.n > 1 else ""
         failed.append({"video": left.path, "reason": f"left out{many}: {left.reason}"})
 

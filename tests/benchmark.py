@@ -39,7 +39,7 @@ from data.faces import load_face_detector
 from data.files import InputError
 from data.frames import FRAME_SIZE
 from data.layouts import list_videos
-from data.walk import CLASSES
+from data.words import CLASSES
 from deepfake_detection_model import (
     DeepfakeMLP,
     load_to_gpu,

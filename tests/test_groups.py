@@ -6,7 +6,8 @@ import pytest
 from conftest import groups_of, touch
 
 from data.files import InputError
-from data.layouts import find_data_set, find_videos
+from data.groups import describe_lone_fakes
+from data.layouts import find_data_set, find_videos, mark
 from features.screen import print_data_set
 
 # --- Any names ---
@@ -44,17 +45,19 @@ def test_same_names_in_different_splits_are_different_videos(tmp_path):
 
 
 def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
+    touch(tmp_path, "x.mp4")
     (tmp_path / "list.csv").write_text(
         "path,label,group\n000.mp4,0,\n003,0,g\n000_003.mp4,1,\nx.mp4,1,g\n"
     )
     videos = {video.video: video for video in find_videos(tmp_path / "list.csv")}
     assert groups_of(videos.values()) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
     assert {name: video.clip for name, video in videos.items()} == {
-        **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": "x.mp4"}
+        **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": ""}
     }
 
 
 def test_list_without_groups_goes_by_names(tmp_path):
+    touch(tmp_path, "x.mp4")
     (tmp_path / "list.csv").write_text("path,label\n000.mp4,0\n003.mp4,0\n000_003.mp4,1\nx.mp4,1\n")
     groups = groups_of(find_videos(tmp_path / "list.csv"))
     assert groups == [["000.mp4", "000_003.mp4", "003.mp4"], ["x.mp4"]]
@@ -149,8 +152,8 @@ def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_gro
     assert grouped_names(in_folders) == grouped_names(in_list) == grouped_names(own)
     if names is not FACEFORENSICS:
         assert clips(in_folders) == clips(in_list) == clips(own)
-    assert not any(video.people for video in in_folders + in_list)  # anybody may name videos so
-    assert {video.clip for video in in_folders} <= {video.video for video in in_folders}
+    ids = {person for video in own for person in video.people}  # anybody may name videos so
+    assert ids.isdisjoint(person for video in in_folders for person in video.people)
 
 
 def test_celeb_df_in_class_folders(tmp_path):
@@ -161,7 +164,9 @@ def test_celeb_df_in_class_folders(tmp_path):
     videos = {video.path.stem: video for video in find_videos(tmp_path)}
     assert len(groups_of(videos.values())) == 3
     assert videos["id9_id26_0000"].group == videos["id9_0001"].group == videos["id26_0000"].group
-    assert videos["id9_id26_0000"].clip == "real/id9_0000.mp4"
+    assert videos["id9_id26_0000"].clip == videos["id9_0000"].clip != videos["id9_0001"].clip
+    people = [name.partition(" ")[2] for name in videos["id9_id26_0000"].people]
+    assert people == ["Celeb-DF id9", "Celeb-DF id26"]
     assert find_data_set(tmp_path).notes == []
 
 
@@ -178,10 +183,10 @@ def test_public_names_join_people_across_splits(tmp_path):
     ("real", "fake", "groups"),
     [
         # own clips of person and take, each with a fake of the same name
-        (["id1_0001", "id1_0002"], ["id1_0001", "id1_0002"], [["id1_0001"] * 2, ["id1_0002"] * 2]),
+        (["ida_0001", "ida_0002"], ["ida_0001", "ida_0002"], [["ida_0001"] * 2, ["ida_0002"] * 2]),
         (["001_002", "002_003"], ["001_002", "002_003"], [["001_002"] * 2, ["002_003"] * 2]),
         (["001", "002"], ["001_100", "002_100"], [["001", "001_100"], ["002", "002_100"]]),
-        (["01__x", "01__y"], ["01__x_1", "01__y_2"], [["01__x", "01__x_1"], ["01__y", "01__y_2"]]),
+        (["a__x", "a__y"], ["a__x_1", "a__y_2"], [["a__x", "a__x_1"], ["a__y", "a__y_2"]]),
     ],
 )
 def test_names_that_only_look_public(tmp_path, real, fake, groups):
@@ -190,6 +195,7 @@ def test_names_that_only_look_public(tmp_path, real, fake, groups):
 
 
 def test_groups_given_in_a_list_win_over_public_names(tmp_path):
+    touch(tmp_path, "id1_0000.mp4")
     lines = ["id1_0000.mp4,0,a", "id1_0001.mp4,0,b", "id1_id2_0000.mp4,1,a", "id1_id2_0001.mp4,1,b"]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     assert grouped_names(find_videos(tmp_path / "list.csv")) == [
@@ -224,7 +230,7 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
             "real/video+fake/video_b real/video_01+fake/fake_video_01",
             "",
         ),
-        ("real/Anna-Smith fake/anna_smith_2", "real/Anna-Smith+fake/anna_smith_2", ""),
+        ("real/Anna+Smith fake/anna_smith_2", "real/Anna-Smith+fake/anna_smith_2", ""),
         (  # actors, of whom no real is here
             "real/001 real/002 real/003 fake/001_M101 fake/002_M101 fake/003_W010",
             "real/001+real/002+fake/001_M101+fake/002_M101 real/003+fake/003_W010",
@@ -240,12 +246,65 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
             "real/anna_1+real/anna_2+real/ben_1+real/ben_2+fake/anna_ben real/eve_1+fake/eve_9",
             "",
         ),
-        (  # takes with several numbers, and with a word before the number
-            "real/anna_00_01 real/anna_01_02 real/ben_00_01 real/ben_01_00 fake/anna_ben_00_01 "
-            "real/eve_clip1 real/eve_clip2 fake/eve_x_1",
-            "real/anna_00_01+real/anna_01_02+real/ben_00_01+real/ben_01_00+fake/anna_ben_00_01 "
-            "real/eve_clip1+real/eve_clip2+fake/eve_x_1",
+        (  # pieces, with a word before the number
+            "real/anna_clip1 real/anna_clip2 real/ben_part_1 real/ben_part_2 fake/anna_ben_1",
+            "real/anna_clip1+real/anna_clip2+real/ben_part_1+real/ben_part_2+fake/anna_ben_1",
             "",
+        ),
+        (
+            "real/000_0 real/000_1 real/003_0 real/003_1 real/5_0 fake/000_003_0",
+            "real/000_0+real/000_1+real/003_0+real/003_1+fake/000_003_0 real/5_0",
+            "",
+        ),
+        (  # what a compression or all names add
+            "real/000_c23 real/003_c23 fake/m/000_003_c23 real/5_c23",
+            "real/000_c23+real/003_c23+fake/m/000_003_c23 real/5_c23",
+            "m",
+        ),
+        (
+            "real/ff_000 real/ff_003 fake/ff_000_003 real/ff_5",
+            "real/ff_000+real/ff_003+fake/ff_000_003 real/ff_5",
+            "",
+        ),
+        (
+            "real/orig_000_x real/orig_003_x fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
+            "real/orig_000_x+real/orig_003_x+fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
+            "",
+        ),
+        (  # the fakes of one person share a word that tells
+            "real/anna real/ben real/eve fake/anna_1 fake/anna_2",
+            "real/anna+fake/anna_1+fake/anna_2 real/ben real/eve",
+            "",
+        ),
+        (  # a name that all share is replaced by its folder
+            "real/x1/video real/x2/video fake/y1/video fake/x2_z/video",
+            "real/x1/video real/x2/video+fake/x2_z/video fake/y1/video",
+            "y1 x2_z",
+        ),
+        (  # copies: by their marks, if the name without it is there
+            "real/253 real/253(1) real/Copy+of+253 real/c40+253 real/254(1) fake/x",
+            "real/253+real/253(1)+real/Copy-of-253+real/c40-253 real/254(1) fake/x",
+            "",
+        ),
+        (  # most folders at their place are people, so all are
+            "real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben real/eve/1 fake/eve/1",
+            "real/anna/1+real/ben/1+real/ben/2+fake/anna/anna_ben real/eve/1+fake/eve/1",
+            "",
+        ),
+        (  # the outermost folder that divides
+            "real/anna/s1/x real/ben/s1/x fake/anna/s1/x fake/ben/s1/x",
+            "real/anna/s1/x+fake/anna/s1/x real/ben/s1/x+fake/ben/s1/x",
+            "",
+        ),
+        (  # one that holds all is nobody
+            "real/mp4/x real/mp4/y fake/mp4/x fake/mp4/z",
+            "real/mp4/x+fake/mp4/x real/mp4/y fake/mp4/z",
+            "",
+        ),
+        (
+            "fake/deepfakes/x real/y fake/swap/z",
+            "fake/deepfakes/x real/y fake/swap/z",
+            "deepfakes swap",
         ),
         (  # where the first number is the person's
             "real/subject_01_01 real/subject_01_02 real/subject_02_01 fake/x",
@@ -267,31 +326,58 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
             "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
             "",
         ),
-        (  # a target of whom no real is here
-            "real/eve fake/anna_ben fake/anna_carl fake/eve_carl",
-            "real/eve+fake/eve_carl fake/anna_ben+fake/anna_carl",
-            "",
+        (  # of people of whom no real is here nothing is known, but for the same swap
+            "real/eve fake/anna_ben fake/anna_carl fake/m/ben_anna",
+            "real/eve fake/anna_ben+fake/m/ben_anna fake/anna_carl",
+            "m",
         ),
     ],
 )
 def test_names_that_tell_of_people(tmp_path, names, groups, methods):
-    touch(tmp_path, *(f"{name}.mp4" for name in names.split()))
+    touch(tmp_path, *(f"{name.replace('+', ' ')}.mp4" for name in names.split()))
     videos = find_videos(tmp_path)
-    expected = [sorted(f"{name}.mp4" for name in group.split("+")) for group in groups.split()]
+    named = [[name.replace("-", " ") for name in group.split("+")] for group in groups.split()]
+    expected = [sorted(f"{name}.mp4" for name in group) for group in named]
     assert groups_of(videos) == sorted(expected)
     assert {video.method for video in videos} - {""} == set(methods.split())
 
 
-def test_a_word_in_many_fakes_is_no_person(tmp_path):
-    touch(tmp_path, "real/a.mp4", *(f"fake/sora{n % 2}7_{n:03d}.mp4" for n in range(30)))
-    assert len(groups_of(find_videos(tmp_path))) == 31
+def test_a_list_reads_folders_and_names_as_the_tree_does(tmp_path):
+    names = [f"{c}/{p}/{n}.mp4" for c in ("real", "fake") for p in ("anna", "ben") for n in (1, 2)]
+    touch(tmp_path, *names, "fake/swap/anna/3.mp4", "train/x.mp4")
+    in_tree = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path)}
+    lines = [f"{name},{int(name[0] == 'f')}" for name in in_tree]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    in_list = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path / "list.csv")}
+    assert in_list == in_tree and len({group for group, *_ in in_list.values()}) == 2
+    assert {people for _, people, _ in in_list.values()} == {
+        (f"{mark(tmp_path)} train {name}",) for name in ("anna", "ben")
+    }
+
+
+def test_who_is_in_a_video_is_told_by_its_reals(tmp_path):
+    touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005")))
+    touch(tmp_path, "fake/a/000_003.mp4", "fake/b/003_000.mp4", "fake/a/7.mp4")
+    videos = {video.video: video for video in find_videos(tmp_path)}
+    people = {name: "+".join(p.split()[-1] for p in v.people) for name, v in videos.items()}
+    assert people == {
+        "real/000.mp4": "000",
+        "real/003.mp4": "003",
+        "real/005.mp4": "",
+        "fake/a/000_003.mp4": "000+003",
+        "fake/b/003_000.mp4": "003+000",
+        "fake/a/7.mp4": "",
+    }
+    assert videos["fake/b/003_000.mp4"].clip == "real/003.mp4"
+    assert (videos["fake/a/7.mp4"].clip, videos["real/005.mp4"].clip) == ("", "real/005.mp4")
 
 
 def test_people_are_not_joined_across_splits_but_named(tmp_path):
     for split in ("train", "test"):
         touch(tmp_path, *(f"{split}/{place}.mp4" for place in ("real/anna/1", "fake/anna/1")))
+    touch(tmp_path, "train/real/ben/1.mp4", "train/fake/ben/x.mp4")
     data_set = find_data_set(tmp_path)
-    assert [len(group) for group in groups_of(data_set.videos)] == [2, 2]
+    assert [len(group) for group in groups_of(data_set.videos)] == [2, 2, 2]
     assert "such folders in several splits (1, anna/ for one)" in "; ".join(data_set.notes)
 
 
@@ -326,8 +412,7 @@ def test_a_file_twice_in_one_class_is_kept_together_and_said(tmp_path):
 
 
 def lone_fakes(root):
-    (*notes,) = (note for note in find_data_set(root).notes if "on both sides" in note)
-    return notes
+    return describe_lone_fakes(find_videos(root))
 
 
 def test_fakes_without_a_real_are_counted(tmp_path, capsys):
@@ -336,13 +421,15 @@ def test_fakes_without_a_real_are_counted(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "4 groups in all; 1 hold more than one video" in out
     (line,) = [line for line in out.splitlines() if "on both sides" in line]
-    assert line.startswith("Note       of 3 fakes 3 belong to no real video by name")
-    assert "--videos-csv" in line and len(line) <= 150
+    named = "fake/1_x.mp4, fake/x_1.mp4, fake/y_2.mp4; in videos.csv those without people and clip"
+    assert line.startswith(f"Note       of 3 fakes 3 belong to no real video by name ({named})")
+    assert "--videos-csv" in line
     touch(tmp_path, "fake/a_2.mp4")  # one fake that is named after a real video
     assert lone_fakes(tmp_path)[0].startswith("of 4 fakes 3 belong to no real")
 
 
 def test_groups_that_the_user_gave_are_not_warned_of(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,b\n")
     assert lone_fakes(tmp_path / "list.csv") == []
     (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,\n")

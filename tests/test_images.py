@@ -18,7 +18,6 @@ from data.files import InputError
 from data.frames import Sampling, sample_video
 from data.images import file_key, list_images, read_image
 from data.layouts import find_videos
-from data.walk import find_prefix
 from features.resnet18 import compute_features, extract_video
 
 
@@ -45,58 +44,22 @@ def test_numbers_in_names_count(tmp_path):
     assert list_images(tmp_path) == (tmp_path, names)
 
 
-@pytest.mark.parametrize(
-    ("real", "fake", "videos"),
-    [
-        ("anna_{}.png", "anna_swap_{}.png", "fake/anna_swap* real/anna*"),
-        ("take 2 of eve ({}).jpg", "eve-{}.jpg", "fake/eve* real/take 2 of eve*"),
-        ("000_003_{}.png", "1 ({}).png", "fake/1 (0).png fake/1 (1).png real/000_003*"),
-        ("face_{}.png", "easy face{}.png", "fake/easy face* real/face_0.png real/face_1.png"),
-        ("IMG_{}.jpg", "fake{}.jpg", "fake/fake0.jpg fake/fake1.jpg real/IMG_0.jpg real/IMG_1.jpg"),
-    ],
-)
-def test_images_of_one_name_are_one_video_if_it_may_be_somebodys(tmp_path, real, fake, videos):
-    """Frames taken for photos would be on both sides of a split."""
-    for i in range(2):
-        for path in (tmp_path / "real" / real.format(i), tmp_path / "fake" / fake.format(i)):
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-    assert " ".join(sorted(video.video for video in find_videos(tmp_path))) == videos
-
-
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [
-        ("000_003_0017.png", "000_003"),
-        ("clip-12.jpg", "clip"),
-        ("img12a3.png", "img12a"),
-        ("frame (12).png", "frame"),
-        ("0017.png", ""),
-        ("1.25.png", ""),
-        ("0017_2.png", "0017"),
-        ("0000_crop.png", ""),
-        ("anna_0001 copy.png", "anna"),
-        ("me.png", ""),
-        ("x².png", ""),
-    ],
-)
-def test_what_stands_before_the_number_of_an_image(name, prefix):
-    assert find_prefix(name) == prefix
-
-
-def test_frames_that_lie_among_others_are_told_by_what_stands_before_their_number(tmp_path):
+def test_frames_that_lie_among_others_are_told_by_a_template(tmp_path):
     write_frames(tmp_path, seed=0, n=12, name="000_003_{}.png", first=1)
     write_frames(tmp_path, seed=1, n=3, name="000_{:03d}.png")
     write_frames(tmp_path, seed=2, n=2, name="clip_%03d-{}.png")
-    sampled = read_frames(tmp_path / "000_003*", 12)
+    sampled = read_frames(tmp_path / "000_003_{frame}", 12)
     for i, frame in enumerate(sampled.frames):
         assert np.array_equal(frame[..., ::-1], draw_frame(0, i))
-    assert list_images(tmp_path / "000*") == (tmp_path, [f"000_{i:03d}.png" for i in range(3)])
-    assert list_images(tmp_path / "clip_%03d*") == (
+    assert list_images(tmp_path / "000_{frame}") == (
+        tmp_path,
+        [f"000_{i:03d}.png" for i in range(3)],
+    )
+    assert list_images(tmp_path / "clip_%03d-{frame}") == (
         tmp_path,
         ["clip_%03d-0.png", "clip_%03d-1.png"],
     )
-    for name, reason in (("004", "no such file"), ("004*", "no images in it")):
+    for name, reason in (("004", "no such file"), ("004_{frame}", "no images in it")):
         with pytest.raises(InputError, match=reason):
             read_frames(tmp_path / name, 3)
 
@@ -177,9 +140,9 @@ def test_a_broken_link_is_an_unreadable_frame(broken_link):
 def test_a_video_of_empty_images_has_a_key_and_a_reason(tmp_path):
     for i in range(3):
         (tmp_path / f"talk_{i}.png").touch()
-    assert file_key(tmp_path / "talk*")["size"] == 0
+    assert file_key(tmp_path / "talk_{frame}")["size"] == 0
     with pytest.raises(InputError, match="3 of 3 images cannot be read, talk_0"):
-        read_frames(tmp_path / "talk*", 3)
+        read_frames(tmp_path / "talk_{frame}", 3)
     with pytest.raises(FileNotFoundError):
         file_key(tmp_path / "other")
 

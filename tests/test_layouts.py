@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from conftest import groups_of, touch
 
 from data.files import InputError
+from data.images import list_images
 from data.layouts import (
     SAMPLE_DIR,
     find_data_set,
@@ -19,6 +21,7 @@ from data.layouts import (
     list_videos,
     read_drawn_by,
     sample_command,
+    summarise,
 )
 from data.public_sets import PUBLIC, SHARES_PEOPLE
 from features.screen import print_data_set
@@ -173,11 +176,11 @@ TREES = {
     """,
     "DFDC in parts": """
         DFDC
-        train/dfdc_train_part_0/a.mp4         real  train a DFDC_a.mp4
-        train/dfdc_train_part_0/b.mp4         .     train a DFDC_a.mp4
-        train/dfdc_train_part_0/c.mp4         real  train a DFDC_c.mp4
+        train/dfdc_train_part_0/a.mp4         real  train a .
+        train/dfdc_train_part_0/b.mp4         .     train a .
+        train/dfdc_train_part_0/c.mp4         real  train a .
         train/dfdc_train_part_0/unlisted.mp4  - in no metadata.json or labels.csv
-        train/part_01/part_1/d.mp4            .     train b DFDC_gone.mp4
+        train/part_01/part_1/d.mp4            .     train b .
         test/videos/e.mp4                     .     test  c .
         test/videos/f.mp4                     real  test  d .
         validation/g.mp4                      .     val   e .
@@ -192,9 +195,9 @@ g.mp4,1
     """,
     "DFDC with one metadata.json": """
         DFDC
-        videos/a.mp4 real train a DFDC_a.mp4
-        videos/b.mp4 .    train a DFDC_a.mp4
-        videos/c.mp4 real train b DFDC_c.mp4
+        videos/a.mp4 real train a .
+        videos/b.mp4 .    train a .
+        videos/c.mp4 real train b .
         metadata.json = {"a.mp4": {"label": "REAL"}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
     """,
     "DFDC preview": """
@@ -229,11 +232,11 @@ g.mp4,1
     """,
     "class folders": """
         class folders
-        real/000.mp4                real train a .
-        real/003.MP4                real train a .
+        real/000.mp4                real train a train_000
+        real/003.MP4                real train a train_003
         real/deep/er/clip.webm      real train b .
-        fake/000_003.mp4            .    train a .
-        fake/FaceSwap/003_000.mp4   FaceSwap train a .
+        fake/000_003.mp4            .    train a train_000+003
+        fake/FaceSwap/003_000.mp4   FaceSwap train a train_003+000
         fake/real.avi               .    train c .
         fake2/x.mp4                 - not in the layout class folders
         notes/figure.png            - not in the layout class folders
@@ -242,42 +245,42 @@ g.mp4,1
     """,
     "split folders": """
         class folders
-        Training/Real/a.mp4      real train a .
-        Training/Fake/a_b.mp4    .    train a .
-        valid/REAL/a.mp4         real val   b .
-        valid/FAKE/a_b.mp4       .    val   b .
-        Test/original/c.mp4      real test  c .
-        Test/manipulated/m/c.mp4 m    test  c .
+        Training/Real/a.mp4      real train a train_a
+        Training/Fake/a_b.mp4    .    train a train_a
+        valid/REAL/a.mp4         real val   b val_a
+        valid/FAKE/a_b.mp4       .    val   b val_a
+        Test/original/c.mp4      real test  c test_c
+        Test/manipulated/m/c.mp4 m    test  c test_c
         holdout/real/x.mp4       - not in the layout class folders
     """,
     "split words of others": """
         class folders
-        data/validation/originals/a.mp4 real val   a .
-        data/dev/synthetic/a_1.mp4      .    val   a .
+        data/validation/originals/a.mp4 real val   a val_a
+        data/dev/synthetic/a_1.mp4      .    val   a val_a
         data/testing/authentic/b.mp4    real test  b .
         data/testing/deepfakes/c.mp4    .    test  c .
     """,
     "classes with numbers and splits": """
         class folders
-        0_real/train/a.mp4              real train a .
-        1_fake/train/m/a_b.mp4          m    train a .
-        real_test/c.mp4                 real test  b .
-        fake-test/c_d.mp4               .    test  b .
+        0_real/train/a.mp4              real train a train_a
+        1_fake/train/m/a_b.mp4          m    train a train_a
+        real_test/c.mp4                 real test  b test_c
+        fake-test/c_d.mp4               .    test  b test_c
         training_fake/k.mp4             .    train c .
         train_real/l.mp4                real train d .
         Real videos/test/n.mp4          real test  e .
     """,
     "frames and photos": """
         class folders
-        real/anna/*.jpg                 real train a .
-        real/frames/ben/*.png           real train b .
-        real/000_*.png                  real train c .
-        real/003_*.png                  real train c .
-        fake/m/anna_x/*.png             m    train a .
-        fake/videos/ben_y.mp4           .    train b .
+        real/anna/*.jpg                 real train a train_anna
+        real/frames/ben/*.png           real train b train_ben
+        real/000_frame*.png             real train c train_000
+        real/003_frame*.png             real train c train_003
+        fake/m/anna_x/*.png             m    train a train_anna
+        fake/videos/ben_y.mp4           .    train b train_ben
         fake/frames/ben_y/*.png         - frames of a clip that is used already
-        fake/photos/000_003_*.jpg       photos train c .
-        fake/photos/003_000_*.jpg       photos train c .
+        fake/photos/000_003_frame*.jpg  photos train c train_000+003
+        fake/photos/003_000_frame*.jpg  photos train c train_003+000
         fake/smile.jpg                  .    train d .
         fake/masks/anna_x/*.png         - masks, not videos
     """,
@@ -305,7 +308,7 @@ def build(root, tree):
         path, rest = entry[:end], entry[end:].split(None, 1 if entry[end:].split()[0] == "-" else 4)
         touch(root, *(path.replace("*", f"{i:04d}") for i in range(5)))
         name = path.split("/*")[0]
-        name = f"{name.split('_*')[0]}*" if "_*" in name else name
+        name = name.rpartition(".")[0].replace("*", "{frame}") if "*" in name else name
         expected[name] = rest
     return layout.strip(), expected
 
@@ -319,14 +322,14 @@ def test_tree(tmp_path, name):
     letters = {}
     for video in data_set.videos:
         group = letters.setdefault(video.group, expected[video.video][2])
-        ids = {person.rpartition(" ")[0].replace(" ", "-") for person in video.people}
-        people = "+".join(person.rpartition(" ")[2] for person in video.people)
+        found_ids = [re.sub("^[0-9a-f]{8} ", "", person) for person in video.people]
+        ids = {person.rpartition(" ")[0].replace(" ", "-") for person in found_ids}
+        people = "+".join(person.rpartition(" ")[2] for person in found_ids)
         method = video.method or "." if video.label else "real"
         told = [method, video.split, group, "_".join([*ids, people]) or "."]
         found[video.video] = told
         assert (tmp_path / video.video) == video.path
     for line in data_set.left_out:
-        assert line.n == 1, line
         found[line.path] = ["-", line.reason]
     assert found == expected
     assert len(set(letters.values())) == len(letters), letters
@@ -412,12 +415,11 @@ def test_how_images_are_read_is_said(tmp_path):
     build(tmp_path, TREES["frames and photos"])
     data_set = find_data_set(tmp_path)
     images = {video.video: video.n_images for video in data_set.videos}
-    assert images["real/anna"] == images["real/000*"] == 5
+    assert images["real/anna"] == images["real/000_frame{frame}"] == 5
     assert (images["fake/smile.jpg"], images["fake/videos/ben_y.mp4"]) == (1, 0)
     assert data_set.notes[:3] == [
         "each folder of images is read as a video (videos: 3, frames: 15)",
-        "loose images are read as frames of the video that stands before their last number "
-        "(videos: 4, frames: 20)",
+        "loose images are read as frames, by their names (videos: 4, frames: 20)",
         "each loose image is read as a video of one frame (videos: 1)",
     ]
 
@@ -434,24 +436,107 @@ def test_a_class_that_images_alone_tell_from_the_other_is_named(tmp_path):
     assert not any("WARNING" in note for note in find_data_set(tmp_path).notes)
 
 
+def spread(pattern, **ranges):
+    """The names that a pattern gives for all combinations of values."""
+    names = [pattern]
+    for word, values in ranges.items():
+        names = [name.replace(f"<{word}>", str(value)) for name in names for value in values]
+    return " ".join(names)
+
+
+FRAMES = {"v": range(10), "f": range(0, 50, 10)}
+OTHERS = spread("real/<v>.jpg", v=range(2))
+
+
 @pytest.mark.parametrize(
     ("names", "videos"),
     [
-        ("real/7.jpg real/8.jpg fake/1.jpg", "real/7.jpg real/8.jpg fake/1.jpg"),
-        ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", None),
+        # the number after the word frame is the frame
+        (spread("fake/fake<v>_frame00<f>.png", **FRAMES), "fake/fake<v>_frame{frame}"),
+        (spread("fake/video<v>_frame<f>.jpg", **FRAMES), "fake/video<v>_frame{frame}"),
+        (spread("fake/frame_0000<f>_00<v>.jpg", **FRAMES), "fake/frame_{frame}_00<v>"),
+        (spread("fake/frame<f>_video<v>.jpg", **FRAMES), "fake/frame{frame}_video<v>"),
+        (spread("fake/a<v>_frame<f>_face<k>.jpg", **FRAMES, k=(0, 1)), None),
+        # photos: nothing recurs
+        (spread("fake/stylegan2_000<f>.png", f=range(20)), "photos"),
+        (spread("fake/p<v>.jpg", v=range(1, 51)), "photos"),
+        (spread("fake/000<v>(<k>).jpg", v=range(9), k=range(2, 11)), "photos"),
+        ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", "photos"),
+        ("fake/000_003.png fake/003_000.png fake/001_870.png fake/cover.png", "photos"),
+        ("real/videos/1.png real/videos/2.png fake/20230101_1.jpg fake/20230101_2.jpg", "photos"),
+        # a folder of its own
         ("real/a/0_0.png real/a/0_1.png real/a/1_0.png real/a/1_1.png real/a/9_0.png", "real/a"),
         ("real/a/smile.png real/a/laugh.png", "real/a"),
-        ("real/a/1.png", "real/a"),
-        ("real/videos/1.png real/videos/2.png", "real/videos/1.png real/videos/2.png"),
-        ("real/ann_1.png real/ann_2.png real/bo_1.png real/bo_2.png", "real/ann* real/bo*"),
-        ("real/x_1.png real/x_2.png real/y_1.png real/y_2.png real/odd.png", None),
-        ("fake/000_003.png fake/003_000.png fake/001_870.png", None),
+        ("real/a/frame_1.png real/a/frame_2.png real/a/cover.png", "real/a"),
+        ("real/a/b_frame1.png real/a/c_frame1.png", "real/a/b_frame{frame} real/a/c_frame{frame}"),
     ],
 )
 def test_frames_or_photos(tmp_path, names, videos):
     touch(tmp_path, *names.split())
-    found = [video.video for video in find_videos(tmp_path)]
-    assert found == sorted((videos or names).split())
+    found = {video.video: video.n_images for video in find_videos(tmp_path)}
+    if videos == "photos":
+        assert found == dict.fromkeys(names.split(), 1)
+    elif videos is None:
+        assert found == {f"fake/a{v}_frame{{frame}}_face{{face}}": 10 for v in range(10)}
+    elif "<v>" in videos:
+        assert found == {videos.replace("<v>", str(v)): 5 for v in range(10)}
+    else:
+        assert found.keys() == set(videos.split())
+
+
+FLAT = f"{spread('real/00<v>_<f>_<k>.jpg', v=(0, 3), f=(10, 20), k=(0, 1))} fake/000_003_10_0.jpg"
+
+
+@pytest.mark.parametrize(
+    ("names", "readings"),
+    [
+        (FLAT, '"{video}_{frame}" (4 videos), "{video}_{frame}_{face}" (2 videos), photo (8 photo'),
+        (
+            spread("real/<v>_<f>_0.jpg", v=("aaqa", "bb"), f=(1, 2)),
+            '"{video}_{frame}" (4 videos), ',
+        ),
+        ("real/ann-1.png real/ann-2.png real/bo-1.png", '"{video}-{frame}" (2 videos), photo (3 p'),
+        ("real/x_1.png real/x_2.png real/y_1.png real/o.png", '"{video}_{frame}" (3 videos), phot'),
+        ("real/IMG_1.jpg real/IMG_2.jpg real/DSC_1.jpg", '"{video}_{frame}" (2 videos), photo (3'),
+        ("real/0017_anna.png real/0018_anna.png real/0017_b.png", '"{frame}_{video}" (2 videos), '),
+        ("real/frame_1.png real/frame_2.png", "photo (2 photos); or put the frames of each vid"),
+        (spread("fake/m/<v>_<f>.png", v=("000_003", "003_000"), f=(1, 2)), '"{video}_{frame}" (2'),
+    ],
+)
+def test_where_names_leave_open_which_number_is_the_frame_the_program_asks(
+    tmp_path, names, readings
+):
+    touch(tmp_path, *names.split(), *OTHERS.replace("real", "original").split())
+    with pytest.raises(
+        InputError, match=r"leave open which number is the frame.*--image-names"
+    ) as e:
+        find_videos(tmp_path)
+    assert readings in str(e.value)
+    photos = {video.video for video in find_videos(tmp_path, image_names="photo")}
+    assert photos >= set(names.split())
+    assert {path.name for path in list_videos(tmp_path)[0]} >= {
+        n.split("/")[-1] for n in names.split()
+    }
+
+
+def test_the_pattern_of_a_user_settles_it(tmp_path):
+    touch(tmp_path, *FLAT.split(), "real/cover.jpg", *spread("real/own/<f>.jpg", f=(1, 2)).split())
+    videos = find_videos(tmp_path, image_names="{video}_{frame}_{face}")
+    assert {video.video: (video.n_images, video.clip) for video in videos} == {
+        "fake/000_003_{frame}_{face}": (1, "real/000_{frame}_{face}"),
+        "real/000_{frame}_{face}": (4, "real/000_{frame}_{face}"),
+        "real/003_{frame}_{face}": (4, "real/003_{frame}_{face}"),
+        "real/cover.jpg": (1, "real/cover.jpg"),
+        "real/own": (2, "real/own"),
+    }
+    assert len(groups_of(videos)) == 3
+    names = [name for _, names in [list_images(videos[1].path)] for name in names]
+    assert names == ["000_10_0.jpg", "000_10_1.jpg", "000_20_0.jpg", "000_20_1.jpg"]
+    for pattern in ("{video}_{number}", "{video}{video}", "plain"):
+        with pytest.raises(
+            InputError, match=r"--image-names .*: expected photo, or text with \{vid"
+        ):
+            find_videos(tmp_path, image_names=pattern)
 
 
 def test_labels_beside_class_folders_are_not_used_and_that_is_said(tmp_path):
@@ -492,21 +577,9 @@ TREES_OF_IMAGES = {  # {a tree: {video: number of its images}}, and what is left
         {},
     ),
     "loose frames beside a folder of their name": (
-        "real/a_0.png real/a_1.png real/ann_0.png real/ann_1.png real/ann/0.png fake/b.jpg",
-        {"real/a*": 2, "real/ann*": 2, "fake/b.jpg": 1},
+        "real/a_frame0.png real/a_frame1.png real/ann_frame0.png real/ann_frame1.png real/ann/0.png",
+        {"real/a_frame{frame}": 2, "real/ann_frame{frame}": 2},
         {"real/ann": "frames of a clip that is used already"},
-    ),
-    "two cameras and a phone are nobody": (
-        "real/IMG_1.jpg real/IMG_2.jpg real/DSC_1.jpg real/DSC_2.jpg "
-        "fake/20230101_1.jpg fake/20230101_2.jpg",
-        None,
-        {},
-    ),
-    "a few odd names among loose frames": (
-        "real/a_0.png real/a_1.png real/a_2.png real/b_0.png real/b_1.png real/b_2.png "
-        "real/cover.png fake/me.jpg",
-        {"real/a*": 3, "real/b*": 3, "real/cover.png": 1, "fake/me.jpg": 1},
-        {},
     ),
 }
 
@@ -517,7 +590,7 @@ def test_trees_of_images(tmp_path, name):
     touch(tmp_path, *names.split())
     data_set = find_data_set(tmp_path)
     found = {video.video: video.n_images for video in data_set.videos}
-    assert found == (dict.fromkeys(names.split(), 1) if videos is None else videos)
+    assert found == videos
     assert {line.path: line.reason for line in data_set.left_out} == left
 
 
@@ -541,7 +614,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     touch(tmp_path, "real/a.mp4", "fake/b.mp4", *(f"fake/masks/{n}/1.mp4" for n in range(9)))
     touch(tmp_path, *(f"other/{n}.mp4" for n in range(5)), "one/1.mp4")
     data_set = find_data_set(tmp_path)
-    lines = [(line.path, line.n, line.reason) for line in data_set.left_out]
+    lines = [(line.path, line.n, line.reason) for line in summarise(data_set.left_out)]
     assert lines == [
         ("fake/masks/", 9, "masks, not videos"),
         ("one/1.mp4", 1, "not in the layout class folders"),
@@ -561,7 +634,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     [
         ([], r"is not a folder: point --videos-dir at a folder with real/ and fake/"),
         (["readme.txt"], r"no data set that is known \(found no video\): expected real/ and fake/"),
-        (["footage/x.mp4", "y.png"], r"known \(found y.png, footage/x.mp4\): expected real/"),
+        (["footage/x.mp4", "y.png"], r"known \(found footage/x.mp4, y.png\): expected real/"),
         (
             ["a/real/x.mp4", "b/fake/x.mp4"],
             r"several data sets: a/ \(class folders\), b/ .*: name one of them, or list all with",
@@ -680,7 +753,7 @@ def test_labels_of_a_list_are_those_of_the_very_file(tmp_path):
     assert labels == set(lines) and data_set.left_out == []
     assert not any("not there" in note for note in data_set.notes)
     (tmp_path / "labels.csv").write_text("filename,label\n0_real.mp4,0\n0_real.mp4,1\n")
-    with pytest.raises(InputError, match=r"labels.csv: 0_real.mp4 has two labels"):
+    with pytest.raises(InputError, match=r"labels.csv, line 3: 0_real.mp4 has two labels"):
         find_data_set(tmp_path)
 
 
@@ -719,14 +792,23 @@ def test_a_list_with_labels_may_name_originals_and_splits(tmp_path):
         find_videos(tmp_path)
     for column in ("group", "method"):
         write_labels(tmp_path, f"filename,label,{column}", "a.mp4,1,anna")
-        with pytest.raises(InputError, match=r"labels.csv has groups or methods: read it with --"):
+        with pytest.raises(
+            InputError, match=r"line 2: a group or a method: read it with --videos-csv"
+        ):
             find_videos(tmp_path)
 
 
-def test_packed_and_half_downloaded_files_are_named(tmp_path):
+def test_files_with_other_endings_are_named(tmp_path):
     touch(tmp_path, "real/a.mp4", "fake/b.mp4", "fake/more.zip", "real/c.mp4.part", "notes.txt")
-    note = "packed or half-downloaded files: 2 left alone, fake/more.zip for one"
-    assert note in find_data_set(tmp_path).notes
+    (tmp_path / "real/gone").symlink_to(tmp_path / "nowhere")
+    touch(tmp_path, "fake/b", "real/d.QT", "real/e.qt")
+    assert find_data_set(tmp_path).notes[:5] == [
+        "not looked at: files that are links to nowhere (1), real/gone for one",
+        "not looked at: files that end in .part (1), real/c.mp4.part for one",
+        "not looked at: files that end in .qt (2), real/d.QT for one",
+        "not looked at: files that end in .zip (1), fake/more.zip for one",
+        "not looked at: files that have no ending (1), fake/b for one",
+    ]
 
 
 def test_frames_in_a_folder_beside_that_of_their_videos_are_left_out(tmp_path):

@@ -11,7 +11,9 @@ from data.layouts import find_data_set, find_videos
 from data.video_list import check_list
 
 
-def write(folder, text):
+def write(folder, text, there="a.mp4"):
+    """A list, in a folder in which this video is there."""
+    touch(folder, there)
     file = folder / "list.csv"
     file.write_text(text, encoding="utf-8", errors="surrogateescape")
     return file
@@ -24,12 +26,12 @@ def test_list_of_videos(tmp_path):
         "\ufeffpath,label,group,split,method\na/x.mp4,real,p1,Train,\n./a/y.mp4 , FAKE,p1 ,,swap \n"
         f"../elsewhere/z.mp4,1,,dev,\n\n{tmp_path}/lists/w.mp4,0,p2, val,\n"
     )
-    file = write(tmp_path / "lists", text)
+    file = write(tmp_path / "lists", text, "a/x.mp4")
     data_set = find_data_set(file)
     videos = {video.video: video for video in data_set.videos}
     found = {name: (video.label, video.split, video.method) for name, video in videos.items()}
     assert found == {
-        "../elsewhere/z.mp4": (1, "val", ""),
+        "../elsewhere/z.mp4": (1, "val", "elsewhere"),
         "a/x.mp4": (0, "train", ""),
         "a/y.mp4": (1, "train", "swap"),
         "w.mp4": (0, "val", ""),
@@ -37,7 +39,10 @@ def test_list_of_videos(tmp_path):
     assert groups_of(videos.values()) == [["../elsewhere/z.mp4"], ["a/x.mp4", "a/y.mp4"], ["w.mp4"]]
     assert videos["a/y.mp4"].path == tmp_path / "lists/a/y.mp4"
     assert (data_set.layout, data_set.found, data_set.left_out) == ("list", 4, [])
-    assert data_set.notes[0] == "1 of 4 lines have no group: they go by names"
+    assert data_set.notes == [
+        "1 of 4 lines have no group: they go by names",
+        "WARNING: 3 of 4 paths of the list are not there: a/y.mp4, ../elsewhere/z.mp4, w.mp4",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,17 +61,34 @@ def test_the_column_path_comes_before_its_aliases(tmp_path):
     assert data_set.notes[0] == "columns not used: video, file"
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        *(("Split", "split"), (" group", "group"), ("groups", "group"), ("set", "split")),
-        *(("Method ", "method"), ("spilt", "split"), ("GROUP", "group")),
-    ],
-)
-def test_a_column_that_is_nearly_known_is_an_error(tmp_path, name, meant):
-    message = f"line 1: column '{name}': if it is {meant}, call it so"
-    with pytest.raises(InputError, match=message):
-        find_videos(write(tmp_path, f"path,label,{name}\na.mp4,0,x\n"))
+def test_names_of_columns_are_stripped_and_lowered_and_others_are_named(tmp_path):
+    touch(tmp_path, "b.mp4")
+    text = "Path, Label,GROUPS, Set ,spilt,\na.mp4,0.0,anna; ben,Test,x,\nb.mp4,True,ben,,,\n"
+    data_set = find_data_set(write(tmp_path, text))
+    a, b = data_set.videos
+    assert [(video.label, video.split) for video in (a, b)] == [(0, "test"), (1, "train")]
+    assert [name.split()[-1] for name in a.people] == ["anna", "ben"] and b.people == a.people[1:]
+    assert a.group == b.group and data_set.notes[0] == "columns not used: spilt"
+
+
+def test_a_list_from_windows_has_backslashes(tmp_path):
+    (video,) = find_videos(write(tmp_path, "path,label\nclips\\a.mp4,1\n", "clips/a.mp4"))
+    assert (video.video, video.path.is_file()) == ("clips/a.mp4", True)
+
+
+def test_a_list_of_a_public_set_has_its_ids_and_its_official_split(tmp_path):
+    names = ["Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4", "YouTube-real/1.mp4"]
+    touch(tmp_path, *(f"set/{name}" for name in names))
+    (tmp_path / "set/List_of_testing_videos.txt").write_text("0 Celeb-synthesis/id0_id1_0000.mp4")
+    lines = [f"set/{name},{i % 2},{'val' * (i == 2)}" for i, name in enumerate(names)]
+    videos = find_videos(write(tmp_path, "\n".join(["path,label,split", *lines])))
+    assert [video.people for video in videos] == [
+        ("Celeb-DF id0",),
+        ("Celeb-DF id0", "Celeb-DF id1"),
+        (),
+    ]
+    assert [video.split for video in videos] == ["train", "test", "val"]
+    assert videos[0].clip == videos[1].clip == "Celeb-DF id0_0000"
 
 
 @pytest.mark.parametrize(("on_disk", "in_list"), [("NFD", "NFC"), ("NFC", "NFD")])
@@ -147,10 +169,23 @@ def test_frames_and_photos_in_a_list_are_read_and_said_as_in_a_tree(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a.mp4").touch()
-    lines = ["path,label", "v,fake", "loose/ann*,fake", "loose/bo_0.png,fake", "a.mp4,real", ""]
+    loose = "loose/ann_{frame}"
+    lines = ["path,label", "v,fake", f"{loose},fake", "loose/bo_0.png,fake", "a.mp4,real", ""]
     data_set = find_data_set(write(tmp_path, "\n".join(lines)))
     images = {video.video: video.n_images for video in data_set.videos}
-    assert images == {"a.mp4": 0, "v": 2, "loose/ann*": 2, "loose/bo_0.png": 1}
+    assert images == {"a.mp4": 0, "v": 2, loose: 2, "loose/bo_0.png": 1}
     warning = "WARNING: reals are videos, fakes frames and photos: that alone gives the label away"
     assert warning in data_set.notes
     assert "each folder of images is read as a video (videos: 1, frames: 2)" in data_set.notes
+
+
+def test_frames_that_are_listed_one_by_one_are_asked_about(tmp_path):
+    names = ["real/ann_1.png", "real/ann_2.png", "real/bo_1.png"]
+    touch(tmp_path, *names)
+    text = "\n".join(["path,label", *(f"{name},0" for name in names)])
+    message = r"real/ann_1.png and others may be frames of one video: list each video once"
+    with pytest.raises(InputError, match=message):
+        find_videos(write(tmp_path, text))
+    assert len(find_videos(tmp_path / "list.csv", image_names="photo")) == 3
+    with_groups = text.replace(",0", ",0,p").replace("label", "label,group")
+    assert len(find_videos(write(tmp_path, with_groups))) == 3

@@ -1,0 +1,289 @@
+"""What a video is, one look at every folder below a root, and which images make a video."""
+
+import os
+import re
+import string
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from unicodedata import normalize
+
+from data.words import (
+    IMAGE_SUFFIXES,
+    LABEL_FILES,
+    LEVEL,
+    LISTS,
+    SKIPPED,
+    VIDEO_SUFFIXES,
+)
+
+NOTHING = re.compile(LEVEL, re.IGNORECASE)
+OF_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
+IS_SKIPPED = re.compile(SKIPPED, re.IGNORECASE)
+
+# How the names of loose images are read: plain text around {video}, {frame}, {face} and {any}.
+# With the video's own name in its place this is a template: the end of the path of loose frames.
+PARTS = {"video": "(?P<video>.+)", "frame": r"\d+", "face": r"\d+", "any": ".*"}
+PHOTO = "photo"  # instead of a pattern: each image is a video
+NUMBERED = re.compile(
+    r"((?<![^\W\d_])(?P<word>frame|face)s?[\W_]*)\d+",  # not of surface12
+    re.IGNORECASE,
+)
+MARK = re.compile(r"\s*\(\d+\)$")  # 0000 (2)
+# A number's place in a template, with the word before it
+PLACE = re.compile(r"(?:(?<![^\W\d_])(?:frame|face)s?)?[\W_]*\{(?:frame|face|any)\}", re.IGNORECASE)
+
+
+def is_template(name: str) -> bool:
+    """Whether the end of a path stands for the loose frames of a video: 000_003_{frame}."""
+    return any(f"{{{part}}}" in name for part in PARTS)
+
+
+@dataclass
+class Video:
+    """A video file, a folder of frames, loose frames or an image, and what is known of it."""
+
+    path: Path  # of frames that lie loose in a folder: a/000_003_{frame}
+    label: int  # 1 = fake, 0 = real
+    split: str = "train"
+    method: str = ""  # how a fake was made, where that is known
+    clip: str = ""  # the footage that is seen: of a fake, that of its target; "" if not known
+    people: tuple[str, ...] = ()  # who is in it, as far as that is known
+    group_keys: tuple[str, ...] = ()  # videos with a key or a person in common are in one group
+    is_known: bool = False  # its set or a list tells what it belongs to: names are not asked
+    video: str = ""  # its identifier: the path below the root with `/` between the parts
+    key: str = ""  # what lists, copies and groups know it by: see tidy
+    group: str = ""  # what must stay on one side of a split, named after its first video
+    compression: str = ""  # of FaceForensics++
+    folders: tuple[str, ...] = ()  # which may be methods or people, the outermost first
+    n_images: int = 0  # 0 for a video file
+
+    @property
+    def kind(self) -> str:
+        """What it is made of: a key of READINGS, or "videos" for a video file."""
+        if self.n_images == 0:
+            return "videos"
+        if is_template(self.path.name):
+            return "loose frames"
+        return "photos" if self.path.name.lower().endswith(IMAGE_SUFFIXES) else "frames"
+
+
+def tidy(path: str, is_folder: bool = False) -> str:
+    """A path below the root without ending, and without folders that tell nothing (videos/).
+
+    In lower case it is the key of a video, in lists and on disk, as a file or as frames.
+    """
+    *folders, name = normalize("NFC", path).split("/")
+    folders = [folder for folder in folders if not NOTHING.fullmatch(folder)]
+    if is_folder:
+        while NOTHING.fullmatch(name) and folders:
+            name = folders.pop()
+        name = OF_NOTHING.sub("", name)
+    if is_template(name):
+        name = PLACE.sub(" ", name).strip(string.punctuation + " ")
+    if name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
+        name = name.rpartition(".")[0]
+    return "/".join([*folders, name])
+
+
+# --- The walk ---
+
+
+@dataclass
+class Folder:
+    """A folder, its path below the root ("" for the root itself), and names in it."""
+
+    path: str
+    videos: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)  # files that hold DFDC's labels
+
+    def join(self, name: str) -> str:
+        return f"{self.path}/{name}" if self.path else name
+
+    @property
+    def skipped(self) -> str:
+        """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
+        parts = self.path.split("/")
+        for end, part in enumerate(parts, 1):
+            if IS_SKIPPED.fullmatch(part):
+                return "/".join(parts[:end])
+        return ""
+
+
+@dataclass
+class Item:
+    """A video file, an image, a folder of frames, or loose frames of one video."""
+
+    path: str  # below the root, as that of Video
+    place: str  # what `tidy` makes of it
+    n_images: int = 0
+
+
+def walk(root: Path) -> tuple[list[Folder], list[str]]:
+    """All folders, sorted, and a line on whatever else lies there. Hidden ones are left alone.
+
+    Links are followed, but no folder is read twice.
+    """
+    folders, notes, visited, others = [], [], set(), defaultdict(list)
+    waiting = [("", os.path.realpath(root))]
+    while waiting:
+        path, real_path = waiting.pop()
+        if real_path in visited:
+            notes.append(f"{path}/ leads to a folder that was read already: left out")
+            continue
+        visited.add(real_path)
+        try:
+            with os.scandir(real_path) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            notes.append(f"{path}/ cannot be read ({error.strerror}): videos may be missing")
+            continue
+        folder, below = Folder(path), []
+        for entry in entries:
+            name = entry.name
+            stem, _, ending = name.lower().rpartition(".")
+            suffix = f".{ending}" if stem else ""
+            if name.startswith("."):
+                continue
+            if entry.is_dir():  # known from the listing: only a link needs another look
+                inside = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                below.append((folder.join(name), inside))
+            elif suffix in VIDEO_SUFFIXES:
+                folder.videos.append(name)
+            elif suffix in IMAGE_SUFFIXES:
+                folder.images.append(name)
+            elif name in LABEL_FILES:
+                folder.labels.append(name)
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                others["are links to nowhere"].append(folder.join(name))
+            elif suffix not in LISTS:
+                how = f"end in {suffix}" if suffix else "have no ending"
+                others[how].append(folder.join(name))
+        folders.append(folder)
+        waiting += reversed(below)
+    for how, paths in sorted(others.items()):
+        notes.append(f"not looked at: files that {how} ({len(paths)}), {paths[0]} for one")
+    return folders, notes
+
+
+def item_of_file(folder: Folder, name: str, n_images: int = 0) -> Item:
+    path = folder.join(name)
+    return Item(path, tidy(path), n_images)
+
+
+# --- Which images make a video ---
+
+READINGS = {
+    "frames": "each folder of images is read as a video (videos: {n}, frames: {images})",
+    "loose frames": "loose images are read as frames, by their names (videos: {n}, "
+    "frames: {images})",
+    "photos": "each loose image is read as a video of one frame (videos: {n})",
+}
+
+
+def compile_names(pattern: str) -> re.Pattern:
+    """The regular expression, for names without ending, of a pattern or a template."""
+    pieces = re.split(rf"\{{({'|'.join(PARTS)})\}}", pattern)
+    return re.compile("".join(PARTS[p] if i % 2 else re.escape(p) for i, p in enumerate(pieces)))
+
+
+def stem_of(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]:
+    """{template: number of images} of names, and the names that do not tell which frame they are.
+
+    By the pattern, where a name has that form, else by the numbers after the words frame and face.
+    """
+    regex = compile_names(pattern) if pattern else None
+    templates, others = Counter(), []
+    for name in names:
+        stem = stem_of(name)
+        match = regex.fullmatch(stem) if regex else None
+        if match:
+            templates[pattern.replace("{video}", match.groupdict().get("video", ""))] += 1
+            continue
+        template = NUMBERED.sub(lambda found: f"{found[1]}{{{found['word'].lower()}}}", stem)
+        if "{frame}" in template:
+            templates[template] += 1
+        else:
+            others.append(name)
+    return templates, others
+
+
+def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[list[Item], bool]:
+    """The videos that the images of a folder make, and whether their names leave that open.
+
+    `place` is that of the folder where it may be a video itself, else None: then its images lie
+    loose. A folder is one video, unless its names tell of several; a loose image is a photo, unless
+    its name tells which frame it is, or shares parts with some of the others: nobody can know then.
+    """
+    if pattern == PHOTO:
+        return [item_of_file(folder, name, 1) for name in folder.images], False
+    templates, others = read_names(folder.images, pattern)
+    items = [item_of_file(folder, template, n) for template, n in templates.items()]
+    if place is not None and len({item.place for item in items}) < 2:
+        return [Item(folder.path, place, len(folder.images))], have_several_prefixes(others)
+    has_nameless = any(item.place.endswith("/") for item in items)  # frame_12, and nothing more
+    items += [item_of_file(folder, name, 1) for name in others]
+    return items, has_nameless or recur(others)
+
+
+def have_several_prefixes(names: list[str]) -> bool:
+    """Whether two or more names recur before a last number, unlike 0017_0, 0017_1: frame and face.
+
+    Words alone, and one name with a number, are of the folder's own video.
+    """
+    prefixes = Counter()
+    for name in names:
+        prefix = re.sub(r"[\W_]*\d+\D*$", "", stem_of(name))
+        if prefix and not prefix.isdigit():
+            prefixes[prefix] += 1
+    return sum(n > 1 for n in prefixes.values()) > 1
+
+
+def recur(names: list[str]) -> bool:
+    """Whether a part of a name stands at its place in some others, but not in all.
+
+    Parts are what stands between signs such as _; a mark such as (2) is none. Names of as many
+    parts are compared.
+    """
+    counts, sizes = Counter(), Counter()
+    for stem in {MARK.sub("", stem_of(name)) for name in names}:
+        parts = re.split(r"[\W_]+", stem.lower())
+        sizes[len(parts)] += 1
+        counts.update((len(parts), place, part) for place, part in enumerate(parts))
+    return any(1 < n < sizes[size] for (size, _, _), n in counts.items())
+
+
+def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
+    """{pattern: videos that it gives} of the patterns that fit most names, (folder, name)."""
+    stems = [(folder, stem_of(name)) for folder, name in names]
+    longest = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
+    separators = longest[1::2]
+    patterns = []
+    if longest[-1].isdigit() and separators:
+        patterns.append(f"{{video}}{separators[-1]}{{frame}}")
+    elif separators:
+        patterns.append(f"{{frame}}{separators[0]}{{video}}")
+    if len(separators) > 1:
+        patterns.append(f"{{video}}{separators[-2]}{{frame}}{separators[-1]}{{face}}")
+    suggested = {}
+    for pattern in patterns:
+        matches = [(folder, compile_names(pattern).fullmatch(stem)) for folder, stem in stems]
+        found = [(folder, match["video"]) for folder, match in matches if match]
+        if len(found) > len(stems) / 2:
+            suggested[pattern] = len(set(found)) + len(stems) - len(found)
+    return suggested
+
+
+def describe_readings(videos: list[Video]) -> list[str]:
+    """A line on each way in which images were read, with how many videos that makes."""
+    lines = []
+    for kind, text in READINGS.items():
+        sizes = [video.n_images for video in videos if video.kind == kind]
+        if sizes:
+            lines.append(text.format(n=len(sizes), images=sum(sizes)))
+    return lines
