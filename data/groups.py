@@ -15,12 +15,14 @@ import stat
 from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
+from statistics import mode
 
 from data.files import InputError, fingerprint
 from data.videos import Video
 from data.words import COPY_BEFORE, COPY_BEHIND, PIECES, QUALITIES, UNNAMED
 
 Words = tuple[str, ...]  # of a name: Anna_02-b is ("anna", "02", "b")
+FOLDER = "folder"  # in place of a place: a name is that of a folder that is a person
 
 
 def set_groups(videos: list[Video], mark: str) -> list[str]:
@@ -129,25 +131,25 @@ def find_people(videos: list[Video], shared: set[str]) -> dict[str, int]:
 
     `shared` are the folders of both classes that divide the videos.
     """
-    people, usual = {}, (Counter(), Counter())
+    people = {}
     for video in videos:
         places = [i for i, folder in enumerate(video.folders) if folder.lower() in shared]
         if places:
             people[video.video] = places[0]
-            usual[video.label][places[0]] += 1
-    at_place = {}  # {identifier: place} of the folders that lie where most people do
+    usual = {}  # {label: place of most people}
+    for label in (0, 1):
+        places = [people[v.video] for v in videos if v.label == label and v.video in people]
+        if places:
+            usual[label] = mode(places)
+    beside, are_people = {}, {}  # what lies at that place
     for video in videos:
-        if usual[video.label]:
-            place = usual[video.label].most_common(1)[0][0]
-            if place < len(video.folders):
-                at_place[video.video] = place
-    beside = {
-        (video.label, video.folders[at_place[video.video]].lower())
-        for video in videos
-        if video.video in at_place
-    }
-    are_most = 2 * sum(folder in shared for _, folder in beside) > len(beside)
-    return at_place | people if are_most else people
+        place = usual.get(video.label, len(video.folders))
+        if place < len(video.folders):
+            beside[video.video] = place
+            folder = video.folders[place].lower()
+            are_people[video.label, folder] = folder in shared
+    are_most = 2 * sum(are_people.values()) > len(are_people)
+    return beside | people if are_most else people
 
 
 def hold_pairs(videos: list[Video], words: dict[str, Words]) -> bool:
@@ -209,38 +211,23 @@ def relate_by_names(
     reals = [video for video in videos if video.label == 0]
     asked = [video for video in videos if not video.is_known]
     pieces = find_pieces([video for video in asked if video.label == 0], words)
-    known = defaultdict(list)  # {(*place, words): reals}
+    known = defaultdict(list)  # {(*place, words): videos that are called so, or lie in a folder}
     for video in reals:
         for place in ((), (video.split,), *near(video)):
             known[*place, pieces.get(video.video, words[video.video])].append(video)
-    persons = {}  # {(split, words of a folder): person}
     for video in asked:
         if video.video in folder_of:
             name = split_name(folder_of[video.video], set())
-            persons[video.split, name] = video.people[-1]
+            known[FOLDER, video.split, name].append(video)
         elif video.video in pieces:
             video.people += (person(mark, video, " ".join(pieces[video.video])),)
-    names = {key[-1] for key in (*known, *persons)}
+    names = {name for *_, name in known}
     for video in asked:
         if video.label:
-            own = words[video.video]
             places = [*near(video), (video.split,), ()]
             if video.video in folder_of:
                 places = [(video.split, folder_of[video.video])]
-            for start, end in find_names(own, names):
-                name = own[start:end]
-                if (video.split, name) in persons:
-                    video.people += (persons[video.split, name],)
-                    continue
-                found = next((known[*at, name] for at in places if (*at, name) in known), [])
-                for real in found:
-                    relate(video, real, person(mark, real, "/".join((*real.folders, *name))))
-                exact = [real for real in found if words[real.video] in (name, (*name, own[-1]))]
-                if exact:
-                    video.clip = video.clip or exact[0].clip or exact[0].video
-            if len(own) > 1:  # the same swap by another method
-                where = folder_of.get(video.video, "")
-                video.group_keys += (f"{video.split}/{where} {sorted(own)}",)
+            relate_fake(video, words, known, names, [(FOLDER, video.split), *places], mark)
     relate_copies_of_clips(asked, words)
     for video in videos:
         video.people = tuple(dict.fromkeys(video.people))
@@ -251,17 +238,31 @@ def relate_by_names(
     return [f"people that names with a number tell: {len(people)}, {people[0]} for one"]
 
 
+def relate_fake(video: Video, words, known: dict, names: set, places: list, mark: str) -> None:
+    """Relate a fake to what its name holds, where that is known first of these places."""
+    own = words[video.video]
+    for start, end in find_names(own, names):
+        name = own[start:end]
+        place = next((place for place in places if (*place, name) in known), None)
+        found = known[*place, name] if place is not None else []
+        if place and place[0] == FOLDER:
+            video.people += found[0].people[-1:]
+            continue
+        for real in found:
+            if not real.people and not real.is_known:
+                real.people = (person(mark, real, "/".join((*real.folders, *name))),)
+            video.people += real.people
+            video.group_keys += (real.video,)
+        same = [real for real in found if words[real.video] in (name, (*name, own[-1]))]
+        if same:
+            video.clip = video.clip or same[0].clip or same[0].video
+    if len(own) > 1:  # the same swap by another method
+        video.group_keys += (f"{places[-1]} {video.split} {sorted(own)}",)
+
+
 def near(video: Video) -> list[tuple[str, str]]:
     """The split and a folder, the nearest first, in which names mean the same."""
     return [(video.split, folder.lower()) for folder in reversed(video.folders)]
-
-
-def relate(fake: Video, real: Video, name: str) -> None:
-    """A fake shows who is in the real video, who gets this name if nobody is known."""
-    if not real.people and not real.is_known:
-        real.people = (name,)
-    fake.people += real.people
-    fake.group_keys += (real.video,)
 
 
 def relate_copies_of_clips(videos: list[Video], words: dict[str, Words]) -> None:

@@ -2,17 +2,17 @@
 
 import hashlib
 import os
-import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from data.class_folders import AnyFolders, ClassFolders, names_nothing
-from data.files import InputError, printable, read_json
+from data.files import InputError, command, printable, read_json
 from data.groups import set_groups
+from data.narrow import check_methods, draw, of_compression
 from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
 from data.videos import (
@@ -135,7 +135,8 @@ def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[Left
     if not root.is_dir():
         expected = "point --videos-dir at a folder with real/ and fake/ in it"
         if root == SAMPLE_DIR:
-            expected = f"draw the sample set with `{sample_command()}`, or {expected}"
+            make = command("data/make_sample.py", "--output-dir", SAMPLE_DIR.as_posix())
+            expected = f"draw the sample set with `{make}`, or {expected}"
         raise InputError(f"{root} is not a folder: {expected}")
     folders, notes = walk(root)
     layout, base = recognise(root, folders)
@@ -322,54 +323,6 @@ def describe_classes(videos: list[Video]) -> list[str]:
     return [f"WARNING: reals are {real}, fakes {fake}: that alone gives the label away"]
 
 
-def of_compression(
-    layout: str, videos: list[Video], compression: str
-) -> tuple[set[str], list[str]]:
-    """The identifiers of the videos of a compression; all, with a note, where no folder tells it.
-
-    Raises InputError for other sets than FaceForensics++.
-    """
-    if layout not in ("FaceForensics++", "DeeperForensics-1.0"):
-        problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
-        raise InputError(f"{problem}. Leave it out")
-    if not any(video.compression for video in videos):
-        note = f"no folder tells a compression: --compression {compression} takes all videos"
-        return {video.video for video in videos}, [note]
-    return {video.video for video in videos if video.compression == compression}, []
-
-
-def check_methods(videos: list[Video], wanted: set[str]) -> None:
-    """Raise InputError where no fake is of a method that is wanted, in lower case."""
-    known = {video.method for video in videos if video.label and video.method}
-    unknown = wanted - {method.lower() for method in known}
-    if unknown:
-        there = ", ".join(sorted(known)) or "none"
-        raise InputError(f"--methods {', '.join(sorted(unknown))}: expected some of: {there}")
-
-
-def draw(videos: list[Video], n: int) -> set[str]:
-    """Identifiers of at most n videos a class, always the same: each source keeps its share.
-
-    A source is a folder at the top, or a method. Of its videos one of each group is taken in turn.
-    """
-    drawn = list(videos)
-    random.Random(0).shuffle(drawn)
-    place = {group: i for i, group in enumerate(dict.fromkeys(video.group for video in drawn))}
-    sources = defaultdict(list)
-    for video in drawn:
-        sources[video.label, video.key.partition("/")[0], video.method].append(video)
-    ranks = ([], [])  # of each class: (share of its source that comes before, identifier)
-    for (label, *_), members in sources.items():
-        turns, turn = Counter(), {}
-        for video in members:
-            turn[video.video] = turns[video.group]
-            turns[video.group] += 1
-        members.sort(key=lambda video: (turn[video.video], place[video.group]))
-        for i, video in enumerate(members):
-            ranks[label].append(((i + 0.5) / len(members), video.video))
-    return {video for of_class in ranks for _, video in sorted(of_class)[:n]}
-
-
 def check_pattern(image_names: str) -> None:
     """Raise InputError for what is no pattern of the names of images."""
     parts = re.findall(r"\{(.*?)\}", image_names)
@@ -437,15 +390,6 @@ def find_videos(root: str | os.PathLike, **narrowed) -> list[Video]:
 
 
 # --- The sample set ---
-
-
-def sample_command() -> str:
-    """The command that draws the sample set to SAMPLE_DIR below the current folder."""
-    script = Path(__file__).resolve().with_name("make_sample.py")
-    if Path.cwd().resolve() == script.parent.parent:
-        return "python data/make_sample.py"
-    quoted = f'"{script}"' if " " in str(script) else script
-    return f"python {quoted} --output-dir {SAMPLE_DIR.as_posix()}"
 
 
 def read_drawn_by(root: Path) -> dict | None:

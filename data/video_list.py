@@ -93,7 +93,7 @@ def describe_missing(file: Path, listed: list[tuple[Item, dict]]) -> list[str]:
     if not missing:
         return []
     if len(missing) == len(listed):
-        problem = f"none of its {len(listed)} paths is there, {missing[0]} for one"
+        problem = f"none of its {len(listed)} paths is there, {listed[0][1]['path']} for one"
         raise InputError(f"{file}: {problem}; relative paths start from the folder of the CSV")
     names = ", ".join(missing[:3])
     return [f"WARNING: {len(missing)} of {len(listed)} paths of the list are not there: {names}"]

@@ -19,9 +19,10 @@ for pattern in ("*.py", "data/*.py", "features/*.py"):
 # From the bottom to the top. A room that is not named may stand anywhere in its folder.
 LEVELS = {
     "data": (
-        ("files", "walk"),
-        ("convert", "images", "names", "video_list", "official_lists"),
-        ("decode", "groups", "public_sets"),
+        ("words",),
+        ("files", "videos"),
+        ("convert", "images", "class_folders", "narrow", "groups"),
+        ("decode", "video_list", "public_sets"),
         ("faces", "layouts"),
         ("frames",),
     ),

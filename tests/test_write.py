@@ -17,7 +17,8 @@ from features.extraction import Extraction
 
 ENDINGS = ("features.npy", "labels.npy", "frames.npy", "videos.csv")
 SOME = ("train/a", "train/b", "train/c", "val/d", "val/e")
-LEFT_OUT = [LeftOut("masks/", 4, "masks, not videos"), LeftOut("x.mp4", 1, "not where they are")]
+LEFT_OUT = [LeftOut(f"masks/{i}/x.mp4", "masks, not videos", "masks") for i in range(4)]
+LEFT_OUT.append(LeftOut("x.mp4", "not where they are"))
 
 
 def some_videos(names=SOME):
@@ -79,8 +80,8 @@ def test_what_is_written_is_what_is_loaded(write, tmp_path):
     assert header.startswith("video,label,method,group,clip,people,")
     assert [list(row.values()) for row in read_table(tmp_path / "f/failed.csv")] == [
         ["train/c.mp4", "0", "no video"],
-        ["masks/", "", "left out, 4 videos: masks, not videos"],
         ["x.mp4", "", "left out: not where they are"],
+        ["masks/", "", "left out, 4 videos: masks, not videos"],
     ]
     expected = {"found": 10, "used": 4, "failed": 1, "failed_real": 1, "failed_fake": 0}
     assert counts == expected | {"left_out": 5, "frames": {"train": 5, "val": 11}}
