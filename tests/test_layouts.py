@@ -243,6 +243,21 @@ g.mp4,1
         fake/thumbnails/*.png       - thumbnails, not videos
         fake/FaceSwap/003_000.jpg   - image beside videos
     """,
+    "class folders in class folders": """
+        class folders
+        deepfakes/real/a.mp4            real train a train_a
+        deepfakes/fake/a_x.mp4          .    train a train_a
+        deepfakes/fake/swap/c.mp4       swap train b .
+        deepfakes/d.mp4                 .    train c .
+        original/e.mp4                  real train d .
+        fake/deepfakes/f.mp4            deepfakes train e .
+        fake/fakes/g.mp4                fakes train f .
+    """,
+    "a set in a class folder alone": """
+        class folders
+        deepfakes/real/a.mp4            real train a .
+        deepfakes/fake/b.mp4            .    train b .
+    """,
     "split folders": """
         class folders
         Training/Real/a.mp4      real train a train_a
@@ -639,6 +654,14 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
             ["a/real/x.mp4", "b/fake/x.mp4"],
             r"several data sets: a/ \(class folders\), b/ .*: name one of them, or list all with",
         ),
+        (
+            [f"{s}/{c}/x.mp4" for s in ("original", "cropped") for c in ("real", "fake")],
+            r"several data sets: cropped/ \(class folders\), original/ \(class folders\): name one",
+        ),
+        (
+            ["fake/original/x.mp4", "fake/y.mp4", "real/z.mp4"],
+            r"^fake/ says fake, but fake/original/ in it real: rename one of the two",
+        ),
         (["real/x.mp4", "test/real/y.mp4"], r"has both test/ and real/ or fake/ outside of such"),
     ],
 )
@@ -655,6 +678,12 @@ def test_a_set_with_one_split_or_class_is_taken(tmp_path, name):
     (video,) = find_videos(tmp_path)
     assert (video.video, video.label) == (name, int("fake" in name))
     assert video.split == ("test" if "test" in name else "train")
+
+
+def test_a_class_folder_that_is_a_set_is_said(tmp_path):
+    touch(tmp_path, "deepfakes/real/a.mp4", "deepfakes/fake/b.mp4", "real/c.mp4")
+    note = "deepfakes/ holds both classes: the innermost folder is the class"
+    assert find_data_set(tmp_path).notes[0] == note
 
 
 def test_where_the_set_starts_is_said(tmp_path):
