@@ -292,8 +292,23 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path):
             "",
         ),
         (  # the outermost folder that divides
-            "real/anna/s1/x real/ben/s1/x fake/anna/s1/x fake/ben/s1/x",
-            "real/anna/s1/x+fake/anna/s1/x real/ben/s1/x+fake/ben/s1/x",
+            "real/anna/s1/x real/anna/s2/y real/ben/s1/x fake/anna/s1/x fake/ben/s2/x",
+            "real/anna/s1/x+real/anna/s2/y+fake/anna/s1/x real/ben/s1/x+fake/ben/s2/x",
+            "",
+        ),
+        (  # unless the names in it tell more
+            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 real/lab/x fake/lab/y",
+            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001 real/lab/x+fake/lab/y",
+            "",
+        ),
+        (  # few reals are numbered, or all alike: no pieces
+            "real/anna_1 real/anna_2 real/x real/y fake/z",
+            "real/anna_1 real/anna_2 real/x real/y fake/z",
+            "",
+        ),
+        (
+            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
+            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
             "",
         ),
         (  # one that holds all is nobody
