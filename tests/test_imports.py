@@ -20,7 +20,7 @@ for pattern in ("*.py", "data/*.py", "features/*.py"):
 LEVELS = {
     "data": (
         ("files", "walk"),
-        ("convert", "images", "names", "video_list", "official_lists"),
+        ("upright", "images", "names", "video_list", "official_lists"),
         ("decode", "groups", "public_sets"),
         ("faces", "layouts"),
         ("frames",),
