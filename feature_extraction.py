@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from data.decode import FRAME_CHOICES, quiet_decoder, sample_frame_numbers
+from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
@@ -142,7 +142,7 @@ def extract_all(
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     limits = {
-        "frames_per_video": (1, 1000),  # with face crops a worker then holds up to 1.2 GB
+        "frames_per_video": (1, 1000),  # with face crops a worker then holds up to 1.4 GB
         "num_workers": (1, 10_000),
         "preview": (0, 100),
         "max_videos": (0, 10**9),
@@ -190,9 +190,6 @@ def main(argv=None):
     add = parser.add_argument_group("how frames are sampled").add_argument
     add("--frames-per-video", type=int, default=32, metavar="N",
         help=f"evenly spaced frames of each video, up to 1000; a shorter one gives all {default}")
-    add("--frame-choice", choices=FRAME_CHOICES, default=FRAME_CHOICES[0],
-        help="exact: the evenly spaced frames; nearest-reference: close to them, frames that need "
-        f"no neighbours to decode, which is faster {default}")
     add("--preview", type=int, default=0, metavar="N",
         help="only write preview.png: what the network would see of N videos")
     add = parser.add_argument_group("faces").add_argument
@@ -231,7 +228,6 @@ def main(argv=None):
     extraction = Extraction(
         Sampling(
             frames_per_video=args.frames_per_video,
-            frame_choice=args.frame_choice,
             face_margin=args.face_margin if args.crop_faces else None,
             if_no_face=args.if_no_face,
             face_model=FACE_MODEL_SHA256 if args.crop_faces else "",

@@ -1,26 +1,24 @@
 """Evenly spaced frames of a video file or of a video made of images."""
 
-import bisect
 import errno
 import mmap
 import os
-import threading
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data.convert import OPTIONS, check_conversion, differ, is_mirrored, turn_upright
 from data.files import InputError, fingerprint, printable
 from data.images import fingerprint_images, is_made_of_images, list_images, read_image
+from data.upright import is_mirrored, turn_upright
 
-FRAME_CHOICES = ("exact", "nearest-reference")
-OPTIONS_LOCK = threading.Lock()
-SKIP = "avdiscard;nonref"  # frames that no other is predicted from
+ONE_PICTURE = (
+    "all its frames are one picture: a still (use an image instead), or video that this "
+    "OpenCV cannot convert, such as interlaced: `ffmpeg -i in -vf yadif out.mp4`"
+)
 NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
 MAX_PIXELS = 2**27  # 134 million: four times 8K
 ATTEMPTS = 3  # to find out how many frames a damaged video has
@@ -38,7 +36,7 @@ class SampledVideo:
     # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: as
     # one sees them, upright
     facts: dict
-    # (n, 4) x, y, width, height of the face, if cropped, in pixels of the first frame taken
+    # (n, 4) x, y, width, height of the face, if cropped, in pixels of a frame of that size
     boxes: np.ndarray | None = None
     whole: list = field(default_factory=list)  # the n whole frames, small, where they are kept
 
@@ -69,27 +67,22 @@ def bgr_to_rgb(frame: np.ndarray, number: int = 0) -> np.ndarray:
 
 
 def read_frames(
-    path: str | os.PathLike,
-    n: int,
-    transform: Transform = bgr_to_rgb,
-    choice: str = "exact",
-    threads: int = 1,
+    path: str | os.PathLike, n: int, transform: Transform = bgr_to_rgb, threads: int = 1
 ) -> SampledVideo:
     """n evenly spaced frames of a video, each at the middle of its share of the video.
 
-    Only frames that really decode count. `transform` gets each of the n as (H, W, 3) uint8 BGR, and
-    its number; by default they come back as (H, W, 3) uint8 RGB. With the `choice`
-    nearest-reference, instead of the exact frame the next one is taken that other frames are
-    predicted from; the rest is not decoded. The path of a video made of images: see list_images.
-    Raises InputError with the reason where the file gives no frame, and MemoryError where the
-    machine has no memory left: that says nothing of the file.
+    Only frames that really decode count, and of a video file those are left out that are the same
+    picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR, and its
+    number; by default they come back as (H, W, 3) uint8 RGB. The path of a video made of images:
+    see list_images. Raises InputError with the reason where the file gives no frame, and
+    MemoryError where the machine has no memory left: that says nothing of the file.
     """
     path = Path(path)
     try:
         if is_made_of_images(path):
             sampled = read_images(path, n, transform)
         else:
-            sampled = decode_file(path, n, transform, choice, threads)
+            sampled = decode_file(path, n, transform, threads)
     except (cv2.error, OSError, MemoryError) as error:
         if tells_no_memory(error):
             raise MemoryError(f"no memory left to decode {path}: decode fewer at once") from error
@@ -98,7 +91,7 @@ def read_frames(
         reason = " ".join(str(error).split())  # not error.err: all threads share that
         raise InputError(f"OpenCV cannot read it: {reason}") from error
     if not sampled.frames:
-        raise InputError("its frames cannot be converted to BGR")
+        raise InputError(ONE_PICTURE)
     return sampled
 
 
@@ -108,17 +101,15 @@ def tells_no_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
-def decode_file(
-    path: Path, n: int, transform: Transform, choice: str, threads: int
-) -> SampledVideo:
+def decode_file(path: Path, n: int, transform: Transform, threads: int) -> SampledVideo:
     """read_frames of a video file."""
     check_file(path)
     packets = scan_packets(path)
     sampled = None
     if packets.tell_frames:
-        sampled = decode_by_time(path, n, transform, packets, threads, choice)
+        sampled = decode_by_time(path, n, transform, packets, threads)
     if sampled is None:
-        sampled = decode_until_sure(path, n, transform, len(packets.times), choice)
+        sampled = decode_by_count(path, n, transform, len(packets.times))
     sampled.facts["fingerprint"] = fingerprint(path)
     return sampled
 
@@ -187,21 +178,8 @@ def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
     return capture
 
 
-def open_to_decode(path: Path, threads: int, options: str | None = None) -> cv2.VideoCapture:
-    """A capture that decodes with these options of FFmpeg, `""` for none.
-
-    OpenCV takes options from the environment alone, which all threads share: so where some are set,
-    all decoders must be opened with `options`, in turn. In a run that never sets any they are None,
-    and nobody waits.
-    """
-    with nullcontext() if options is None else OPTIONS_LOCK:
-        if options is not None:
-            os.environ[OPTIONS] = options
-        try:
-            capture = open_capture(path, cv2.CAP_PROP_N_THREADS, threads)
-        finally:
-            if options is not None:
-                os.environ[OPTIONS] = ""
+def open_to_decode(path: Path, threads: int) -> cv2.VideoCapture:
+    capture = open_capture(path, cv2.CAP_PROP_N_THREADS, threads)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # see turn_upright
     return capture
 
@@ -258,91 +236,64 @@ def scan_packets(path: Path) -> Packets:
 # --- Decoding ---
 #
 # A frame is known by its time, or by counting the frames before it. By its time is faster, since
-# frames may be jumped over or left out, but it needs packets that number the frames, and gives up
-# where a frame does not come at its time. Counting works with any file: each frame is decoded.
+# frames may be jumped over, but it needs packets that number the frames, and gives up where a frame
+# does not come at its time. Counting works with any file: each frame is decoded.
 
 
 def decode_by_time(
-    path: Path, n: int, transform: Transform, packets: Packets, threads: int, choice: str
+    path: Path, n: int, transform: Transform, packets: Packets, threads: int
 ) -> SampledVideo | None:
     """n frames of a video by their times; None where a frame is not at its time.
 
-    So a jump to a wrong place is noticed. Before each `grab` the number of the last frame that was
-    decoded, jumped over or left out is `number`, and no frame is wanted up to it: the next frame
-    has the time `number + 1`, or a later one where frames are left out, and no earlier one ever.
+    So a jump to a wrong place is noticed.
     """
-    only_references = choice != FRAME_CHOICES[0]
-    capture = open_to_decode(path, threads, SKIP if only_references else None)
+    capture = open_to_decode(path, threads)
     total, start, key_frames = len(packets.times), packets.times.min(), packets.key_frames
-    wanted = deque(sample_frame_numbers(total, n))
-    taken = Taken(path, transform)
-    number = -1
+    wanted = sample_frame_numbers(total, n)
+    taken = Taken(path, transform, capture, wanted)
+    number = -1  # of the last frame that was decoded or jumped over
     while capture.grab():  # decodes
         number += 1
-        time = round(capture.get(cv2.CAP_PROP_PTS)) - start
-        left_out = time - number
-        if left_out < 0 or (left_out > 0 and not only_references):
+        if round(capture.get(cv2.CAP_PROP_PTS)) - start != number:
             return None
-        number = time
-        if wanted and number >= wanted[0]:
-            wanted.popleft()
-            taken.take(capture, number)
-        elif taken.before is None:
-            taken.convert(capture)
-        if wanted and not only_references:
-            number = jump_ahead(capture, number, wanted[0], key_frames)
-    if wanted or (number + 1 != total and not only_references):
-        return None
-    return taken.describe(capture, total)
+        taken.look(number)
+        number = jump_ahead(capture, number, wanted, key_frames)
+    return taken.describe(total) if number + 1 == total else None
 
 
-def jump_ahead(capture: cv2.VideoCapture, number: int, wanted: int, key_frames: np.ndarray) -> int:
-    """The number of the frame before the next one, after a jump towards `wanted` if it pays."""
-    n_before = bisect.bisect_right(key_frames, wanted - SEEK_MARGIN)
+def jump_ahead(
+    capture: cv2.VideoCapture, number: int, wanted: list[int], key_frames: np.ndarray
+) -> int:
+    """The number of the frame before the next one, after a jump towards a wanted one if it pays."""
+    ahead = bisect_right(wanted, number)
+    if ahead == len(wanted):
+        return number
+    aim = wanted[ahead]
+    n_before = bisect_right(key_frames, aim - SEEK_MARGIN)
     if n_before and key_frames[n_before - 1] > number + SEEK_MARGIN:
-        capture.set(cv2.CAP_PROP_POS_FRAMES, wanted)
-        return wanted - 1
+        capture.set(cv2.CAP_PROP_POS_FRAMES, aim)
+        return aim - 1
     return number
 
 
-def decode_by_count(
-    path: Path, n: int, transform: Transform, expected: int, choice: str
-) -> SampledVideo:
-    """The frames that a length of `expected` asks for; `frames` of its facts is the true length."""
-    exact = choice == FRAME_CHOICES[0]
-    # with several threads FFmpeg patches damage in another way each time
-    capture = open_to_decode(path, threads=1, options=None if exact else "")
-    wanted = set(sample_frame_numbers(expected, n))
-    taken = Taken(path, transform)
-    total = 0
-    while capture.grab():
-        if total in wanted:
-            taken.take(capture, total)
-        elif total == 0:
-            taken.convert(capture)
-        total += 1
-    if total == 0:
-        fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
-        codec = fourcc.decode("ascii", "replace").lower()
-        raise InputError(
-            f"0 frames decoded: codec {codec} not supported by this OpenCV, or damaged"
-        )
-    sampled = taken.describe(capture, total)
-    if not exact:
-        words = "frames taken exactly: its packets do not tell where the reference frames are"
-        sampled.facts["note"] = "; ".join(filter(None, (sampled.facts["note"], words)))
-    return sampled
-
-
-def decode_until_sure(
-    path: Path, n: int, transform: Transform, expected: int, choice: str
-) -> SampledVideo:
+def decode_by_count(path: Path, n: int, transform: Transform, expected: int) -> SampledVideo:
     """n frames of a video by counting, read again where there are more or fewer than expected."""
     for _ in range(ATTEMPTS):
-        sampled = decode_by_count(path, n, transform, expected, choice)
-        if sampled.facts["frames"] == expected:
-            return sampled
-        expected = sampled.facts["frames"]
+        # with several threads FFmpeg patches damage in another way each time
+        capture = open_to_decode(path, threads=1)
+        taken = Taken(path, transform, capture, sample_frame_numbers(expected, n))
+        total = 0
+        while capture.grab():
+            taken.look(total)
+            total += 1
+        if total == 0:
+            fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+            codec = fourcc.decode("ascii", "replace").lower()
+            reason = f"codec {codec} not supported by this OpenCV, or damaged"
+            raise InputError(f"0 frames decoded: {reason}")
+        if total == expected:
+            return taken.describe(total)
+        expected = total
     raise InputError("gives another number of frames each time it is read")
 
 
@@ -350,63 +301,69 @@ class Taken:
     """The frames taken from a video so far.
 
     Where FFmpeg refuses to convert a frame to BGR, OpenCV 4.13 and later give what their buffer
-    holds: the frame that was converted before it, or at first any memory. So a frame is sure if it
-    differs from the one before it.
+    holds: the frame that was converted before it, or at first any memory. So only a frame that
+    differs from the one converted before it is taken.
     """
 
-    def __init__(self, path: Path, transform: Transform):
-        self.path, self.transform = path, transform
-        self.frames, self.numbers = [], []
+    def __init__(
+        self, path: Path, transform: Transform, capture: cv2.VideoCapture, wanted: list[int]
+    ):
+        self.path, self.transform, self.capture = path, transform, capture
+        self.wanted = set(wanted)
         self.mirrored = is_mirrored(path)
+        self.frames = {}  # by number, what `transform` made of each
         self.shape = (0, 0)
-        self.before = None  # the frame that was converted last, as OpenCV gave it
-        self.begin = None  # the frame taken that was converted first of all
-        self.sure = True  # of all others
+        self.converted = None  # the frame that was converted last, as OpenCV gave it
+        self.first = None  # frame 0, where it is wanted: there was none before it to differ from
 
-    def convert(self, capture: cv2.VideoCapture) -> np.ndarray | None:
-        """The frame that was grabbed, (H, W, 3) uint8 BGR; None where that fails."""
-        ok, frame = capture.retrieve()
+    def look(self, number: int) -> None:
+        """Take the frame that was grabbed, if it is wanted."""
+        if number in self.wanted:
+            if self.convert():
+                self.take(number)
+            elif number == 0:
+                self.first = self.converted
+        elif self.converted is None:
+            self.convert()
+
+    def convert(self) -> bool:
+        """Convert the frame that was grabbed; whether it differs from the one before."""
+        before = self.converted
+        ok, frame = self.capture.retrieve()
         if not ok:
-            return None
-        self.before = frame
-        return frame
+            return False
+        self.converted = frame
+        if before is None or before.shape != frame.shape:
+            return False
+        return not all(map(np.array_equal, frame, before))  # as a rule the first rows differ
 
-    def take(self, capture: cv2.VideoCapture, number: int) -> None:
-        """Add the frame that was grabbed; nothing where it cannot be converted."""
-        before = self.before
-        frame = self.convert(capture)
-        if frame is None:
-            return
-        if before is None:
-            self.begin = frame
-        else:
-            self.sure &= differ(frame, before)
-        frame = turn_upright(frame, capture.get(cv2.CAP_PROP_ORIENTATION_META), self.mirrored)
+    def take(self, number: int) -> None:
+        """Take the frame that was converted last."""
+        angle = self.capture.get(cv2.CAP_PROP_ORIENTATION_META)
+        frame = turn_upright(self.converted, angle, self.mirrored)
         if not self.frames:
             self.shape = frame.shape[:2]
-        self.frames.append(self.transform(frame, number))
-        self.numbers.append(number)
+        self.frames[number] = self.transform(frame, number)
 
-    def begin_is_sure(self, capture: cv2.VideoCapture) -> bool:
-        """Whether the first frame comes out as it did, now that there is another one before it."""
-        if self.begin is None:
-            return True
-        before = self.before
-        capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        ok, again = capture.read()
-        return ok and differ(again, before) and np.array_equal(again, self.begin)
+    def take_first(self) -> None:
+        """Take frame 0 if it comes out as it did, now that there is another one before it."""
+        self.capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        if self.capture.grab() and self.convert() and np.array_equal(self.converted, self.first):
+            self.take(0)
 
-    def describe(self, capture: cv2.VideoCapture, total: int) -> SampledVideo:
-        """What was taken, with the facts of the video of `total` frames.
-
-        Raises InputError where FFmpeg refused to convert a frame.
-        """
-        if not (self.sure and self.begin_is_sure(capture)):
-            check_conversion(self.path)
-        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        fps = capture.get(cv2.CAP_PROP_FPS)
+    def describe(self, total: int) -> SampledVideo:
+        """What was taken, with the facts of the video of `total` frames."""
+        if self.first is not None:
+            self.take_first()
+        promised = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        fps = self.capture.get(cv2.CAP_PROP_FPS)
         fps = round(fps, 4) if np.isfinite(fps) and fps > 0 else 0.0
-        note = f"{total} of {promised} frames: truncated, damaged or miscounted"
+        notes = []
+        if total < promised:
+            notes.append(f"{total} of {promised} frames: truncated, damaged or miscounted")
+        n, missing = len(self.wanted), len(self.wanted) - len(self.frames)
+        if missing:
+            notes.append(f"{missing} of {n} frames left out: repeated or unproven pictures")
         facts = {
             "frames": total,
             "width": self.shape[1],
@@ -414,6 +371,8 @@ class Taken:
             "fps": fps,
             "duration": round(total / fps, 4) if fps else "",
             "size": self.path.stat().st_size,
-            "note": note if total < promised else "",
+            "note": "; ".join(notes),
         }
-        return SampledVideo(self.frames, np.array(self.numbers, np.int32), facts)
+        numbers = sorted(self.frames)  # frame 0 may be the last one taken
+        frames = [self.frames[number] for number in numbers]
+        return SampledVideo(frames, np.array(numbers, np.int32), facts)

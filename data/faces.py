@@ -71,30 +71,10 @@ def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
 # --- Following one person ---
 
 
-def follow_face(
-    detections: list[np.ndarray], numbers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames, and it.
+def follow_face(detections: list[np.ndarray]) -> np.ndarray:
+    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames.
 
-    Where the person is not seen the index is -1. The second array (n, 4) holds the person's box in
-    every frame: where they are not seen it lies on straight lines, by the frames' numbers (n,),
-    between those before and after. It is None where nobody is seen at all. Who is followed: see
-    find_way.
-    """
-    chosen = np.full(len(detections), -1)
-    for frame, k in find_way(detections):
-        chosen[frame] = k
-    seen = np.flatnonzero(chosen >= 0)
-    if not len(seen):
-        return chosen, None
-    known = np.array([detections[frame][chosen[frame]] for frame in seen])
-    columns = [np.interp(numbers, numbers[seen], column) for column in known.T]
-    return chosen, np.column_stack(columns)
-
-
-def find_way(detections: list[np.ndarray]) -> list[tuple[int, int]]:
-    """The frame and index of each box on the best way through the frames, the last one first.
-
+    Where the person is not seen it is -1. It is the best way through the boxes of all frames.
     A way has at most one box a frame and may pass over frames. The best one has the largest
 
         sum over its boxes i of  sqrt(s_i) - sqrt(m_i) * min(0.75, d_i / m_i)
@@ -123,19 +103,20 @@ def find_way(detections: list[np.ndarray]) -> list[tuple[int, int]]:
         if k == 0:
             continue
         place = locate(boxes)
-        sums = go_on(places[:frame], is_box[:frame], totals[:frame], place)
+        sums = extend_ways(places[:frame], is_box[:frame], totals[:frame], place)
         begin = np.zeros((1, k))  # a way that begins here
         choices = np.vstack([begin, sums.reshape(-1, k)])
         is_box[frame, :k] = True
         places[frame, :k] = place
         totals[frame, :k] = np.sqrt(place[:, 2]) + choices.max(0)
         before[frame, :k] = choices.argmax(0) - 1
-    way = []
+    chosen = np.full(n, -1)
     box = totals.argmax() if is_box.any() else -1
     while box >= 0:
-        way.append(divmod(int(box), most))
+        frame, k = divmod(box, most)
+        chosen[frame] = k
         box = before.flat[box]
-    return way
+    return chosen
 
 
 def locate(boxes: np.ndarray) -> np.ndarray:
@@ -145,7 +126,7 @@ def locate(boxes: np.ndarray) -> np.ndarray:
     return np.column_stack([centre / 2, size])
 
 
-def go_on(
+def extend_ways(
     places: np.ndarray, is_box: np.ndarray, totals: np.ndarray, place: np.ndarray
 ) -> np.ndarray:
     """The sums of the ways to boxes so far, up to m in each of t frames, less the step from there.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from data.decode import FRAME_CHOICES, SampledVideo, bgr_to_rgb, read_frames
+from data.decode import SampledVideo, bgr_to_rgb, read_frames
 from data.faces import crop_square, detect_faces, follow_face, load_face_detector, shrink
 from data.files import InputError
 
@@ -22,7 +22,6 @@ class Sampling:
     """How frames are taken from a video: all that they depend on, but for the video itself."""
 
     frames_per_video: int = 32
-    frame_choice: str = FRAME_CHOICES[0]
     face_margin: float | None = None  # side of the crop in longer sides of the face; None: no crop
     if_no_face: str = "skip"  # what becomes of a video without a face; or "whole": whole frames
     face_model: str = ""  # sha256 of the face detector
@@ -54,8 +53,7 @@ def sample_video(
     RGB arrays, scaled down to a longer side of 480 pixels. Raises InputError with the reason,
     `no face found` among them.
     """
-    n, choice = sampling.frames_per_video, sampling.frame_choice
-    read = partial(read_frames, path, n, choice=choice, threads=threads)
+    read = partial(read_frames, path, sampling.frames_per_video, threads=threads)
     if sampling.face_margin is None:
         return sample_whole(read, keep_whole)
     return sample_cropped(read, sampling, keep_whole)
@@ -79,7 +77,7 @@ class Faces:
 
     boxes: np.ndarray  # (k, 4), in pixels of this frame
     size: tuple[int, int]  # width, height of this frame
-    crops: list[torch.Tensor]  # k of (3, 224, 224)
+    crops: list[torch.Tensor]  # k of (3, 224, 224), and the whole frame where that may be used
     picture: np.ndarray | None
 
 
@@ -88,59 +86,41 @@ def sample_cropped(
 ) -> SampledVideo:
     """Frames of the video that `read` reads, cropped to the face of one person.
 
-    Who is followed shows at the end only: so all faces are cut out, and where the person is not
-    seen in a frame, the video is read again.
+    Who is followed shows at the end only: so all faces are cut out. Frames without the person are
+    left out; where nobody is found in any, all are whole frames or the video fails.
     """
     detector = load_face_detector()
+    may_be_whole = sampling.if_no_face == "whole"
 
     def cut_all(frame: np.ndarray, number: int) -> Faces:
         boxes = detect_faces(detector, frame)
         crops = [resize_frame(crop_square(frame, box, sampling.face_margin)) for box in boxes]
+        crops += [resize_frame(frame)] if may_be_whole else []
         return Faces(boxes, frame.shape[1::-1], crops, keep_picture(frame) if keep_whole else None)
 
     sampled = read(cut_all)
     faces: list[Faces] = sampled.frames
-    detections = [scale_boxes(each.boxes, each.size, faces[0].size) for each in faces]
-    chosen, boxes = follow_face(detections, sampled.numbers)
-    if boxes is None and sampling.if_no_face == "skip":
-        raise InputError(f"no face found in {len(chosen)} frames")
-    if (chosen >= 0).all():
-        frames = [each.crops[k] for each, k in zip(faces, chosen, strict=True)]
+    facts, n = sampled.facts, len(faces)
+    size = facts["width"], facts["height"]
+    detections = [scale_boxes(each.boxes, each.size, size) for each in faces]
+    chosen = follow_face(detections)
+    used = np.flatnonzero(chosen >= 0)
+    facts["face_share"] = round(len(used) / n, 4)
+    boxes = None
+    if len(used):
+        boxes = np.array([detections[i][chosen[i]] for i in used])
+    elif may_be_whole:
+        used = np.arange(n)  # and of each the last crop, -1
     else:
-        frames = cut_again(read, sampled.numbers, boxes, faces[0].size, sampling.face_margin)
-    facts = sampled.facts | {"face_share": round(float(np.mean(chosen >= 0)), 4)}
-    whole = [each.picture for each in faces] if keep_whole else []
-    return SampledVideo(torch.stack(frames), sampled.numbers, facts, boxes, whole)
+        raise InputError(f"no face found in {n} frames")
+    if len(used) < n:
+        missing = f"face missing in {n - len(used)} of {n} frames: left out"
+        facts["note"] = "; ".join(filter(None, (facts["note"], missing)))
+    frames = torch.stack([faces[i].crops[chosen[i]] for i in used])
+    whole = [faces[i].picture for i in used] if keep_whole else []
+    return SampledVideo(frames, sampled.numbers[used], facts, boxes, whole)
 
 
 def scale_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
-    """(..., 4) boxes of a frame of one size (width, height), as they lie in one of another size."""
-    scale = np.divide(new_size, size)
-    return boxes * np.tile(scale, 2)
-
-
-def cut_again(
-    read: Callable[[Callable], SampledVideo],
-    numbers: np.ndarray,
-    boxes: np.ndarray | None,
-    size: tuple[int, int],
-    margin: float,
-) -> list[torch.Tensor]:
-    """The crops around these boxes in the frames of these numbers; without boxes, whole frames.
-
-    Boxes (n, 4) are as in a frame of this size (width, height): images may differ in size.
-    """
-    box_at = {}
-    if boxes is not None:
-        box_at = dict(zip(numbers.tolist(), boxes, strict=True))
-
-    def cut(frame: np.ndarray, number: int) -> torch.Tensor:
-        if number in box_at:
-            box = scale_boxes(box_at[number], size, frame.shape[1::-1])
-            frame = crop_square(frame, box, margin)
-        return resize_frame(frame)
-
-    again = read(cut)
-    if not np.array_equal(again.numbers, numbers):
-        raise InputError("gives other frames each time it is read")
-    return again.frames
+    """(k, 4) boxes of a frame of one size (width, height), as they lie in one of another size."""
+    return boxes * np.tile(np.divide(new_size, size), 2)

@@ -10,7 +10,7 @@ from data.files import InputError, replacing
 from features.extraction import Extraction
 from features.resnet18 import load_torch_file
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save_checkpoint(path: Path, model: nn.Module, report: dict, trained_on: dict) -> None:

@@ -79,7 +79,7 @@ def preview_video(video: Video, sampling: Sampling) -> Preview:
     facts, n = sampled.facts, len(sampled.frames)
     found = f"{n} whole frames"
     if sampling.face_margin:
-        found = f"face in {percent(facts['face_share'])} of {n} frames"
+        found = f"{n} frames, face in {percent(facts['face_share'])} of the sampled ones"
     preview = Preview(f"{shorten(video.video, 120)}: {found}")
     for i in sample_frame_numbers(n, 3):
         picture = sampled.whole[i]

@@ -102,7 +102,7 @@ def print_extraction(
     """The header of an extraction: how its features are made."""
     weights, sampling = extraction.weights, extraction.sampling
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     up to {sampling.frames_per_video} a video ({sampling.frame_choice})")
+    print(f"Frames     up to {sampling.frames_per_video} a video")
     if sampling.face_margin:
         no_face = f"a video without a face: {sampling.if_no_face}"
         print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")

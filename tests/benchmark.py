@@ -135,12 +135,10 @@ def forward_alone(paths: list[str], n: int, device: str) -> int:
     return sum(map_threads(forward, paths, count_cores()))
 
 
-NEAREST = ("--frame-choice", "nearest-reference")
 FACES = ("--crop-faces", "--if-no-face", "whole")
 JOBS = {
     "usual script": extract_the_usual_way,
     "feature_extraction.py": extract_with_the_script,
-    "the same, nearest-reference": partial(extract_with_the_script, more=NEAREST),
     "the same, --crop-faces": partial(extract_with_the_script, more=FACES),
     "decoding alone": decode_alone,
     "network alone": forward_alone,

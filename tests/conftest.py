@@ -27,13 +27,18 @@ QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"
 def write_video(
     path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None
 ) -> Path:
-    """A video whose frame i has the grey level 20 + 7 i, or one colour (BGR); size is (w, h)."""
+    """A video whose frame i has the grey level 20 + 7 i; or a colour (BGR) but for a corner.
+
+    The size is (w, h).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fourcc = "MJPG" if path.suffix == ".avi" else "mp4v"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), fps, size)
     assert writer.isOpened()
     for i in range(n):
-        writer.write(np.full((size[1], size[0], 3), colour or 20 + 7 * i, np.uint8))
+        frame = np.full((size[1], size[0], 3), colour or 20 + 7 * i, np.uint8)
+        frame[:4, :4] = 20 + 7 * i % 200  # a still would not be used
+        writer.write(frame)
     writer.release()
     return path
 
@@ -54,11 +59,12 @@ def groups_of(videos) -> list[list[str]]:
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A grey video with a red square at each frame's place (x, y), or with none."""
+    """A grey video with a red square at each frame's place (x, y), or with none; no still."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
-    for place in places:
+    for i, place in enumerate(places):
         frame = np.full((size[1], size[0], 3), 128, np.uint8)
+        frame[:8, :8] = 100 + 8 * (i % 8)
         if place is not None:
             cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
         writer.write(frame)

@@ -293,7 +293,7 @@ def test_a_marked_file_that_can_be_read_is_used(
 
     def in_this_process(path, sampling):
         """What the child does."""
-        arguments = ["try_video", str(path), "4", sampling.frame_choice, "660"]
+        arguments = ["try_video", str(path), str(sampling.frames_per_video), "660"]
         monkeypatch.setattr(sys, "argv", arguments)
         monkeypatch.setattr(signal, "alarm", alarms.append, raising=False)
         try_video.main()

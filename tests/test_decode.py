@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import data.decode
-from data.decode import OPTIONS, Packets, read_frames, sample_frame_numbers
+from data.decode import ONE_PICTURE, Packets, Taken, read_frames, sample_frame_numbers
 from data.files import InputError, fingerprint
 from data.frames import resize_frame
 
@@ -176,7 +177,7 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
         assert frame.shape == (48, 66, 3) and frame.dtype == np.uint8
         assert abs(frame.mean() - (20 + 7 * number)) < 3.5
     assert read_frames(path, 100).numbers.tolist() == list(range(30))
-    assert read_frames(write_video(tmp_path / "one.mp4", n=1), 32).numbers.tolist() == [0]
+    assert read_frames(write_video(tmp_path / "two.mp4", n=2), 32).numbers.tolist() == [0, 1]
 
 
 def test_read_frames_gives_rgb(tmp_path):
@@ -215,7 +216,8 @@ def write_corners(path, matrix):
     picture = np.full((48, 64, 3), 128, np.uint8)
     picture[:16, :16], picture[:16, -16:], picture[-16:, :16] = (0, 0, 255), (0, 128, 255), 255
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
-    for _ in range(4):
+    for level in (120, 128, 136, 144):  # a still would not be used
+        picture[20:28, 24:40] = level
         writer.write(picture)
     writer.release()
     data = bytearray(path.read_bytes())
@@ -254,57 +256,58 @@ def test_a_video_is_upright_as_players_show_it(tmp_path, matrix):
 # --- Frames that FFmpeg refuses to convert ---
 
 
-INTERLACED = r"^interlaced: this OpenCV cannot convert it: `ffmpeg -i in -vf yadif out.mp4`$"
-
-
-def check_true_or_refused(path, n, places, reason=INTERLACED, most=0.3):
-    """Whether each frame is that of the progressive source at these places, or all are refused."""
+def numbers_of_true_frames(path, n, places, most=0.3) -> list[int]:
+    """The frames taken; each must be that of the progressive source at its place."""
     source = read_all(CLIPS / "progressive.264")
     try:
         sampled = read_frames(path, n, lambda frame, number: frame)
     except InputError as error:
-        assert re.search(reason, str(error))
-        return "refused"
+        assert str(error) == ONE_PICTURE
+        return []
     for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
         difference = np.abs(frame.astype(int) - source[places[number]]).mean()
         assert difference < most, (path, number)
-    return "true"
+    return sampled.numbers.tolist()
 
 
 @pytest.mark.parametrize("n", [1, 2, 100])
 @pytest.mark.parametrize("name", ["interlaced.264", "interlaced.mp4", "interlaced.m2v"])
 def test_interlaced_video_is_true_or_refused(name, n):
-    check_true_or_refused(CLIPS / name, n, range(6), most=2 if name.endswith("m2v") else 0.3)
+    most = 2 if name.endswith("m2v") else 0.3
+    found = numbers_of_true_frames(CLIPS / name, n, range(6), most)
+    # without frame 0 where the decoder cannot return to it
+    assert found in ([], sample_frame_numbers(6, n), [1, 2, 3, 4, 5])
 
 
-@pytest.mark.parametrize("n", [1, 3, 100])
+@pytest.mark.parametrize("n", [1, 4, 100])
 @pytest.mark.parametrize("order", ["pi", "ip", "pip"])
-def test_a_stream_that_turns_interlaced_is_true_or_refused(tmp_path, order, n):
+def test_in_a_stream_that_turns_interlaced_each_frame_is_true_or_left_out(tmp_path, order, n):
     parts = {"p": "progressive.264", "i": "interlaced.264"}
-    path = tmp_path / "turns.264"
+    path, total = tmp_path / "turns.264", 6 * len(order)
     path.write_bytes(b"".join((CLIPS / parts[part]).read_bytes() for part in order))
-    check_true_or_refused(path, n, [*range(6)] * len(order))
+    found = numbers_of_true_frames(path, n, [*range(6)] * len(order))
+    wanted = [number for number in sample_frame_numbers(total, n) if number]  # it cannot go back
+    progressive = [number for number in wanted if order[number // 6] == "p"]
+    assert found in (wanted, progressive)
 
 
 def test_colours_that_cannot_be_converted_are_true_or_refused():
-    reason = "^this OpenCV cannot convert its colours to BGR: fmt:yuv420p csp:ycgco"
-    check_true_or_refused(CLIPS / "ycgco.mp4", 3, range(6), reason)
+    assert numbers_of_true_frames(CLIPS / "ycgco.mp4", 3, range(6)) in ([], [1, 3, 5])
 
 
 def test_threads_never_see_the_memory_of_another_video(tmp_path):
     colour = write_video(tmp_path / "colour.mp4", n=40, colour=(10, 200, 90))
-    places = range(6)
 
     def read(path):
         if path == colour:
             return {round(frame.mean()) for frame in read_frames(path, 4).frames}
-        return check_true_or_refused(path, 2, places)
+        return numbers_of_true_frames(path, 2, range(6))
 
     paths = [colour, CLIPS / "interlaced.264", CLIPS / "progressive.264"] * 4
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(read, paths))
-    assert found[0::3] == found[:1] * 4 and found[2::3] == ["true"] * 4
-    assert set(found[1::3]) in ({"true"}, {"refused"})
+    assert found[0::3] == found[:1] * 4 and found[2::3] == [[1, 4]] * 4
+    assert found[1::3] in ([[]] * 4, [[1, 4]] * 4)
 
 
 class StaleCapture:
@@ -330,46 +333,96 @@ class StaleCapture:
             self.buffer = frame
         return ok, self.buffer.copy()
 
-    def read(self):
-        return self.grab() and self.retrieve()
-
     def __getattr__(self, name):
         return getattr(self.capture, name)
 
 
 @pytest.mark.parametrize(
-    ("n", "converts", "asked"),
+    ("n", "converts", "expected"),
     [
-        (4, lambda number: True, 0),
-        (12, lambda number: True, 0),  # the first one is converted again, at the end
-        (4, lambda number: False, 1),
-        (1, lambda number: False, 1),
-        (4, lambda number: number != 4, 1),
-        (4, lambda number: number < 4, 1),
-        (4, lambda number: number > 1, 1),
-        (4, lambda number: number > 0, 0),  # the first one is not among the four
-        (12, lambda number: number > 0, 1),
+        (4, lambda number: True, [1, 4, 7, 10]),
+        (12, lambda number: True, [*range(12)]),  # the first one is converted again, at the end
+        (4, lambda number: False, None),
+        (1, lambda number: False, None),
+        (4, lambda number: number != 4, [1, 7, 10]),
+        (4, lambda number: number < 4, [1]),
+        (4, lambda number: number > 1, [4, 7, 10]),
+        (4, lambda number: number > 0, [1, 4, 7, 10]),
+        (12, lambda number: number > 0, [*range(1, 12)]),
+        (12, lambda number: number == 0, None),
     ],
 )
 @pytest.mark.parametrize("tell_frames", [True, False])
-def test_a_frame_that_was_not_converted_is_noticed(
-    tmp_path, monkeypatch, n, converts, asked, tell_frames
+def test_a_frame_that_was_not_converted_is_left_out(
+    tmp_path, monkeypatch, n, converts, expected, tell_frames
 ):
-    path, calls = write_video(tmp_path / "clip.mp4", n=12), []
+    path = write_video(tmp_path / "clip.mp4", n=12)
     monkeypatch.setattr(cv2, "VideoCapture", StaleCapture)
     monkeypatch.setattr(StaleCapture, "converts", staticmethod(converts))
-    monkeypatch.setattr("data.decode.check_conversion", calls.append)
     if not tell_frames:
         monkeypatch.setattr(Packets, "tell_frames", False)
-    assert read_frames(path, n).numbers.tolist() == sample_frame_numbers(12, n)
-    assert len(calls) == asked
+    if expected is None:
+        with pytest.raises(InputError, match=f"^{re.escape(ONE_PICTURE)}$"):
+            read_frames(path, n)
+        return
+    sampled = read_frames(path, n)
+    assert sampled.numbers.tolist() == expected
+    for frame, number in zip(sampled.frames, expected, strict=True):
+        assert abs(frame.mean() - (20 + 7 * number)) < 3.5
+    note = f"{n - len(expected)} of {n} frames left out: repeated or unproven pictures"
+    assert sampled.facts["note"] == (note if len(expected) < n else "")
 
 
-def test_still_videos_and_single_frames_are_used(tmp_path):
-    still = write_video(tmp_path / "still.mp4", n=12, colour=(0, 0, 0))
-    one = write_video(tmp_path / "one.avi", n=1, colour=(0, 0, 0))
-    assert read_frames(still, 4).numbers.tolist() == [1, 4, 7, 10]
-    assert read_frames(one, 4).frames[0].max() < 3
+@pytest.mark.parametrize(("last", "first"), [(40, [0]), (20, [])])  # as the first: not provable
+def test_a_repeated_picture_is_left_out_and_the_others_keep_their_numbers(tmp_path, last, first):
+    levels = [20, 20, 90, 90, 90, 160, 160, last]
+    fourcc = cv2.VideoWriter_fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(tmp_path / "slides.mp4"), fourcc, 25, (64, 48))
+    for level in levels:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    for n, expected in ((8, [*first, 2, 5, 7]), (4, [3, 5, 7]), (2, [2, 6])):
+        sampled = read_frames(tmp_path / "slides.mp4", n)
+        assert sampled.numbers.tolist() == expected and sampled.facts["frames"] == 8
+        for frame, number in zip(sampled.frames, expected, strict=True):
+            assert abs(frame.mean() - levels[number]) < 3.5
+
+
+def test_a_picture_of_another_size_is_not_proven_by_the_one_before(tmp_path):
+    pictures = [(4, 0), (4, 1), (4, 1), (8, 0), (8, 1), (8, 1)]  # side, level
+
+    class ResizedCapture:
+        def retrieve(self):
+            side, level = pictures.pop(0)
+            return True, np.full((side, side, 3), level, np.uint8)
+
+    taken = Taken(write_video(tmp_path / "clip.mp4"), None, ResizedCapture(), [])
+    assert [taken.convert() for _ in range(6)] == [False, True, False] * 2
+
+
+@pytest.mark.parametrize("n", [1, 12])
+def test_a_still_is_refused_and_the_remedy_named(tmp_path, n):
+    path = tmp_path / "still.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for _ in range(n):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    with pytest.raises(InputError, match=r"one picture: a still .use an image instead., or"):
+        read_frames(path, 4)
+
+
+@pytest.mark.parametrize("lands_on", [0, 1, 5])
+def test_the_first_frame_is_left_out_where_the_decoder_does_not_return_to_it(
+    tmp_path, monkeypatch, lands_on
+):
+    class LostCapture(SpyingCapture):
+        def set(self, name, value):
+            return self.capture.set(name, lands_on if name == cv2.CAP_PROP_POS_FRAMES else value)
+
+    path = write_video(tmp_path / "clip.mp4", n=6)
+    monkeypatch.setattr(cv2, "VideoCapture", LostCapture)
+    sampled = read_frames(path, 6)
+    assert sampled.numbers.tolist() == [0, 1, 2, 3, 4, 5][lands_on > 0 :]
 
 
 # --- What goes wrong ---
@@ -403,7 +456,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
     expected = read_all(path)
     assert len(expected) == 90
     monkeypatch.setattr("data.decode.decode_by_count", None)  # not needed: no seek goes wrong
-    for number in range(90):  # each frame is sought once
+    for number in range(1, 90):  # each frame is sought once
         monkeypatch.setattr("data.decode.sample_frame_numbers", lambda *_, number=number: [number])
         sampled = read_frames(path, 1, lambda frame, number: frame.copy())
         assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 90
@@ -422,29 +475,30 @@ def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
         np.testing.assert_array_equal(frame, expected[number])
 
 
-def test_seeks_and_reference_frames_of_real_clips(real_videos, spy):
-    skipped = 0
+def test_frames_of_real_clips(real_videos, spy):
+    left_out = 0
     for path in sorted(real_videos.rglob("*.*")):
         is_video = path.suffix in (".mp4", ".mkv", ".webm", ".ts", ".avi")
         if not is_video or path.stat().st_size > 1e6:
             continue
         expected = read_all(path)
-        for n, choice in (
-            ((2, "exact"), (16, "exact"), (16, "nearest-reference")) if expected else ()
-        ):
-            sampled = read_frames(path, n, lambda frame, number: frame.copy(), choice)
-            wanted = sample_frame_numbers(len(expected), n)
+        for n in (2, 16) if expected else ():
+            wanted, new = sample_frame_numbers(len(expected), n), []
+            for before, k in pairwise([0, *wanted]):
+                if not np.array_equal(expected[k], expected[before]):
+                    new.append(k)
+            if not new:
+                with pytest.raises(InputError, match="one picture"):
+                    read_frames(path, n)
+                continue
+            sampled = read_frames(path, n, lambda frame, number: frame.copy())
             assert sampled.facts["frames"] == len(expected), path
-            if choice == "exact":
-                assert sampled.numbers.tolist() == wanted
-            else:
-                assert len(sampled.numbers) == len(wanted), path
-                late = sampled.numbers - wanted
-                assert (late >= 0).all() and (late < 8).all(), path
-                skipped += sampled.numbers.tolist() != wanted
+            # and the first one, where it is wanted and the decoder can return to it
+            assert sampled.numbers[sampled.numbers > 0].tolist() == new, path
+            left_out += len(wanted) - len(new)
             for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
-                np.testing.assert_array_equal(frame, expected[number], err_msg=f"{path} {choice}")
-    assert spy.seeks > 2 and skipped > 5
+                np.testing.assert_array_equal(frame, expected[number], err_msg=str(path))
+    assert spy.seeks > 2 and left_out > 5
 
 
 @pytest.mark.parametrize("tell_frames", [True, False])
@@ -454,13 +508,12 @@ def test_each_frame_is_the_one_that_its_number_names(tmp_path, monkeypatch, tell
     expected = read_all(path)
     if not tell_frames:
         monkeypatch.setattr(Packets, "tell_frames", False)
-    for choice in ("exact", "nearest-reference"):
-        sampled = read_frames(path, 7, lambda frame, number: (frame, number), choice)
-        assert [number for _, number in sampled.frames] == sampled.numbers.tolist()
-        assert sampled.numbers.tolist() == sample_frame_numbers(40, 7)
-        for frame, number in sampled.frames:
-            np.testing.assert_array_equal(frame, expected[number])
-            assert not np.array_equal(frame, expected[number + 1])
+    sampled = read_frames(path, 7, lambda frame, number: (frame, number))
+    assert [number for _, number in sampled.frames] == sampled.numbers.tolist()
+    assert sampled.numbers.tolist() == sample_frame_numbers(40, 7)
+    for frame, number in sampled.frames:
+        np.testing.assert_array_equal(frame, expected[number])
+        assert not np.array_equal(frame, expected[number + 1])
 
 
 class LimitedCapture:
@@ -475,6 +528,10 @@ class LimitedCapture:
     def grab(self):
         self.left -= 1
         return self.left >= 0 and self.capture.grab()
+
+    def set(self, name, value):
+        self.left = 1 if name == cv2.CAP_PROP_POS_FRAMES else self.left  # back to the first one
+        return self.capture.set(name, value)
 
     def __getattr__(self, name):
         return getattr(self.capture, name)
@@ -534,58 +591,14 @@ def test_files_are_opened_at_the_same_time(tmp_path, monkeypatch):
         assert read.result().numbers.tolist() == [1, 4, 7, 10]
 
 
-def test_only_the_decoder_of_reference_frames_is_opened_with_the_option(tmp_path, monkeypatch):
-    """Not the scan that may run beside it, nor a fallback to exact frames, in many threads."""
-    path = write_video(tmp_path / "clip.mp4")
-    clip = claim(write_video(tmp_path / "clip.avi"), 100)
-    original, seen = cv2.VideoCapture, []
-
-    def open_slowly(file, backend, parameters):
-        before = os.environ.get(OPTIONS)
-        capture = original(file, backend, parameters)
-        decodes = parameters[0] == cv2.CAP_PROP_N_THREADS
-        seen.append((Path(file).suffix, decodes, {before, os.environ.get(OPTIONS)}))
-        return capture
-
-    def read(path):
-        return read_frames(path, 4, choice="nearest-reference").facts["note"]
-
-    monkeypatch.setattr(cv2, "VideoCapture", open_slowly)
-    with ThreadPoolExecutor(8) as pool:
-        notes = list(pool.map(read, [path, clip] * 20))
-    exactly = "frames taken exactly: its packets do not tell where the reference frames are"
-    assert notes[::2] == [""] * 20 and all(note.endswith(exactly) for note in notes[1::2])
-    decoders = [(suffix, options) for suffix, decodes, options in seen if decodes]
-    assert all(options == {"avdiscard;nonref"} for suffix, options in decoders if suffix == ".mp4")
-    assert all(options == {""} for suffix, options in decoders if suffix == ".avi")
-    assert not os.environ.get(OPTIONS)
-
-
-def test_a_scan_is_not_changed_by_the_option(real_videos, monkeypatch):
-    path = real_videos / "awkward/opengop_bframes.mp4"
-    alone = data.decode.scan_packets(path)
-    monkeypatch.setenv(OPTIONS, "avdiscard;nonref")
-    beside = data.decode.scan_packets(path)
-    np.testing.assert_array_equal(alone.times, beside.times)
-    np.testing.assert_array_equal(alone.is_key, beside.is_key)
-    assert alone.promised == beside.promised
-
-
-def test_a_failed_opening_lets_the_next_one_in(tmp_path, monkeypatch):
+def test_a_failed_opening_is_told(tmp_path, monkeypatch):
     def fail(*arguments):
         raise cv2.error("no more files")
 
     path = write_video(tmp_path / "clip.mp4")
-    packets = Packets(np.arange(12), np.zeros(12, bool), promised=12)
-    monkeypatch.setattr("data.decode.scan_packets", lambda path: packets)
-    with monkeypatch.context() as patch:
-        patch.setattr(cv2, "VideoCapture", fail)
-        for choice in ("exact", "nearest-reference"):
-            with pytest.raises(InputError, match=r"^OpenCV cannot read it: no more files$"):
-                read_frames(path, 4, choice=choice)
-    assert not os.environ.get(OPTIONS)
-    for choice in ("exact", "nearest-reference"):
-        assert len(read_frames(path, 4, choice=choice).frames) == 4
+    monkeypatch.setattr(cv2, "VideoCapture", fail)
+    with pytest.raises(InputError, match=r"^OpenCV cannot read it: no more files$"):
+        read_frames(path, 4)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from data.files import InputError, write_json
 from data.frames import Sampling
 from features.extraction import Extraction, check_alike, load_extraction
 
-SAMPLING = Sampling(4, "nearest-reference", face_margin=1.3, face_model="8f23")
+SAMPLING = Sampling(4, face_margin=1.3, face_model="8f23")
 WEIGHTS = {"name": "imagenet", "sha256": "f37072fd"}
 VERSIONS = {"python": "3.12.1", "numpy": "2.1", "torch": "2.9", "torchvision": "1", "opencv": "5"}
 EXTRACTION = Extraction(
@@ -39,7 +39,6 @@ BY_ROUNDING = [
 FACES = "--crop-faces --face-margin 1.3"
 OTHER = [  # and what the two are then said to have
     ({"frames_per_video": 5}, "--frames-per-video 4", "--frames-per-video 5"),
-    ({"frame_choice": "exact"}, "--frame-choice nearest-reference", "--frame-choice exact"),
     ({"face_margin": None}, FACES, "no --crop-faces"),
     ({"face_margin": 1.4}, FACES, "--crop-faces --face-margin 1.4"),
     ({"if_no_face": "whole"}, "--if-no-face skip", "--if-no-face whole"),

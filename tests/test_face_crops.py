@@ -37,7 +37,7 @@ def trained_on_faces(faces, tmp_path) -> Path:
 def test_a_run_with_crops_says_how_they_are_made(faces, tmp_path, capsys):
     extract(faces, tmp_path / "features", "--crop-faces")
     report = read_json(tmp_path / "features/extraction.json")
-    sampling = {"frames_per_video": 4, "frame_choice": "exact", "face_margin": 1.3}
+    sampling = {"frames_per_video": 4, "face_margin": 1.3}
     sampling |= {"if_no_face": "skip", "face_model": FACE_MODEL_SHA256}
     assert report["sampling"] == sampling and report["counts"]["failed"] == 1
     (failed,) = read_table(tmp_path / "features/failed.csv")

@@ -21,7 +21,7 @@ LEVELS = {
     "data": (
         ("words",),
         ("files", "videos"),
-        ("convert", "images", "class_folders", "narrow", "groups"),
+        ("upright", "images", "class_folders", "narrow", "groups"),
         ("decode", "video_list", "public_sets"),
         ("faces", "layouts"),
         ("frames",),

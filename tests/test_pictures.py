@@ -152,7 +152,7 @@ def test_the_preview_says_what_is_found(detector, faces, figures):
     videos.append(video_of(faces / f"real/{'x' * 200}.mp4"))
     write_preview(videos, Sampling(4, face_margin=2), 1, None, FOOTER)
     titles = [part.get_suptitle() for part in figures[0].subfigs]
-    assert titles[0] == "0.mp4: face in 100.0 % of 4 frames"
+    assert titles[0] == "0.mp4: 4 frames, face in 100.0 % of the sampled ones"
     assert titles[1] == "nobody.mp4 cannot be used: no face found in 4 frames"
     assert titles[2].endswith("xxx.mp4 cannot be used: no such file") and len(titles[2]) < 180
     write_preview(videos[1:2], Sampling(4), 1, None, FOOTER)

@@ -1,62 +1,12 @@
-"""Frames as one sees them, upright; where OpenCV cannot convert them (interlaced), refused."""
+"""A video turned and mirrored as one sees it."""
 
 import mmap
-import os
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-
-from data.files import InputError
-
-OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-
-# --- Frames that FFmpeg refuses to convert ---
-
-
-def differ(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two frames are of one shape and differ in a byte, as a rule in the first rows."""
-    return a.shape == b.shape and not all(map(np.array_equal, a, b))
-
-
-CONVERT_ALL = """
-import sys
-import cv2
-capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-while capture.grab():
-    capture.retrieve()
-"""
-
-
-def check_conversion(path: Path) -> None:
-    """Raise InputError where FFmpeg refuses to convert a frame of a video to BGR.
-
-    OpenCV does not pass it on, but FFmpeg says it in its log: so a process of its own converts all
-    frames, until the log says so.
-    """
-    environment = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": "16", OPTIONS: ""}  # 16: errors
-    child = [sys.executable, "-c", CONVERT_ALL, os.path.abspath(path)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(child, env=environment, **pipes) as process:
-        for line in process.stdout:
-            if b"Cannot convert interlaced" in line:
-                process.kill()
-                remedy = "`ffmpeg -i in -vf yadif out.mp4`"
-                raise InputError(f"interlaced: this OpenCV cannot convert it: {remedy}")
-            if b"-> fmt:bgr24" in line:
-                process.kill()
-                colours = line.split(b" -> ")[0].decode(errors="replace").rpartition("): ")[2]
-                raise InputError(f"this OpenCV cannot convert its colours to BGR: {colours}")
-    if process.returncode:
-        status = process.returncode
-        raise InputError(f"its frames are alike, and a second reading ends with status {status}")
-
-
-# --- Upright ---
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
