@@ -185,6 +185,11 @@ def test_public_names_join_people_across_splits(tmp_path):
         # own clips of person and take, each with a fake of the same name
         (["ida_0001", "ida_0002"], ["ida_0001", "ida_0002"], [["ida_0001"] * 2, ["ida_0002"] * 2]),
         (["001_002", "002_003"], ["001_002", "002_003"], [["001_002"] * 2, ["002_003"] * 2]),
+        (
+            ["id1_id2_0", "id3_0"],
+            ["id1_0", "id4_id5_0"],
+            [["id1_0"], ["id1_id2_0"], ["id3_0"], ["id4_id5_0"]],
+        ),
         (["001", "002"], ["001_100", "002_100"], [["001", "001_100"], ["002", "002_100"]]),
         (["a__x", "a__y"], ["a__x_1", "a__y_2"], [["a__x", "a__x_1"], ["a__y", "a__y_2"]]),
     ],
@@ -194,14 +199,17 @@ def test_names_that_only_look_public(tmp_path, real, fake, groups):
     assert grouped_names(find_videos(tmp_path)) == groups
 
 
-def test_groups_given_in_a_list_win_over_public_names(tmp_path):
-    touch(tmp_path, "id1_0000.mp4")
-    lines = ["id1_0000.mp4,0,a", "id1_0001.mp4,0,b", "id1_id2_0000.mp4,1,a", "id1_id2_0001.mp4,1,b"]
+@pytest.mark.parametrize(("real", "fake"), [("real", "fake"), ("Celeb-real", "Celeb-synthesis")])
+def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
+    names = [f"{real}/id1_0000", f"{real}/id1_0001", f"{fake}/id1_id2_0000", f"{fake}/id1_id2_0001"]
+    touch(tmp_path, *(f"{name}.mp4" for name in names))
+    lines = [f"{name}.mp4,{i // 2},{'ab'[i % 2]}" for i, name in enumerate(names)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
-    assert grouped_names(find_videos(tmp_path / "list.csv")) == [
-        ["id1_0000", "id1_id2_0000"],
-        ["id1_0001", "id1_id2_0001"],
-    ]
+    videos = find_videos(tmp_path / "list.csv")
+    assert grouped_names(videos) == [["id1_0000", "id1_id2_0000"], ["id1_0001", "id1_id2_0001"]]
+    assert {name for video in videos for name in video.people} == {
+        f"{mark(tmp_path)} {name}" for name in "ab"
+    }
 
 
 # --- Folders, takes and words that name people ---

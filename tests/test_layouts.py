@@ -890,6 +890,10 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
     assert names == [fake, "original_sequences/youtube/c40/videos/003.mp4"]
     with pytest.raises(InputError, match=r"has no video to use. Left out: .*mp4: not c0"):
         find_videos(tmp_path / "ff", compression="c0")
+    build(tmp_path / "kaggle", TREES["Kaggle's FaceForensics++"])
+    data_set = find_data_set(tmp_path / "kaggle", compression="c23")
+    assert len(data_set.videos) == 8
+    assert "no folder tells a compression: --compression c23 takes all videos" in data_set.notes
     touch(tmp_path, "set/real/x.mp4")
     with pytest.raises(
         InputError, match=r"--compression c23 is for FaceForensics\+\+, but this is: c"
@@ -908,6 +912,22 @@ def test_a_few_videos_of_each_class_from_different_groups(tmp_path):
     assert data_set.found == 120
     assert names[:10] != [f"fake/a/{n:03d}_x.mp4" for n in range(10)]
     assert len(find_videos(tmp_path, max_videos=50)) == 90
+
+
+def test_each_source_keeps_its_share_of_a_few_videos(tmp_path):
+    touch(tmp_path, *(f"Celeb-real/id{n % 20}_{n // 20:04d}.mp4" for n in range(60)))
+    touch(tmp_path, *(f"YouTube-real/{n:05d}.mp4" for n in range(30)))
+    touch(tmp_path, *(f"Celeb-synthesis/{m}/id1_id2_{n:04d}.mp4" for m in "ab" for n in range(30)))
+    videos = find_videos(tmp_path, max_videos=12)
+    sources = Counter(video.video.rpartition("/")[0] for video in videos)
+    assert sources == {
+        "Celeb-real": 8,
+        "YouTube-real": 4,
+        "Celeb-synthesis/a": 6,
+        "Celeb-synthesis/b": 6,
+    }
+    people = [video.people for video in videos if video.video.startswith("Celeb-real")]
+    assert len(set(people)) == 8
 
 
 # --- The sample set ---
