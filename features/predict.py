@@ -33,7 +33,7 @@ from data.walk import LOOSE, SPLITS
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
-from features.extraction import Extraction, check_alike
+from features.extraction import OTHER_CODE, Extraction, check_alike, hash_extraction_code
 from features.pictures import pick_samples, plot_prediction, plot_samples
 from features.plots import plot_roc, plot_scores
 from features.resnet18 import extract_video, kept_weights, load_backbone
@@ -143,6 +143,8 @@ def load_backbone_of(
         load_face_detector(face_model)  # if it cannot be had, one error says so, not each video
         if sampling.face_model != FACE_MODEL_SHA256:
             raise InputError("the model was trained on faces that another detector found")
+    if extraction.code not in ("", hash_extraction_code()):
+        print(f"WARNING: the model's features and these {OTHER_CODE}")
     return backbone
 
 

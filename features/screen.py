@@ -29,6 +29,11 @@ from features.tables import (
 )
 
 MOST_LINES = 10  # of what is left out
+STATES = {  # of an outcome, as cache.py calls it
+    "cached": "taken from an earlier run",
+    "redone": "done again, as the file or a setting had changed",
+    "code": "done again: the code has changed",
+}
 
 
 def print_prediction_header() -> None:
@@ -124,9 +129,10 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) 
     found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
     print(f"Result     {found}")
     states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
-    if states["cached"] + states["redone"] and not overwrite:
-        redone = f"{states['redone']} done again, as the file or a setting had changed"
-        print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
+    if not overwrite:
+        told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
+        if told:
+            print(f"Cache      {', '.join(told)}")
 
 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from features.extraction import CODE
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("deepfake_detection_model", "feature_extraction")
 FOLDERS = ("data", "features")
@@ -108,6 +110,12 @@ def test_imports_run_downwards(module):
         if other_folder == folder and level is not None and other_level is not None:
             assert other_level <= level, f"{module} loads {other}, which is above it"
     assert module not in reachable(module), f"{module} imports itself by way of others"
+
+
+def test_all_code_that_features_depend_on_is_part_of_their_recipe():
+    rooms = {module_of(name) for name in CODE}
+    others = {"data.files", "data.walk", "features.run"}  # names, files and threads
+    assert reachable("features.resnet18") | {"features.resnet18"} == rooms | others
 
 
 def test_the_script_that_draws_stands_alone():
