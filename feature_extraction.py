@@ -59,6 +59,7 @@ from features.run import (
     if_interrupted,
     map_threads,
     package_versions,
+    parse_flags,
     pick_device,
     run_script,
 )
@@ -218,7 +219,7 @@ def main(argv=None):
     add("--num-workers", type=int, default=count_cores(), metavar="N",
         help="videos to work on at a time (default: one for each core, %(default)s)")
     # fmt: on
-    args = parser.parse_args(argv)
+    args = parse_flags(parser, argv)
     check_flags(parser, args)
 
     quiet_decoder()

@@ -89,6 +89,14 @@ class Split:
         return "videos", labels, means
 
 
+def find_features(path: Path | None, split: str) -> Path | None:
+    """The features file that a path means: of a folder the one of the split, or the only one."""
+    if not path or not path.is_dir():
+        return path
+    file, found = path / f"{split}_features.npy", list(path.glob("*features.npy"))
+    return file if len(found) != 1 else found[0]
+
+
 def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     """The split in a features file, its labels, and what else lies beside it.
 

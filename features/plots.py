@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import roc_curve
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from data.files import InputError, replacing
 from data.walk import CLASSES
@@ -307,11 +308,12 @@ def plot_features(
     seed: int,
     path: Path,
     footer: str,
-    most: int = 1000,
+    most: int = 600,
 ) -> None:
     """The features of some frames, as many of each split, in two dimensions.
 
-    By PCA and by t-SNE. Raises InputError where all features are equal.
+    By PCA and by t-SNE. Raises InputError where all features are equal. More points hide each
+    other, and take t-SNE long.
     """
     rng = np.random.default_rng(seed)
     parts, features = {}, []
@@ -324,8 +326,10 @@ def plot_features(
         raise InputError("all features are equal")
     n = len(scaled)
     pca = PCA(min(50, *scaled.shape), random_state=seed)
-    reduced = pca.fit_transform(scaled)
     tsne = TSNE(perplexity=min(30, (n - 1) / 3), random_state=seed)
+    with threadpool_limits(1):  # more would wait for each other by spinning
+        reduced = pca.fit_transform(scaled)
+        placed = tsne.fit_transform(reduced)
 
     figure = Figure((11.2, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -334,7 +338,7 @@ def plot_features(
     first, second = pca.explained_variance_ratio_[:2]
     left.set_xlabel(f"component 1 ({percent(first)} of the variance)")
     left.set_ylabel(f"component 2 ({percent(second)} of the variance)")
-    draw_points(right, tsne.fit_transform(reduced), parts)
+    draw_points(right, placed, parts)
     right.set_title(f"t-SNE of {n} frames: those that are alike lie together", fontsize=10)
     right.set_xlabel("no unit: who is near means something, distances and directions do not")
     save_figure(figure, path, footer)

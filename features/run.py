@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 import traceback
+from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 import cv2
@@ -146,6 +148,21 @@ class Progress:
 
 
 # --- The script as a whole ---
+
+
+def parse_flags(parser: ArgumentParser, argv: list[str] | None) -> Namespace:
+    """The flags of a script; an error names the flag that is nearest to one that is not known."""
+    flags = list(parser._option_string_actions)
+    words = []
+    for word in sys.argv[1:] if argv is None else map(str, argv):
+        is_file = word.startswith("-") and word not in flags and os.path.exists(word)
+        words.append(f"./{word}" if is_file else word)  # a name such as -x.mp4 is no flag
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        nearest = get_close_matches(unknown[0].partition("=")[0], flags, 1)
+        hint = f": did you mean {nearest[0]}?" if nearest else ", see --help"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return args
 
 
 def package_versions() -> dict[str, str]:

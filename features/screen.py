@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.files import command
+from data.files import InputError, command, read_json
 from data.layouts import DataSet
 from data.walk import CLASSES, SPLITS
 from features.audit import KINDS, count_shared, name_shortcuts
@@ -318,10 +318,26 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
-def print_replaced(output: Path) -> None:
-    """Say that a training replaces a model, and what of an earlier model stays."""
+def describe_lost(output: Path, settings: dict) -> str:
+    """The validation accuracy of the model in a folder, and how other settings differ from its."""
+    try:
+        report = read_json(output / "metrics.json")
+        metrics = next(iter(report["splits"]["val"].values()))
+        lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
+        for name, value in settings.items():
+            earlier = report["settings"].get(name)
+            if earlier != value and name not in ("output_dir", "device", "no_pictures"):
+                then, now = (each or "not given" for each in (earlier, value))
+                lost += f"; --{name.replace('_', '-')} {then}, now {now}"
+        return lost
+    except (OSError, InputError, LookupError, TypeError):  # of another version
+        return ""
+
+
+def print_replaced(output: Path, settings: dict) -> None:
+    """Say what of a model is lost when a training replaces it, and what stays of it."""
     if (output / "model.pt").is_file():
-        print(f"Replaces   {output}")
+        print(f"Replaces   {output}{describe_lost(output, settings)}")
     stays = ["evaluated/"] if (output / "evaluated").is_dir() else []
     stays += sorted(path.name for path in output.glob("predict_*.csv"))
     if stays:
@@ -340,13 +356,13 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
 
 
-def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: int) -> None:
+def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: str) -> None:
     """What unseen.measure_unseen gave."""
     print(f"\n{unseen_table(rows)}" if rows else "")
     for method, reason in not_measured.items():
         print(f"{method}: not measured, {reason}")
     if rows:
-        of_seed = f"with seed {seed}, without the method"
+        of_seed = f"with {seed}, without the method"
         print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
 
 

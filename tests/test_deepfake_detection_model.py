@@ -206,7 +206,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     path = make_split(tmp_path / "features")
     report = train(tmp_path)
     folder = tmp_path / "results"
-    tables = {"metrics.json", "predictions.csv", "roc.csv", "originals.csv", "runs.csv"}
+    tables = {"metrics.json", "predictions.csv", "roc.csv", "originals.csv"}
     assert contents(folder).keys() == tables | {"model.pt"}
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"

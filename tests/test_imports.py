@@ -40,6 +40,7 @@ LEVELS = {
     ),
 }
 PACKAGES = {"torch", "torchvision", "cv2", "numpy", "sklearn", "tqdm", "matplotlib"}
+PACKAGES |= {"threadpoolctl"}  # which comes with scikit-learn
 
 
 def module_of(name: str) -> str:

@@ -250,11 +250,11 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
     for seed in (3, 4):
         run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
-    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: rest)
-    pictures, footer, _ = room.draw_run(tmp_path, runs, [], Search(), True)
+    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
+    curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Search(), True)
     assert "originals.png" not in pictures  # none were found
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3
-    assert pictures["training_curves.png"].args[0] == [run.history for run in runs]
-    assert footer.endswith("; seed 3, the first of 2")
+    assert curves["training_curves.png"].args[0] == [run.history for run in runs]
+    assert of_all.endswith("; seeds 3 to 4") and of_one.endswith("; seed 3, the first of 2")
