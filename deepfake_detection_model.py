@@ -71,6 +71,7 @@ from features.results import (
 )
 from features.run import (
     choose_threads,
+    device_name,
     free_gpu_memory,
     if_interrupted,
     parse_flags,
@@ -437,8 +438,8 @@ def main(argv=None):
     add("--seeds", type=int, default=1, metavar="N",
         help="train N times, with N seeds; model.pt, roc.csv and pictures are of the first, "
         f"predictions.csv, metrics.json, runs.csv and training_curves.png of all {default}")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help=f"where to train; auto: on the GPU, if there is one {default}")
+    add("--device", type=device_name, default="auto", metavar="NAME",
+        help=f"where to train: cpu, cuda or cuda:1; auto: a GPU, if there is one {default}")
     add = parser.add_argument_group("evaluation").add_argument
     add("--max-fpr", type=float, metavar="X",
         help="T is the lowest threshold that calls at most this share of the validation reals "

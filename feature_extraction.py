@@ -56,6 +56,7 @@ from features.resnet18 import load_backbone
 from features.run import (
     Progress,
     count_cores,
+    device_name,
     if_interrupted,
     map_threads,
     package_versions,
@@ -214,8 +215,8 @@ def main(argv=None):
     add = parser.add_argument_group("the network and the machine").add_argument
     add("--weights", default="imagenet", metavar="NAME",
         help=f"of ResNet-18: imagenet (downloaded once), random (untrained) or a file {default}")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help=f"where the network runs; auto: on the GPU, if there is one {default}")
+    add("--device", type=device_name, default="auto", metavar="NAME",
+        help=f"where the network runs: cpu, cuda or cuda:1; auto: a GPU, if there is one {default}")
     add("--num-workers", type=int, default=count_cores(), metavar="N",
         help="videos to work on at a time (default: one for each core, %(default)s)")
     # fmt: on

@@ -3,11 +3,12 @@
 import math
 import os
 import platform
+import re
 import sys
 import threading
 import time
 import traceback
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -30,7 +31,10 @@ PATIENCE = 5  # seconds that a run which ends leaves to what is under way
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU. Raises InputError for missing CUDA."""
+    """`auto` is CUDA where there is one, else the CPU; `cuda:1` is the second GPU.
+
+    Raises InputError for missing CUDA.
+    """
     found = torch.cuda.is_available()
     if name == "cpu" or (name == "auto" and not found):
         return torch.device("cpu")
@@ -40,9 +44,21 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: torch {version} finds no CUDA device here; use --device cpu"
         )
     use_full_precision()
+    n_found = torch.cuda.device_count()
     # under torchrun each process of a machine takes a GPU of its own
-    number = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
+    number = torch.device(name.replace("auto", "cuda")).index
+    if number is None:
+        number = int(os.environ.get("LOCAL_RANK", 0)) % n_found
+    if number >= n_found:
+        raise InputError(f"--device {name}: there are {n_found} GPUs, cuda:0 is the first")
     return torch.device("cuda", number)
+
+
+def device_name(name: str) -> str:
+    """The value of --device. Raises ArgumentTypeError."""
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", name):
+        raise ArgumentTypeError(f"{name!r}: expected auto, cpu, cuda, or a GPU such as cuda:0")
+    return name
 
 
 def use_full_precision() -> None:

@@ -36,6 +36,11 @@ STATES = {  # of an outcome, as cache.py calls it
 }
 
 
+def count(n: int, thing: str) -> str:
+    """A number of things: 1 group, 2 groups."""
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
 def print_prediction_header() -> None:
     print("\nScore: the probability of fake. It proves nothing about a single video.")
     print("  Score  At 0.5       At T         Frames   Spread  Video")
@@ -80,13 +85,11 @@ def print_data_set(data_set: DataSet) -> None:
                 print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
         groups = {video.group for video in videos if video.split == split}
         if groups:
-            print(f"  {split:<6} in {len(groups)} groups")
+            print(f"  {split:<6} in {count(len(groups), 'group')}")
     sizes = Counter(video.group for video in videos)
     n_joined = sum(size > 1 for size in sizes.values())
-    joined = (
-        f"{n_joined} hold more than one video" if n_joined else "none holds more than one video"
-    )
-    print(f"  {len(sizes)} groups in all; {joined}")
+    verb = "hold" if n_joined > 1 else "holds"
+    print(f"  {count(len(sizes), 'group')} in all; {n_joined or 'none'} {verb} more than one video")
     n_left = data_set.found - len(videos)
     if n_left:
         print(f"Left out   {n_left} of {data_set.found} videos")
@@ -110,8 +113,7 @@ def print_extraction(
         no_face = f"a video without a face: {sampling.if_no_face}"
         print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")
     processes = f"{world_size} processes, each " if world_size > 1 else ""
-    at_once = "1 video" if num_workers == 1 else f"{num_workers} videos"
-    print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
+    print(f"Device     {device}, {processes}{count(num_workers, 'video')} at a time", flush=True)
 
 
 def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) -> None:
@@ -243,6 +245,9 @@ def print_training(
     train = splits["train"]
     print(f"Features   {describe_extraction(train.extraction)}")
     print_history(train.extraction)
+    if train.extraction is None:
+        print("WARNING: no extraction.json beside the features: --predict will not work, as nobody")
+        print("         knows how to make the features of a video; run feature_extraction.py again")
     if train.extraction and train.extraction.weights["name"] == "random":
         print(
             "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"

@@ -278,8 +278,16 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     by = "20.0 % of the frames held out, by frame"
     assert (report["split"]["by"], report["split"]["unit"]) == (by, "frame")
     (warning,) = report["split"]["warnings"]
-    assert warning.startswith("INFLATED: frames of a video may be on both sides")
+    assert warning.startswith("INFLATED: frames of a video may be on both sides; train_")
     assert f"Split      {by}\nWARNING: {warning}\n" in out
+    assert "WARNING: no extraction.json beside the features: --predict will not work" in out
+    make_split(tmp_path / "features")
+    (tmp_path / "features/train_frames.npy").unlink()
+    (warning,) = train(tmp_path)["split"]["warnings"]
+    assert warning.endswith(
+        "; train_frames.npy not found: put it beside the features, or "
+        "run feature_extraction.py again"
+    )
 
 
 @pytest.mark.parametrize(("bare", "audited"), [("test", "train-val"), ("val", "train-test")])
