@@ -137,20 +137,25 @@ def plot_roc(
     results: dict,
     path: Path,
     footer: str,
+    titles: dict[str, str] = TITLES,
 ) -> None:
-    """ROC curves with their EER, of which the thick line is the 95 % interval."""
+    """ROC curves with their EER, of which the thick line is the 95 % interval.
+
+    Raises InputError where no split has both classes.
+    """
+    with_roc = [name for name, split in splits.items() if len(np.unique(split.labels)) == 2]
+    if not with_roc:
+        raise InputError("one class alone has no ROC")
     figure = Figure((6.4, 7.8), layout="constrained")
     axes = figure.subplots()
     axes.plot((0, 100), (0, 100), color=GREY, linewidth=1, linestyle="--")
     axes.annotate("chance", (76, 71), color=GREY, fontsize=8)
     axes.plot((0, 100), (100, 0), color=GREY, linewidth=1, linestyle=":")
     axes.annotate("FPR = FNR", (76, 25), color=GREY, fontsize=8)
-    for name, split in splits.items():
-        level, labels, values = split.at_level(scores[name])
+    for name in with_roc:
+        level, labels, values = splits[name].at_level(scores[name])
         metrics = results[name][level]
-        if metrics["eer"] is None:  # one class alone has no ROC
-            continue
-        title = f"{TITLES[name]}, {metrics['n']} {level}"
+        title = f"{titles[name]}, {metrics['n']} {level}"
         draw_roc(axes, labels, values, metrics, COLOURS[name], title)
     axes.set_title(f"ROC of {name_levels(results)}")
     axes.set_xlabel("real called fake (FPR), %")
@@ -200,6 +205,7 @@ def plot_scores(
     results: dict,
     path: Path,
     footer: str,
+    titles: dict[str, str] = TITLES,
 ) -> None:
     """A histogram of the scores of each split by class; below it the AUC of each method."""
     methods = [results[name].get("methods", {}) for name in splits]
@@ -211,7 +217,7 @@ def plot_scores(
         level, labels, values = split.at_level(scores[name])
         at_threshold = results[name]["frames"]["at_threshold"]
         draw_histogram(axes, labels, values, at_threshold["threshold"])
-        axes.set_title(f"{TITLES[name]}: {len(labels)} {level}")
+        axes.set_title(f"{titles[name]}: {len(labels)} {level}", parse_math=False)
         axes.set_ylabel(level)
     if n_rows == 2:
         for axes, name, of_split in zip(grid[1], splits, methods, strict=True):

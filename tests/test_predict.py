@@ -342,8 +342,8 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     before = contents(tmp_path / "results")
     evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
     out = capsys.readouterr().out
-    assert "other, test shares with the training: 0 videos, 0 groups, 0 clips" in out
-    assert "features, train shares with the training: 20 videos" in out
+    assert "other shares with the training: 0 videos, 0 groups, 0 clips" in out
+    assert "features shares with the training: 20 videos" in out
     assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
     assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
@@ -370,7 +370,7 @@ def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsy
     assert f"Written    {table}\n" in capsys.readouterr().out
     evaluate_sets(tmp_path, second)
     out = capsys.readouterr().out
-    assert f"Replaces   {folder}\n" in out and f"Replaces   {table}\n" in out
+    assert f"Replaces   {folder}\n" in out and f"Written    {table}\n" in out
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
     assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
 
@@ -400,4 +400,4 @@ def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path
     extract(tmp_path / "elsewhere", tmp_path / "moved")
     capsys.readouterr()
     evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
-    assert "moved, train shares with the training: 10 videos" in capsys.readouterr().out
+    assert "moved shares with the training: 10 videos" in capsys.readouterr().out
