@@ -344,7 +344,6 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     out = capsys.readouterr().out
     assert "other shares with the training: 0 videos, 0 groups, 0 clips" in out
     assert "features shares with the training: 20 videos" in out
-    assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
     assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
     folder = tmp_path / "results/evaluated/other_test"
