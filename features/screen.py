@@ -1,6 +1,7 @@
 """What both scripts print: headers, warnings, tables, what to do next."""
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -39,6 +40,12 @@ STATES = {  # of an outcome, as cache.py calls it
 def count(n: int, thing: str) -> str:
     """A number of things: 1 group, 2 groups."""
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes, of which some are warnings."""
+    for note in notes:
+        print(note if note.startswith("WARNING: ") else f"Note       {note}")
 
 
 def print_prediction_header() -> None:
@@ -98,8 +105,7 @@ def print_data_set(data_set: DataSet) -> None:
         print(f"  {left.path}: {many}{left.reason}")
     if len(data_set.left_out) > MOST_LINES:
         print(f"  and more: {len(data_set.left_out) - MOST_LINES} lines, all in failed.csv")
-    for note in data_set.notes:
-        print(f"Note       {note}")
+    print_notes(data_set.notes)
 
 
 def print_extraction(
@@ -184,8 +190,7 @@ def print_history(extraction: Extraction | None) -> None:
         )
     if counts.get("left_out"):
         print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
-    for note in extraction.notes if extraction else ():
-        print(f"Note       {note}")
+    print_notes(extraction.notes if extraction else ())
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -375,7 +380,6 @@ def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list
     """What compare.compare_results gave, for the folders A and B."""
     for name, folder in zip("AB", folders, strict=True):
         print(f"{name}          {folder}")
-    for note in notes:
-        print(f"Note       {note}")
+    print_notes(notes)
     print(f"\n{comparison_table(compared)}")
     print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.walk import CLASSES
-from features.metrics import LOW_FPRS, format_figure, percent, verdict
+from features.metrics import FEW_VIDEOS, LOW_FPRS, format_figure, percent, verdict
 from features.pictures import SampleFrame, shorten
 from features.plots import TITLES, name_levels
 
@@ -196,31 +196,41 @@ def comparison_table(compared: dict[str, dict]) -> str:
     verdicts = []
     for name, result in compared.items():
         title = TITLES.get(name, name)
-        cells = [format_difference(result[key]) for key in FIGURES.values()]
+        cells = [format_difference(result, key) for key in FIGURES.values()]
         rows.append((title, result["n"], result["n_groups"], *cells))
-        verdicts.append(f"{title}: {judge(result['auc'])}")
+        verdicts.append(f"{title}: {judge(result)}")
         if result["only_a"] or result["only_b"]:
             apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
             verdicts.append(f"{title}: {apart} do not count")
     return "\n".join([format_table(rows), *verdicts])
 
 
-def format_difference(found: dict) -> str:
-    """A difference in points, with its interval."""
-    difference, interval = found["difference"], found["interval"]
+def too_few(result: dict, key: str) -> str:
+    """Of what there are too few for an interval of a difference that tells anything; "" if not."""
+    interval = result[key]["interval"]
+    if min(result["n_fake"], result["n"] - result["n_fake"]) < FEW_VIDEOS:
+        return "too few videos"
+    return "too few groups" if interval is None or interval == [-1, 1] else ""
+
+
+def format_difference(result: dict, key: str) -> str:
+    """The difference of a figure in points, with its interval, of what compare_split gives."""
+    difference, interval = result[key]["difference"], result[key]["interval"]
     if difference is None:
         return "n/a"
-    if interval is None:
-        return f"{100 * difference:+.1f} (too few groups)"
+    if reason := too_few(result, key):
+        return f"{100 * difference:+.1f} ({reason})"
     return f"{100 * difference:+.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def judge(auc: dict) -> str:
+def judge(result: dict) -> str:
     """Which model is better, as far as the interval of the AUC's difference tells."""
-    interval = auc["interval"]
-    if interval is None:
-        return "no difference can be shown: too few groups or one class alone"
-    figures = f"(AUC {format_difference(auc)} points)"
+    interval = result["auc"]["interval"]
+    if result["auc"]["difference"] is None:
+        return "no difference can be shown: one class alone"
+    if reason := too_few(result, "auc"):
+        return f"no difference can be shown: {reason}"
+    figures = f"(AUC {format_difference(result, 'auc')} points)"
     if interval[0] > 0:
         return f"B is better {figures}"
     if interval[1] < 0:
