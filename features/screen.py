@@ -368,12 +368,14 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
 
 def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: str) -> None:
     """What unseen.measure_unseen gave."""
-    print(f"\n{unseen_table(rows)}" if rows else "")
+    if rows:
+        print(unseen_table(rows))
     for method, reason in not_measured.items():
         print(f"{method}: not measured, {reason}")
     if rows:
         of_seed = f"with {seed}, without the method"
         print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
+    print()
 
 
 def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list[str]) -> None:
