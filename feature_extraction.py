@@ -40,7 +40,7 @@ from features.cache import Outcome, process_video
 from features.extraction import (
     Extraction,
     find_difference,
-    find_missing,
+    find_left_out,
     hash_extraction_code,
     load_extraction,
 )
@@ -102,7 +102,7 @@ def check_replaced(folder: Path, extraction: Extraction, overwrite: bool) -> Non
     if difference := find_difference(earlier, extraction):
         found = f"{folder} holds finished features with {difference[0]}, not {difference[1]}"
         raise InputError(f"{found}: {remedy}")
-    if flag := find_missing(earlier, extraction):
+    if flag := find_left_out(earlier, extraction):
         found = f"{folder} holds finished features of videos that {flag} leaves out"
         raise InputError(f"{found}: {remedy}")
 

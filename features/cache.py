@@ -84,7 +84,7 @@ def is_current(cached: Cached, video: Video, extraction: Extraction) -> bool:
         key = json.loads(cache_key(video, extraction))
         differ = {name for name in key | cached.key if key.get(name) != cached.key.get(name)}
         if differ and differ <= {"mtime_ns", "images"}:
-            return cached.facts["fingerprint"] == find_fingerprint(video.path)
+            return cached.facts.get("fingerprint") == find_fingerprint(video.path)
     except (InputError, OSError):  # it is not there, or cannot be read
         return False
     return not differ

@@ -118,7 +118,7 @@ def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | N
     return None
 
 
-def find_missing(earlier: Extraction, now: Extraction) -> str | None:
+def find_left_out(earlier: Extraction, now: Extraction) -> str | None:
     """The flag by which an extraction leaves videos out that an earlier one had; None: no flag."""
     if now.compression not in ("all", earlier.compression):
         return f"--compression {now.compression}"

@@ -335,9 +335,9 @@ def describe_lost(output: Path, settings: dict) -> str:
         metrics = next(iter(report["splits"]["val"].values()))
         lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
         for name, value in settings.items():
-            earlier = report["settings"].get(name)
-            if earlier != value and name not in ("output_dir", "device", "no_pictures"):
-                then, now = (each or "not given" for each in (earlier, value))
+            then, now = report["settings"].get(name), value
+            if then != now and name not in ("output_dir", "device", "no_pictures"):
+                then, now = ("not given" if each is None else each for each in (then, now))
                 lost += f"; --{name.replace('_', '-')} {then}, now {now}"
         return lost
     except (OSError, InputError, LookupError, TypeError):  # of another version

@@ -8,7 +8,7 @@ from data.frames import Sampling
 from features.extraction import (
     Extraction,
     check_alike,
-    find_missing,
+    find_left_out,
     hash_code,
     load_extraction,
 )
@@ -151,7 +151,7 @@ def test_the_hash_of_code_is_the_same_from_each_python():
 
 def test_what_a_second_extraction_would_leave_out_is_named():
     def missing(earlier: dict, now: dict) -> str | None:
-        return find_missing(replace(EXTRACTION, **earlier), replace(EXTRACTION, **now))
+        return find_left_out(replace(EXTRACTION, **earlier), replace(EXTRACTION, **now))
 
     c23, two, ten = {"compression": "c23"}, {"methods": ["A", "B"]}, {"max_videos": 10}
     for part, flag in (
