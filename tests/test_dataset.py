@@ -124,7 +124,7 @@ def test_own_arrays_may_have_other_number_types(tmp_path):
         change(name, lambda a, dtype=dtype: a.astype(dtype))(tmp_path)
     own = load_split(tmp_path / "train_features.npy")
     assert own.features.dtype == np.float64
-    assert own.gather(own.rows).equal(expected)
+    assert own.gather(own.rows).equal(expected) and own.gather(own.rows).dtype == torch.float32
     assert own.labels.dtype == np.int64 and np.array_equal(own.labels, split.labels)
     assert repr(own) == "<Split: 80 frames (40 real, 40 fake) of 20 videos>"
 

@@ -156,7 +156,7 @@ def import_in_a_process(modules: list[str], folder: Path) -> dict[str, set[str]]
 
 def test_importing_a_room_does_nothing_and_loads_no_room_above_it(tmp_path, monkeypatch):
     """Rooms are imported from the bottom to the top, so what is loaded too early shows."""
-    monkeypatch.setenv("MPLBACKEND", "module://of_a_notebook")  # that is not installed here
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     modules = sorted(MODULES, key=lambda module: (len(reachable(module)), module))
     (tmp_path / "work").mkdir()
     loaded = import_in_a_process(modules, tmp_path / "work")
