@@ -95,6 +95,10 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     assert [row["note"] for row in rows] == [SEEN, ""]
     out = capsys.readouterr().out
     assert out.startswith("WARNING: model trained on features of an untrained network")
+    change_checkpoint(trained, code="edited")
+    assert predict(trained, tmp_path / "renamed.mp4")[0]["score"] == rows[0]["score"]
+    warning = "WARNING: the model's features and these were made by different code: extract again"
+    assert warning not in out and warning in capsys.readouterr().out
 
 
 def test_the_drawn_set_is_named_first(trained):
