@@ -37,7 +37,7 @@ from features import screen
 from features.audit import audit_leaks, audit_shortcuts
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
-from features.dataset import Split, divide, load_splits
+from features.dataset import Split, divide, find_features, load_splits
 from features.evaluate import choose_threshold, evaluate, score_frames
 from features.metrics import (  # noqa: F401
     compare_scores,
@@ -65,13 +65,16 @@ from features.results import (
     draw_run,
     find_checkpoint,
     make_report,
+    name_seed,
     pick_output,
     write_run,
 )
 from features.run import (
     choose_threads,
+    device_name,
     free_gpu_memory,
     if_interrupted,
+    parse_flags,
     pick_device,
     run_script,
 )
@@ -328,6 +331,7 @@ def leave_out(
     methods: list[str],
     training: Training,
     device: torch.device,
+    seed: str,
     no_pictures: bool,
 ) -> list[str]:
     """Train without each method in turn; print, write and draw how well it is found then."""
@@ -337,9 +341,10 @@ def leave_out(
         return other.model, other.threshold
 
     rows, not_measured = measure_unseen(run.splits, run.results, methods, train_on)
-    screen.print_unseen(rows, not_measured, run.seed)
+    screen.print_unseen(rows, not_measured, seed)
     write_methods(output / "methods.csv", rows)
-    footer = f"{screen.describe_extraction(run.splits['train'].extraction)}; seed {run.seed}"
+    extraction = run.splits["train"].extraction
+    footer = f"{screen.describe_extraction(extraction)}; {seed}"
     pictures = {"methods.png": partial(plot_unseen, rows)} if rows else {}
     return ["methods.csv", *draw_pictures(output, pictures, footer, not no_pictures)]
 
@@ -433,8 +438,8 @@ def main(argv=None):
     add("--seeds", type=int, default=1, metavar="N",
         help="train N times, with N seeds; model.pt, roc.csv and pictures are of the first, "
         f"predictions.csv, metrics.json, runs.csv and training_curves.png of all {default}")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help=f"where to train; auto: on the GPU, if there is one {default}")
+    add("--device", type=device_name, default="auto", metavar="NAME",
+        help=f"where to train: cpu, cuda or cuda:1; auto: a GPU, if there is one {default}")
     add = parser.add_argument_group("evaluation").add_argument
     add("--max-fpr", type=float, metavar="X",
         help="T is the lowest threshold that calls at most this share of the validation reals "
@@ -461,7 +466,7 @@ def main(argv=None):
     add("--checkpoint", type=Path, metavar="FILE",
         help="the model to use (default: model.pt in --output-dir, else the only one in results/)")
     # fmt: on
-    args = parser.parse_args(argv)
+    args = parse_flags(parser, argv)
     check_flags(parser, args)
 
     quiet_decoder()
@@ -482,7 +487,9 @@ def main(argv=None):
         return
 
     device = pick_device(args.device)
-    files = {name: getattr(args, f"{name}_features_file") for name in SPLITS}
+    files = {}
+    for name in SPLITS:
+        files[name] = find_features(getattr(args, f"{name}_features_file"), name)
     extracted = load_splits(files, args.train_labels_file)
     for flag in ("val_fraction", "split_unit") if "val" in extracted else ():
         value = getattr(args, flag)
@@ -495,38 +502,44 @@ def main(argv=None):
     divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
     leaks = [audit_leaks(splits, args.split_unit) for splits, _ in divisions]
     splits, divided = divisions[0]
-    settings = to_plain(vars(args))
+    named = {f"{name}_features_file": file for name, file in files.items()}
+    settings = to_plain(vars(args) | named)
     screen.print_training(splits, divided, leaks[0], settings, str(device))
     screen.print_originals(search)
 
-    output = pick_output(args.output_dir, args.train_features_file)
+    output = pick_output(args.output_dir, files["train"])
     make_folder(output, "--output-dir")
     training = Training(
         args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
     )
     with hold_folder(output, output / ".lock"):
-        screen.print_replaced(output)
+        screen.print_replaced(output, settings)
         runs = []
         for seed, (splits, _) in zip(seeds, divisions, strict=True):
             print(f"\nSeed {seed}", flush=True)
-            runs.append(train_and_evaluate(splits, replace(training, seed=seed), device))
+            saved = f"{len(runs)} of {args.seeds} seeds are saved in {output}"
+            with if_interrupted(saved if runs else "nothing was saved"):
+                runs.append(train_and_evaluate(splits, replace(training, seed=seed), device))
             print(screen.format_run(runs[-1].results))
+            if len(runs) == 1:
+                run = runs[0]
+                report = make_report(run, settings, device)
+                report["split"] = divided | {"shared": leaks[0]}
+                report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
+                report["split"]["originals"] = summarise_search(search)
+            # at once: a later seed may be interrupted
+            written = write_run(output, runs, report, search)
+            append_run(output.parent / "runs.csv", report, runs[-1:])
 
-        run = runs[0]
-        report = make_report(run, settings, device)
-        report["split"] = divided | {"shared": leaks[0]}
-        report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-        report["split"]["originals"] = summarise_search(search)
         samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
         screen.print_results(runs, report, samples, args.select)
-        written = write_run(output, runs, report, search)
-        runs_file = (args.output_dir or output.parent) / "runs.csv"
-        append_run(runs_file, report, runs)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
             written += draw_run(output, runs, samples, search, not args.no_pictures)
         if methods:
             with if_interrupted("all is saved, but not what leaving out methods does"):
-                written += leave_out(output, run, methods, training, device, args.no_pictures)
+                written += leave_out(
+                    output, run, methods, training, device, name_seed(runs), args.no_pictures
+                )
     screen.print_results_written(output, written, run.splits["train"].extraction)
 
 

@@ -37,21 +37,30 @@ from data.videos import Video
 from data.words import COMPRESSIONS
 from features import screen
 from features.cache import Outcome, process_video
-from features.extraction import Extraction, find_difference, load_extraction
+from features.extraction import (
+    Extraction,
+    find_difference,
+    find_left_out,
+    hash_extraction_code,
+    load_extraction,
+)
 from features.pictures import write_preview
 from features.processes import (
     check_processes_agree,
     gather_outcomes,
     hold_for_all,
     join_processes,
+    take_turns,
 )
 from features.resnet18 import load_backbone
 from features.run import (
     Progress,
     count_cores,
+    device_name,
     if_interrupted,
     map_threads,
     package_versions,
+    parse_flags,
     pick_device,
     run_script,
 )
@@ -82,17 +91,20 @@ def pick_folder(features_dir: Path | None, source: Path, videos_dir: str) -> Pat
 
 
 def check_replaced(folder: Path, extraction: Extraction, overwrite: bool) -> None:
-    """Raise InputError where finished features that were made otherwise would be replaced."""
+    """Raise InputError where finished features, made otherwise or of more, would be replaced."""
     try:
         earlier = load_extraction(folder)
     except InputError:
         return
-    difference = find_difference(earlier, extraction) if earlier and not overwrite else None
-    if difference:
+    if overwrite or not earlier:
+        return
+    remedy = "write elsewhere with --features-dir, or replace them with --overwrite"
+    if difference := find_difference(earlier, extraction):
         found = f"{folder} holds finished features with {difference[0]}, not {difference[1]}"
-        raise InputError(
-            f"{found}: write elsewhere with --features-dir, or replace them with --overwrite"
-        )
+        raise InputError(f"{found}: {remedy}")
+    if flag := find_left_out(earlier, extraction):
+        found = f"{folder} holds finished features of videos that {flag} leaves out"
+        raise InputError(f"{found}: {remedy}")
 
 
 def load_weights(
@@ -204,12 +216,12 @@ def main(argv=None):
     add = parser.add_argument_group("the network and the machine").add_argument
     add("--weights", default="imagenet", metavar="NAME",
         help=f"of ResNet-18: imagenet (downloaded once), random (untrained) or a file {default}")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help=f"where the network runs; auto: on the GPU, if there is one {default}")
+    add("--device", type=device_name, default="auto", metavar="NAME",
+        help=f"where the network runs: cpu, cuda or cuda:1; auto: a GPU, if there is one {default}")
     add("--num-workers", type=int, default=count_cores(), metavar="N",
         help="videos to work on at a time (default: one for each core, %(default)s)")
     # fmt: on
-    args = parser.parse_args(argv)
+    args = parse_flags(parser, argv)
     check_flags(parser, args)
 
     quiet_decoder()
@@ -223,8 +235,8 @@ def main(argv=None):
     data_set = find_data_set(source, args.compression, methods, args.max_videos, args.image_names)
     screen.print_data_set(data_set)
     videos = data_set.videos
-    if args.crop_faces:
-        load_face_detector(args.face_model)  # downloaded now, if it is not there
+    if args.crop_faces:  # downloaded now, if it is not there
+        take_turns(partial(load_face_detector, args.face_model), rank, world_size)
     extraction = Extraction(
         Sampling(
             frames_per_video=args.frames_per_video,
@@ -233,11 +245,14 @@ def main(argv=None):
             face_model=FACE_MODEL_SHA256 if args.crop_faces else "",
         ),
         versions=package_versions(),
+        code=hash_extraction_code(),
         name=name_of(source),
         videos_dir=os.path.realpath(root),
         layout=data_set.layout,
         compression=args.compression or "all",
         image_names=args.image_names,
+        methods=methods,
+        max_videos=args.max_videos,
         sample=read_drawn_by(root),
         notes=data_set.notes,
     )
@@ -248,7 +263,8 @@ def main(argv=None):
 
     device = pick_device(args.device)
     is_sample = extraction.sample is not None
-    backbone, extraction.weights = load_weights(args.weights, device, is_sample)
+    load = partial(load_weights, args.weights, device, is_sample)
+    backbone, extraction.weights = take_turns(load, rank, world_size)
     extraction.device = device.type
     check_processes_agree(extraction, videos, world_size)
     screen.print_extraction(extraction, str(device), args.num_workers, world_size)

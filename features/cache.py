@@ -9,15 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
-from data.files import InputError, replacing
+from data.files import InputError, fingerprint, replacing
 from data.frames import Sampling
-from data.images import file_key
+from data.images import file_key, fingerprint_images, is_made_of_images, list_images
 from data.videos import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
@@ -37,6 +37,7 @@ class Cached:
     features: np.ndarray  # (n, 1000) float32
     numbers: np.ndarray  # (n,) int32, of the frames in the video
     facts: dict  # for its line in <split>_videos.csv
+    key: dict = field(default_factory=dict)  # what cache_key gave
 
 
 def cache_file(video: Video, folder: Path) -> Path:
@@ -57,8 +58,8 @@ def cache_key(video: Video, extraction: Extraction) -> str:
     return json.dumps({"video": video.video} | files | extraction.recipe(), sort_keys=True)
 
 
-def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:
-    """What an earlier run found; None where that is missing, damaged, or of another file or recipe.
+def read_cached(video: Video, folder: Path) -> Cached | None:
+    """What an earlier run found, however it was made; None where that is missing or damaged.
 
     Raises OSError where the cache itself cannot be read.
     """
@@ -68,12 +69,42 @@ def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | 
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if str(arrays["key"]) != cache_key(video, extraction):
-                return None
-            facts = json.loads(str(arrays["facts"]))
-            return Cached(arrays["features"], arrays["numbers"], facts)
+            facts, key = (json.loads(str(arrays[name])) for name in ("facts", "key"))
+            return Cached(arrays["features"], arrays["numbers"], facts, dict(key))
     except Exception:  # damaged: it is made again
         return None
+
+
+def is_current(cached: Cached, video: Video, extraction: Extraction) -> bool:
+    """Whether a video would be found again as it was cached.
+
+    Its time may differ, as that of a copy does, where size and fingerprint are the same.
+    """
+    try:
+        key = json.loads(cache_key(video, extraction))
+        differ = {name for name in key | cached.key if key.get(name) != cached.key.get(name)}
+        if differ and differ <= {"mtime_ns", "images"}:
+            return cached.facts.get("fingerprint") == find_fingerprint(video.path)
+    except (InputError, OSError):  # it is not there, or cannot be read
+        return False
+    return not differ
+
+
+def find_fingerprint(path: Path) -> str:
+    """That of a video as its line in <split>_videos.csv has it. Raises OSError."""
+    if not is_made_of_images(path):
+        return fingerprint(path)
+    folder, names = list_images(path)
+    return fingerprint_images([folder / name for name in names])[0]
+
+
+def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:
+    """What an earlier run found; None where that is missing, damaged, or of another file or recipe.
+
+    Raises OSError where the cache itself cannot be read.
+    """
+    cached = read_cached(video, folder)
+    return cached if cached and is_current(cached, video, extraction) else None
 
 
 # --- A decoder that crashes ---
@@ -134,7 +165,8 @@ class Outcome:
 
     frames: int  # that are used
     reason: str = ""  # why there are none
-    state: str = "new"  # or "cached": an earlier run's, or "redone": that had changed
+    # or "cached": an earlier run's; "redone": the file or a setting had changed; "code": the code
+    state: str = "new"
 
 
 def process_video(
@@ -143,11 +175,14 @@ def process_video(
     """Bring a video's features into the cache, if they are not there already."""
     file = cache_file(video, folder)
     mark = file.with_suffix(".reading")
-    state = "redone" if file.is_file() else "new"
+    cached = read_cached(video, folder)
     if overwrite:
         mark.unlink(missing_ok=True)
-    elif cached := load_cached(video, folder, extraction):
+    elif cached and is_current(cached, video, extraction):
         return Outcome(len(cached.numbers), state="cached")
+    state = "redone" if file.is_file() else "new"
+    if cached and cached.key.get("code") != extraction.code:
+        state = "code"
     try:
         key = cache_key(video, extraction)
         with leave_mark(mark, video.path, key, extraction.sampling):

@@ -8,7 +8,7 @@ from torch import nn
 
 from data.files import InputError, replacing
 from features.extraction import Extraction
-from features.resnet18 import load_torch_file
+from features.resnet18 import hash_weights, load_torch_file
 
 FORMAT = 3
 
@@ -28,8 +28,8 @@ def save_checkpoint(path: Path, model: nn.Module, report: dict, trained_on: dict
 def load_checkpoint(path: str | Path, model: nn.Module) -> dict:
     """What save_checkpoint wrote; its weights go into the model.
 
-    "extraction" is an Extraction, or None where it is not known; "file" is the path. Raises
-    InputError for a file that is not a checkpoint of this format.
+    "extraction" is an Extraction, or None where it is not known; "file" is the path, "sha256" that
+    of the weights. Raises InputError for a file that is not a checkpoint of this format.
     """
     if Path(path).is_dir():
         raise InputError(f"{path} is a folder: name the file in it, {Path(path) / 'model.pt'}")
@@ -46,4 +46,4 @@ def load_checkpoint(path: str | Path, model: nn.Module) -> dict:
         problem = f"{path} is damaged ({error!r:.99}), expected {wanted}"
         raise InputError(f"{problem}: train again") from error
     model.eval()
-    return checkpoint | {"file": str(path)}
+    return checkpoint | {"file": str(path), "sha256": hash_weights(model)}

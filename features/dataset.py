@@ -30,17 +30,24 @@ CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 # T      the threshold that is chosen on the validation split: a score of T or more is called fake
 
 
-@dataclass
+@dataclass(repr=False)
 class Split:
     """n frames: all rows of a features file or, where two splits share a file, some of them."""
 
-    features: np.ndarray  # (N, 1000) float32, mapped read-only: a row is read when it is used
+    features: np.ndarray  # (N, 1000) float, mapped read-only: a row is read when it is used
     rows: np.ndarray  # (n,) int64, where the frames are in `features`, ascending
     labels: np.ndarray  # (n,) int64, 1 = fake
     video_index: np.ndarray  # (n,) into `videos`; where there are none, each frame has its own
     numbers: np.ndarray  # (n,) number of the frame in its video
     videos: list[dict]  # rows of <split>_videos.csv; empty where there is none
     extraction: Extraction | None  # how the features were made, if that is known
+    missing: tuple[str, ...] = ()  # files without which nobody knows the videos
+
+    def __repr__(self) -> str:
+        n_fake = int(self.labels.sum())
+        n_videos = len(np.unique(self.video_index)) if self.videos else "unknown"
+        classes = f"{len(self.labels) - n_fake} real, {n_fake} fake"
+        return f"<Split: {len(self.labels)} frames ({classes}) of {n_videos} videos>"
 
     @property
     def has_videos(self) -> bool:
@@ -49,7 +56,7 @@ class Split:
 
     def gather(self, rows: np.ndarray) -> torch.Tensor:
         """(k, 1000) float32 copy of rows of `features`."""
-        return torch.from_numpy(self.features[rows])
+        return torch.from_numpy(self.features[rows].astype(np.float32, copy=False))
 
     def chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
         """Slices of the n frames, and their features (k, 1000)."""
@@ -89,6 +96,14 @@ class Split:
         return "videos", labels, means
 
 
+def find_features(path: Path | None, split: str) -> Path | None:
+    """The features file that a path means: of a folder the one of the split, or the only one."""
+    if not path or not path.is_dir():
+        return path
+    file, found = path / f"{split}_features.npy", list(path.glob("*features.npy"))
+    return file if len(found) != 1 else found[0]
+
+
 def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     """The split in a features file, its labels, and what else lies beside it.
 
@@ -100,28 +115,28 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     prefix = str(features_file).removesuffix("features.npy")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     features = load_array(features_file, 2, "f", f"float32 in {N_FEATURES} columns")
-    if features.shape[1] != N_FEATURES or features.dtype != np.float32:
-        found = f"{features.dtype} in {features.shape[1]} columns, expected float32 in {N_FEATURES}"
+    if features.shape[1] != N_FEATURES:
+        found = f"{features.shape[1]} columns, expected {N_FEATURES}"
         raise InputError(f"{features_file} has {found}: {AGAIN}")
     labels = load_labels(labels_file, len(features), features_file)
     rows = np.arange(len(features))
     video_index, numbers, videos = rows, np.zeros(len(rows), np.int32), []
     frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
-    if frames_file.is_file() and videos_file.is_file():
+    missing = tuple(path.name for path in (frames_file, videos_file) if not path.is_file())
+    if not missing:
         videos = load_videos(videos_file)
         frames = load_array(frames_file, 2, "iu", "whole numbers in 2 columns")
-        if not are_consistent(frames, videos, labels):
-            raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {AGAIN}")
+        check_consistent(frames_file, frames, videos_file, videos, labels_file, labels)
         video_index, numbers = np.array(frames[:, 0]), np.array(frames[:, 1])
     extraction = load_extraction(features_file.parent)
-    split = Split(features, rows, labels, video_index, numbers, videos, extraction)
+    split = Split(features, rows, labels, video_index, numbers, videos, extraction, missing)
     check_finite(split, features_file)
     return split
 
 
 def load_labels(path: Path, n: int, features_file: Path) -> np.ndarray:
     """(n,) int64 labels of the n rows of a features file. Raises InputError."""
-    labels = load_array(path, 1, "iub", "whole numbers 0 (real) and 1 (fake)")
+    labels = load_array(path, 1, "iubf", "0 (real) and 1 (fake)")
     if len(labels) != n:
         raise InputError(f"{path} has {len(labels)} rows but {features_file} has {n}: {AGAIN}")
     if not ((labels == 0) | (labels == 1)).all():
@@ -178,15 +193,26 @@ def load_videos(path: Path) -> list[dict]:
     return videos
 
 
-def are_consistent(frames: np.ndarray, videos: list[dict], labels: np.ndarray) -> bool:
-    """Whether <split>_frames.npy names a video of the right label for each frame."""
-    if frames.shape != (len(labels), 2):
-        return False
+def check_consistent(
+    frames_file: Path,
+    frames: np.ndarray,
+    videos_file: Path,
+    videos: list[dict],
+    labels_file: Path,
+    labels: np.ndarray,
+) -> None:
+    """Raise InputError where <split>_frames.npy names no video of the right label for a frame."""
     index = frames[:, 0]
-    if index.min() < 0 or index.max() >= len(videos):
-        return False
+    if frames.shape != (len(labels), 2) or index.min() < 0 or index.max() >= len(videos):
+        raise InputError(f"{frames_file}, {videos_file} do not fit {labels_file}: {AGAIN}")
     of_video = [{"0": 0, "1": 1}.get(row["label"], -1) for row in videos]
-    return np.array_equal(np.array(of_video, np.int8)[index], labels)
+    wrong = np.flatnonzero(np.array(of_video, np.int8)[index] != labels)
+    if len(wrong):
+        row, video = wrong[0], videos[index[wrong[0]]]
+        ours = f"{labels_file} has {labels[row]} in row {row}"
+        theirs = f"{videos_file} has {video['label']} for its video, {video['video']}"
+        remedy = "make them agree, or take labels and videos from one extraction"
+        raise InputError(f"{ours}, {theirs} ({len(wrong)} such rows): {remedy}")
 
 
 # --- Dividing ---
@@ -235,12 +261,13 @@ def divide(
 
 def describe_bare(splits: dict[str, Split]) -> list[str]:
     """What it means that splits have no videos: nobody knows which frames belong together."""
-    bare = [name for name, split in splits.items() if not split.videos]
-    missing = f"{' and '.join(bare)} without frames.npy and videos.csv"
+    bare = {name: split.missing for name, split in splits.items() if not split.videos}
+    files = ", ".join(name for missing in bare.values() for name in missing)
+    remedy = f"{files} not found: put it beside the features, or {AGAIN}"
     if {"train", "val"} & set(bare):
-        return [f"INFLATED: frames of a video may be on both sides ({missing})"]
+        return [f"INFLATED: frames of a video may be on both sides; {remedy}"]
     if bare:
-        return [f"test may hold videos that training has ({missing})"]
+        return [f"test may hold videos that training has; {remedy}"]
     return []
 
 

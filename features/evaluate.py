@@ -29,15 +29,17 @@ def choose_threshold(
     With `max_fpr`, the lowest one whose FPR is at most that.
     """
     level, labels, values = split.at_level(scores)
+    n_fake = labels.sum()
+    counts = f"{len(labels) - n_fake} real and {n_fake} fake validation {level}"
     if max_fpr is not None and labels.min() == 0:
-        origin = f"the lowest with an FPR of at most {percent(max_fpr)} on the validation {level}"
+        origin = f"the lowest with an FPR of at most {percent(max_fpr)} on {counts}"
         return threshold_at_fpr(labels, values, max_fpr), origin
     chosen = compute_metrics(labels, values)["eer_threshold"]
     if chosen is None:
         return 0.5, "as the validation split has one class alone"
     # Halfway to the next score: rounding on another machine must not change what T calls fake.
     below = max(values[values < chosen], default=chosen)
-    return float(chosen + below) / 2, f"where FPR and FNR of the validation {level} are nearest"
+    return float(chosen + below) / 2, f"where FPR and FNR of {counts} are nearest"
 
 
 def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool = True) -> dict:

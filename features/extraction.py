@@ -1,5 +1,7 @@
 """How and of what features were made: the content of extraction.json; whether two are alike."""
 
+import ast
+import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -7,6 +9,48 @@ from data.files import InputError, read_json
 from data.frames import Sampling
 
 AGAIN = "run feature_extraction.py again"
+OTHER_CODE = "were made by different code: extract again, unless the change was one of words"
+REPOSITORY = Path(__file__).parents[1]
+CODE = (  # that makes features, from a video's file on
+    "data/decode.py",
+    "data/upright.py",
+    "data/images.py",
+    "data/faces.py",
+    "data/frames.py",
+    "features/resnet18.py",
+)
+
+# --- The code ---
+
+
+def hash_code(*sources: str) -> str:
+    """A short hash of Python code without comments, docstrings and layout."""
+    trees = [ast.parse(source) for source in sources]
+    for tree in trees:
+        for node in ast.walk(tree):
+            has_docstring = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            if isinstance(node, has_docstring) and ast.get_docstring(node) is not None:
+                del node.body[0]
+    return hashlib.sha256("\n".join(map(spell, trees)).encode()).hexdigest()[:8]
+
+
+def spell(node) -> str:
+    """A tree of syntax as text; unlike ast.dump the same from each version of Python."""
+    if isinstance(node, list):
+        return f"[{','.join(map(spell, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ast.iter_fields(node)  # the empty ones change from version to version
+    spelled = [f"{name}={spell(value)}" for name, value in fields if value not in (None, [])]
+    return f"{type(node).__name__}({','.join(spelled)})"
+
+
+def hash_extraction_code() -> str:
+    """A short hash of the code in CODE."""
+    return hash_code(*((REPOSITORY / name).read_text(encoding="utf-8") for name in CODE))
+
+
+# --- The extraction ---
 
 
 @dataclass
@@ -17,11 +61,14 @@ class Extraction:
     weights: dict = field(default_factory=dict)  # name, sha256, and instead_of where others failed
     device: str = "cpu"
     versions: dict = field(default_factory=dict)  # of packages, and of Python
+    code: str = ""  # hash_extraction_code() of the program that made them
     name: str = ""  # of the set
     videos_dir: str = ""
     layout: str = ""
     compression: str = "all"
     image_names: str = ""  # how loose images are named, where that was said
+    methods: list = field(default_factory=list)  # of the fakes taken; none: all
+    max_videos: int = 0  # of each class; 0: all
     sample: dict | None = None  # how the sample set was drawn, if it is one
     notes: list = field(default_factory=list)  # what was said of the data set
     counts: dict = field(default_factory=dict)  # of videos: see features/write.py
@@ -43,6 +90,7 @@ class Extraction:
         """All that changes the features of a video, for the cache."""
         versions = {name: self.versions.get(name) for name in ("torch", "torchvision", "opencv")}
         made_with = {"weights": self.weights.get("sha256"), "device": self.device}
+        made_with["code"] = self.code
         return asdict(self.sampling) | made_with | {"versions": versions}
 
 
@@ -62,12 +110,24 @@ def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | N
     """What makes other features, in both: ("no --crop-faces", "--crop-faces --face-margin 1.3").
 
     None where they are alike. Another device or another version of a package changes features by
-    rounding only.
+    rounding only. Of other code nobody knows what it changes: see OTHER_CODE.
     """
     our_recipe, their_recipe = ours.recipe(), theirs.recipe()
     for key, value in our_recipe.items():
-        if key not in ("device", "versions") and their_recipe[key] != value:
+        if key not in ("device", "versions", "code") and their_recipe[key] != value:
             return describe_setting(ours, key), describe_setting(theirs, key)
+    return None
+
+
+def find_left_out(earlier: Extraction, now: Extraction) -> str | None:
+    """The flag by which an extraction leaves videos out that an earlier one had; None: no flag."""
+    if now.compression not in ("all", earlier.compression):
+        return f"--compression {now.compression}"
+    ours, theirs = ([name.lower() for name in each.methods] for each in (now, earlier))
+    if ours and not set(theirs or [""]) <= set(ours):
+        return f"--methods {','.join(now.methods)}"
+    if now.max_videos and not 0 < earlier.max_videos <= now.max_videos:
+        return f"--max-videos {now.max_videos}"
     return None
 
 
@@ -84,7 +144,10 @@ def describe_setting(extraction: Extraction, key: str) -> str:
 
 
 def check_alike(extractions: dict[str, Extraction | None]) -> None:
-    """Raise InputError where features were made otherwise than the first ones, {name: how}."""
+    """Raise InputError where features were made otherwise than the first ones, {name: how}.
+
+    Where only the code was another, that is said: the change may be one of words.
+    """
     known = {name: extraction for name, extraction in extractions.items() if extraction}
     for name, theirs in known.items():
         first, ours = next(iter(known.items()))
@@ -92,3 +155,5 @@ def check_alike(extractions: dict[str, Extraction | None]) -> None:
         if difference:
             found = f"{first} has {difference[0]}, {name} has {difference[1]}"
             raise InputError(f"{found}: extract them alike")
+        if ours.code and theirs.code and ours.code != theirs.code:
+            print(f"WARNING: {first} and {name} {OTHER_CODE}")

@@ -86,7 +86,7 @@ def mean_features(splits: dict[str, Split]) -> np.ndarray:
     means = []
     for split in splits.values():
         for rows in rows_of_videos(split):
-            means.append(split.features[split.rows[rows]].mean(axis=0))
+            means.append(split.gather(split.rows[rows]).numpy().mean(axis=0))
     means = np.stack(means)
     deviation = means.std(axis=0)
     deviation[deviation == 0] = 1

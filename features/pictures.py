@@ -30,7 +30,10 @@ BLUE, ORANGE = (86, 180, 233), (230, 159, 0)  # RGB, of the face's box and of th
 
 def shorten(name: str, most: int) -> str:
     """A name of at most so many letters, of which the end says more than the beginning."""
-    return name if len(name) <= most else "…" + name[1 - most :]
+    if len(name) <= most:
+        return name
+    end = name[1 - most :]
+    return "…" + end[max(0, end.find("/")) :]  # whole names of folders, where they fit
 
 
 def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **text) -> None:
@@ -179,8 +182,8 @@ def plot_samples(
     if not samples or extraction is None:
         raise InputError("which videos the features are of is not known")
     n_columns = max(Counter(sample.label for sample in samples).values())
-    figure = Figure((11, 7.2), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1)
+    figure = Figure((11, 7.4), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, rect=(0, 0, 1, 0.98))  # room above the titles
     grid = figure.subplots(2, n_columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -261,8 +264,11 @@ def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8)
     if not shown:
         raise InputError("no fake looks like a real video here")
     n_rows = -(-len(shown) // 2)
-    figure = Figure((11, 3.4 * n_rows + 0.4), layout="constrained")
+    figure = Figure((11, 3.4 * n_rows + 0.9), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1)
+    some = f"The nearest {len(shown)} of {len(matches)} pairs" if len(matches) > most else "Pairs"
+    of_what = "distance 0: the same footage; ratio: to the distance of the next real video"
+    figure.suptitle(f"{some} of a video and the real one it looks like ({of_what})", fontsize=10)
     grid = figure.subplots(n_rows, 4, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")

@@ -1,20 +1,24 @@
 """Pictures of figures: training curves, ROC, scores, the features in two dimensions."""
 
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import roc_curve
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from data.files import InputError, replacing
 from data.words import CLASSES
 from features.dataset import Split
-from features.metrics import format_figure, percent
+from features.metrics import FEW_VIDEOS, format_figure, percent
 
 TITLES = {
     "train": "Training Set",
@@ -44,17 +48,30 @@ def save_figure(figure: Figure, path: Path, footer: str = "", dpi: int = 120) ->
             color=GREY,
             parse_math=False,
         )
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=dpi)
+    for line in find_boxes(figure):
+        print(f"{path.name} shows boxes, as its font lacks some signs, for: {line}")
+
+
+def find_boxes(figure: Figure) -> list[str]:
+    """Lines of text in a picture with signs that its font has not."""
+    signs = get_font(findfont(FontProperties())).get_charmap()
+    lines = []
+    for text in figure.findobj(Text):
+        lines += text.get_text().splitlines()
+    return [line for line in dict.fromkeys(lines) if not set(map(ord, line)) <= signs.keys()]
 
 
 def interval_of(metrics: dict, key: str) -> np.ndarray:
-    """(2,) ends of a figure's interval in percent.
+    """(2,) ends of the interval of an EER or AUC in percent.
 
-    NaN, which is not drawn, where it has none.
+    NaN, which is not drawn, where it has none, or where a table says `too few videos`.
     """
-    intervals = metrics.get("intervals", {})
-    ends = intervals.get(key) or (np.nan, np.nan)
+    ends = metrics.get("intervals", {}).get(key)
+    if not ends or min(metrics["n_fake"], metrics["n"] - metrics["n_fake"]) < FEW_VIDEOS:
+        return np.full(2, np.nan)
     return 100 * np.array(ends)
 
 
@@ -82,8 +99,9 @@ def plot_curves(
         of_level, metrics = next(iter(result.items()))
         titles[name] = f"{TITLES[name]} (n = {metrics['n']} {of_level})"
     draw_curve(left, histories, "log_loss", titles)
+    left.axhline(np.log(2), color=GREY, linestyle=":", linewidth=1, label="always 50 %")
     left.set_title(f"log loss of {level}")
-    left.set_ylabel("0: sure and right; 0.69: always 50 %")
+    left.set_ylabel("log loss, lower is better")
     draw_curve(middle, histories, "accuracy", titles)
     middle.set_title(f"accuracy at 0.5 of {level}")
     draw_curve(right, histories, "eer", titles)
@@ -136,20 +154,25 @@ def plot_roc(
     results: dict,
     path: Path,
     footer: str,
+    titles: dict[str, str] = TITLES,
 ) -> None:
-    """ROC curves with their EER, of which the thick line is the 95 % interval."""
+    """ROC curves with their EER, of which the thick line is the 95 % interval.
+
+    Raises InputError where no split has both classes.
+    """
+    with_roc = [name for name, split in splits.items() if len(np.unique(split.labels)) == 2]
+    if not with_roc:
+        raise InputError("one class alone has no ROC")
     figure = Figure((6.4, 7.8), layout="constrained")
     axes = figure.subplots()
     axes.plot((0, 100), (0, 100), color=GREY, linewidth=1, linestyle="--")
     axes.annotate("chance", (76, 71), color=GREY, fontsize=8)
     axes.plot((0, 100), (100, 0), color=GREY, linewidth=1, linestyle=":")
     axes.annotate("FPR = FNR", (76, 25), color=GREY, fontsize=8)
-    for name, split in splits.items():
-        level, labels, values = split.at_level(scores[name])
+    for name in with_roc:
+        level, labels, values = splits[name].at_level(scores[name])
         metrics = results[name][level]
-        if metrics["eer"] is None:  # one class alone has no ROC
-            continue
-        title = f"{TITLES[name]}, {metrics['n']} {level}"
+        title = f"{titles[name]}, {metrics['n']} {level}"
         draw_roc(axes, labels, values, metrics, COLOURS[name], title)
     axes.set_title(f"ROC of {name_levels(results)}")
     axes.set_xlabel("real called fake (FPR), %")
@@ -199,22 +222,23 @@ def plot_scores(
     results: dict,
     path: Path,
     footer: str,
+    titles: dict[str, str] = TITLES,
 ) -> None:
     """A histogram of the scores of each split by class; below it the AUC of each method."""
     methods = [results[name].get("methods", {}) for name in splits]
-    n_rows = 2 if max(map(len, methods)) > 1 else 1
-    size = (4.2 * len(splits), 0.3 + 3.6 * n_rows)
-    figure = Figure(size, layout="constrained")
-    grid = figure.subplots(n_rows, len(splits), squeeze=False)
+    most = max(map(len, methods))
+    heights = [3.8, 1 + 0.3 * most] if most > 1 else [3.6]
+    figure = Figure((4.2 * len(splits), 0.3 + sum(heights)), layout="constrained")
+    grid = figure.subplots(len(heights), len(splits), squeeze=False, height_ratios=heights)
     for axes, (name, split) in zip(grid[0], splits.items(), strict=True):
         level, labels, values = split.at_level(scores[name])
         at_threshold = results[name]["frames"]["at_threshold"]
         draw_histogram(axes, labels, values, at_threshold["threshold"])
-        axes.set_title(f"{TITLES[name]}: {len(labels)} {level}")
+        axes.set_title(f"{titles[name]}: {len(labels)} {level}", parse_math=False)
         axes.set_ylabel(level)
-    if n_rows == 2:
+    if most > 1:
         for axes, name, of_split in zip(grid[1], splits, methods, strict=True):
-            draw_methods(axes, of_split, COLOURS[name])
+            draw_methods(axes, of_split)
             axes.set_title(f"{TITLES[name]}: method against all reals", fontsize=10)
             axes.set_visible(len(of_split) > 1)
     save_figure(figure, path, footer)
@@ -244,58 +268,62 @@ def draw_histogram(
     axes.axvline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
     axes.set_xlabel("probability of fake, %")
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=8, ncols=2)
 
 
-def draw_methods(axes: Axes, methods: dict[str, dict], colour: str) -> None:
-    """A bar for the AUC of each method, with its interval."""
-    for method, metrics in methods.items():
-        if metrics["auc"] is None:
-            continue
-        name = method.replace("$", r"\$") or "not named"
-        label = f"{name} (n = {metrics['n_fake']})"
-        axes.barh(label, 100 * metrics["auc"], color=colour)
-        ends = interval_of(metrics, "auc")
-        axes.plot(ends, (label, label), color="black", marker="|")
+def draw_methods(axes: Axes, methods: dict[str, dict]) -> None:
+    """A line for each method with its AUC."""
+    names = []
+    for i, (method, metrics) in enumerate(methods.items()):
+        draw_auc(axes, i, metrics, "o", "0.2")
+        names.append(f"{method or 'not named'} (n = {metrics['n_fake']})")
+    label_aucs(axes, names)
+
+
+def draw_auc(axes: Axes, y: float, metrics: dict, marker: str, colour: str, label=None) -> None:
+    """An AUC as a dot at this height, on the line of its interval, if it has one."""
+    if metrics["auc"] is None:
+        return
+    ends = interval_of(metrics, "auc")
+    if np.isfinite(ends).all():
+        axes.plot(ends, (y, y), color=colour, linewidth=2)
+    axes.plot(100 * metrics["auc"], y, marker, color=colour, label=label, clip_on=False)
+
+
+def label_aucs(axes: Axes, names: list[str]) -> None:
+    """Name the lines that draw_auc has drawn dots in, and what is seen there."""
+    has_intervals = any(len(line.get_xdata()) == 2 for line in axes.lines)
+    intervals = "; line: 95 % interval" if has_intervals else ""
     axes.axvline(50, color="0.3", linestyle=":")
-    axes.set_xlabel("AUC, % (95 % interval)")
-    axes.set_xlim(0, 105)
-    axes.tick_params("y", labelsize=7)
+    axes.set_xlabel(f"AUC, % (dotted: chance{intervals})", fontsize=9)
+    axes.set_xlim(0, 100)
+    escaped = [name.replace("$", r"\$") for name in names]
+    axes.set_yticks(range(len(names)), escaped, fontsize=7)
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 # --- Unseen methods ---
 
 
 def plot_unseen(rows: list[dict], path: Path, footer: str) -> None:
-    """A bar for the AUC of each method when it was not trained on, beside that when it was.
+    """The AUC of each method when it was not trained on, beside that when it was.
 
     `rows` are those of features.unseen.measure_unseen.
     """
-    figure = Figure((8, 1.4 + 0.7 * len(rows)), layout="constrained")
+    figure = Figure((8, 1.8 + 0.6 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for i, row in enumerate(rows):
-        for shift, when, colour in (
-            (0.2, "seen", COLOURS["train"]),
-            (-0.2, "unseen", COLOURS["val"]),
-        ):
-            metrics = row[when]
-            if metrics["auc"] is None:
-                continue
-            label = f"method {when} in training" if i == 0 else None
-            axes.barh(i + shift, 100 * metrics["auc"], 0.36, color=colour, label=label)
-            axes.plot(
-                interval_of(metrics, "auc"), (i + shift, i + shift), color="black", marker="|"
-            )
     names = []
-    for row in rows:
-        name = row["method"].replace("$", r"\$")
-        names.append(f"{name}, {row['split']} (n = {row['seen']['n_fake']})")
-    axes.set_yticks(range(len(rows)), names, fontsize=8)
-    axes.invert_yaxis()
-    axes.axvline(50, color="0.3", linestyle=":")
-    axes.set_xlabel("AUC against all reals, % (line: 95 % interval; dotted: chance)")
-    axes.set_xlim(0, 105)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=8, ncols=2)
+    for i, row in enumerate(rows):
+        for shift, when, marker, colour in (
+            (-0.15, "unseen", "^", COLOURS["val"]),
+            (0.15, "seen", "o", COLOURS["train"]),
+        ):
+            label = f"method {when} in training" if i == 0 else None
+            draw_auc(axes, i + shift, row[when], marker, colour, label)
+        names.append(f"{row['method']}, {row['split']} (n = {row['seen']['n_fake']})")
+    label_aucs(axes, names)
+    axes.set_title("Each method's fakes against all reals", fontsize=10)
+    figure.legend(loc="outside upper right", fontsize=8, ncols=2)
     save_figure(figure, path, footer)
 
 
@@ -307,11 +335,12 @@ def plot_features(
     seed: int,
     path: Path,
     footer: str,
-    most: int = 1000,
+    most: int = 600,
 ) -> None:
     """The features of some frames, as many of each split, in two dimensions.
 
-    By PCA and by t-SNE. Raises InputError where all features are equal.
+    By PCA and by t-SNE. Raises InputError where all features are equal. More points hide each
+    other, and take t-SNE long.
     """
     rng = np.random.default_rng(seed)
     parts, features = {}, []
@@ -324,8 +353,10 @@ def plot_features(
         raise InputError("all features are equal")
     n = len(scaled)
     pca = PCA(min(50, *scaled.shape), random_state=seed)
-    reduced = pca.fit_transform(scaled)
     tsne = TSNE(perplexity=min(30, (n - 1) / 3), random_state=seed)
+    with threadpool_limits(1):  # more would wait for each other by spinning
+        reduced = pca.fit_transform(scaled)
+        placed = tsne.fit_transform(reduced)
 
     figure = Figure((11.2, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -334,7 +365,7 @@ def plot_features(
     first, second = pca.explained_variance_ratio_[:2]
     left.set_xlabel(f"component 1 ({percent(first)} of the variance)")
     left.set_ylabel(f"component 2 ({percent(second)} of the variance)")
-    draw_points(right, tsne.fit_transform(reduced), parts)
+    draw_points(right, placed, parts)
     right.set_title(f"t-SNE of {n} frames: those that are alike lie together", fontsize=10)
     right.set_xlabel("no unit: who is near means something, distances and directions do not")
     save_figure(figure, path, footer)

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from data.files import (
     hold_folder,
     make_folder,
     printable,
+    read_json,
     write_csv,
     write_json,
 )
@@ -34,7 +36,7 @@ from data.words import SPLITS
 from features import screen
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
-from features.extraction import Extraction, check_alike
+from features.extraction import OTHER_CODE, Extraction, check_alike, hash_extraction_code
 from features.pictures import pick_samples, plot_prediction, plot_samples
 from features.plots import plot_roc, plot_scores
 from features.resnet18 import extract_video, kept_weights, load_backbone
@@ -144,6 +146,8 @@ def load_backbone_of(
         load_face_detector(face_model)  # if it cannot be had, one error says so, not each video
         if sampling.face_model != FACE_MODEL_SHA256:
             raise InputError("the model was trained on faces that another detector found")
+    if extraction.code not in ("", hash_extraction_code()):
+        print(f"WARNING: the model's features and these {OTHER_CODE}")
     return backbone
 
 
@@ -267,24 +271,45 @@ def evaluate_files(
     splits = {file: load_split(file) for file in files}
     extractions = {str(file): split.extraction for file, split in splits.items()}
     check_alike({"the model": checkpoint["extraction"]} | extractions)
-    evaluated, shared = {}, set()
+    names = name_sets(set_and_split(file) for file in files)
     folder = output / "evaluated"
     make_folder(folder, "--output-dir")
     with hold_folder(folder, folder / ".lock"), if_interrupted("the sets above are written"):
         for file, split in splits.items():
-            name = ", ".join(set_and_split(file))
+            name = names[set_and_split(file)]
             is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
-            if is_shared:
-                shared.add(name)
-            evaluated[name] = evaluate_split(
-                file, split, model, checkpoint, output, pictures, is_shared
-            )
-        print(f"\n{sets_table(evaluated, shared)}")
-        rows = list_evaluated(evaluated, shared)
+            evaluate_split(file, name, split, model, checkpoint, folder, pictures, is_shared)
+        reports = gather_evaluated(folder, checkpoint)
+        names = name_sets(reports)
+        evaluated = {names[key]: report["splits"]["test"] for key, report in reports.items()}
+        shared = {names[key] for key, report in reports.items() if report["shared"]}
+        print(sets_table(evaluated, shared))
+        rows = list_evaluated(reports)
         table = folder / "evaluated.csv"
-        done = "Replaces" if table.exists() else "Written "
         write_csv(table, rows[0], rows)
-    print(f"\n{done}   {table}")
+    print(f"\nWritten    {table}")
+
+
+def name_sets(sets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """{(set, split): name}: the split is named where there are several of a set."""
+    sets = list(sets)
+    n_splits = Counter(name for name, _ in sets)
+    return {key: ", ".join(key) if n_splits[key[0]] > 1 else key[0] for key in sets}
+
+
+def gather_evaluated(folder: Path, checkpoint: dict) -> dict[tuple[str, str], dict]:
+    """{(set, split): metrics.json} of what this model has scored; that of other models is named."""
+    found, others = {}, []
+    for file in sorted(folder.glob("*/metrics.json")):
+        report = read_json(file)
+        same = report["thresholds"]["used"] == checkpoint["thresholds"]["used"]
+        if same and report.get("sha256") == checkpoint["sha256"]:
+            found[report["set"], report["split"]] = report
+        else:
+            others.append(file.parent.name)
+    if others:
+        print(f"Left out   {', '.join(others)}: of another model; evaluate again, or delete them")
+    return found
 
 
 def check_names(files: list[Path]) -> None:
@@ -300,28 +325,33 @@ def check_names(files: list[Path]) -> None:
 
 def evaluate_split(
     file: Path,
+    name: str,
     split: Split,
     model: nn.Module,
     checkpoint: dict,
-    output: Path,
+    folder: Path,
     pictures: bool,
     is_shared: bool,
-) -> dict:
-    """Print the figures of one set, and write them to evaluated/<set>_<split>/."""
+) -> None:
+    """Print the figures of one set, and write them to <set>_<split>/ in the folder."""
+    titles = {"test": name}
     thresholds = checkpoint["thresholds"]
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
-    print(f"\nEvaluated: {', '.join(set_and_split(file))}")
-    print(f"{results_table(results, not is_shared)}\n")
-    print(threshold_table(results, thresholds))
-    folder = output / "evaluated" / "_".join(set_and_split(file))
+    print(f"\n{results_table(results, not is_shared, titles)}\n")
+    print(threshold_table(results, thresholds, titles))
+    folder = folder / "_".join(set_and_split(file))
     is_there = folder.is_dir()
     make_folder(folder, "--output-dir")
     if is_there:
         print(f"Replaces   {folder}")
+    of_set, of_split = set_and_split(file)
     report = {
         "checkpoint": checkpoint["file"],
+        "sha256": checkpoint["sha256"],  # of the model's weights
+        "set": of_set,
+        "split": of_split,
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
@@ -334,26 +364,26 @@ def evaluate_split(
     write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, predictions)
     samples = pick_samples(split, scores["test"], seed=0)
     shown = {
-        "roc.png": partial(plot_roc, {"test": split}, scores, results),
-        "scores.png": partial(plot_scores, {"test": split}, scores, results),
+        "roc.png": partial(plot_roc, {"test": split}, scores, results, titles=titles),
+        "scores.png": partial(plot_scores, {"test": split}, scores, results, titles=titles),
         "sample_frames.png": partial(plot_samples, samples, split.extraction),
     }
     footer = f"{screen.describe_extraction(split.extraction)}; model: {checkpoint['file']}"
     written = ["metrics.json", "predictions.csv"]
     written += draw_pictures(folder, shown, footer, pictures)
     print(f"Written    {folder}: {', '.join(written)}\n")
-    return results["test"]
 
 
-def list_evaluated(evaluated: dict[str, dict], shared: set[str]) -> list[dict]:
+def list_evaluated(reports: dict[tuple[str, str], dict]) -> list[dict]:
     """The rows of evaluated.csv: one for each set, and one for each of its methods."""
     rows = []
-    for name, results in evaluated.items():
+    for (of_set, of_split), report in reports.items():
+        results = report["splits"]["test"]
         parts = {"": results.get("videos") or results["frames"], **results.get("methods", {})}
         for method, metrics in parts.items():
             n_fake = metrics["n_fake"]
-            row = {"set": name, "method": method}
-            row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": name in shared}
+            row = {"set": of_set, "split": of_split, "method": method}
+            row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": report["shared"]}
             for column, (place, key) in SET_FIGURES.items():
                 figures = metrics[place] if place else metrics
                 low, high = figures.get("intervals", {}).get(key) or (None, None)

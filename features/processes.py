@@ -11,7 +11,7 @@ from the cache. Without torchrun there is one process, and nothing here does any
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +44,23 @@ def with_others() -> Iterator[None]:
     except RuntimeError as error:  # such as "Connection closed by peer"
         problem = f"another process of this run is gone ({str(error).splitlines()[0]:.99})"
         raise InputError(f"{problem}: give the same command again, it goes on from here") from error
+
+
+def take_turns(load: Callable, rank: int, world_size: int):
+    """load() in the first process, then in the first of each machine, then in the others.
+
+    So what it downloads is downloaded once, and the others find it.
+    """
+    if world_size == 1:
+        return load()
+    turn = 0 if rank == 0 else 1 if os.environ.get("LOCAL_RANK") == "0" else 2
+    loaded = None
+    for now in range(3):
+        if now == turn:
+            loaded = load()
+        with with_others():
+            distributed.barrier()
+    return loaded
 
 
 def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:

@@ -113,6 +113,8 @@ def keep_weights(model: nn.Module, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
             torch.save(model.state_dict(), temporary)
+        megabytes = file.stat().st_size / 1e6
+        print(f"Kept       a copy of the weights for --predict, {megabytes:.0f} MB: {file}")
 
 
 def hash_weights(model: nn.Module) -> str:

@@ -5,12 +5,14 @@ threshold, threshold_from and results.
 """
 
 import csv
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
 import matplotlib
 import numpy as np
@@ -24,6 +26,7 @@ from features import screen
 from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
+from features.extraction import hash_code
 from features.metrics import verdict
 from features.originals import ORIGINALS_COLUMNS, Search, describe_matches
 from features.pictures import SampleFrame, plot_originals, plot_samples
@@ -42,7 +45,24 @@ PREDICTION_COLUMNS = (  # of predictions.csv
     "at_T",
 )
 ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")  # of roc.csv
-RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "no_match")  # in runs.csv
+RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "max_fpr", "no_match")  # in runs.csv
+RUN_FILES = {  # in runs.csv, and the setting that names it
+    "features": "train_features_file",
+    "labels": "train_labels_file",
+    "val_features": "val_features_file",
+    "test_features": "test_features_file",
+}
+
+MORE_FILES = (  # that not each training leaves
+    "training_curves.png",
+    "roc.png",
+    "scores.png",
+    "features.png",
+    "sample_frames.png",
+    "originals.png",
+    "methods.csv",
+    "methods.png",
+)
 
 # --- Which folder, which checkpoint ---
 
@@ -148,7 +168,12 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
     """What metrics.json and the checkpoint both hold."""
     extraction = run.splits["train"].extraction
     versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
+    network = {
+        "parameters": sum(weights.numel() for weights in run.model.parameters()),
+        "code": hash_code(dedent(inspect.getsource(type(run.model)))),
+    }
     return {
+        "network": network,
         "settings": settings,
         "versions": package_versions() | versions,
         "device": str(device),
@@ -166,7 +191,7 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
 def write_run(output: Path, runs: list, report: dict, search: Search) -> list[str]:
     """Write the model of the first run and the tables; their names."""
     run = runs[0]
-    for name in ("originals.png", "methods.csv", "methods.png"):  # which not each training makes
+    for name in MORE_FILES:  # of an earlier model
         (output / name).unlink(missing_ok=True)
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
     save_checkpoint(output / "model.pt", run.model, report, trained_on)
@@ -192,8 +217,8 @@ def draw_run(
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
     histories = [each.history for each in runs]
+    curves = {"training_curves.png": partial(plot_curves, histories, run.results)}
     pictures = {
-        "training_curves.png": partial(plot_curves, histories, run.results),
         "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
         "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
         "features.png": partial(plot_features, run.splits, run.seed),
@@ -201,9 +226,15 @@ def draw_run(
     }
     if search.matches:
         pictures["originals.png"] = partial(plot_originals, search.matches)
-    seeds = f"seed {run.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
-    footer = f"{screen.describe_extraction(run.splits['train'].extraction)}; {seeds}"
-    return draw_pictures(output, pictures, footer, wanted)
+    made = screen.describe_extraction(run.splits["train"].extraction)
+    all_seeds = f"seeds {run.seed} to {runs[-1].seed}" if len(runs) > 1 else name_seed(runs)
+    drawn = draw_pictures(output, curves, f"{made}; {all_seeds}", wanted)
+    return drawn + draw_pictures(output, pictures, f"{made}; {name_seed(runs)}", wanted)
+
+
+def name_seed(runs: list) -> str:
+    """Which seed the model in a results folder is of."""
+    return f"seed {runs[0].seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
 
 
 def describe_run(report: dict) -> dict:
@@ -214,12 +245,11 @@ def describe_run(report: dict) -> dict:
     """
     settings, unit = report["settings"], report["split"]["unit"]
     extraction = report["extraction"] or {"weights": {}, "sampling": {}}
-    row = {
-        "features": settings["train_features_file"],
-        "weights": extraction["weights"].get("name"),
-    }
+    row = {name: settings[setting] for name, setting in RUN_FILES.items()}
+    row |= {"features_code": extraction.get("code"), "weights": extraction["weights"].get("name")}
     for name in ("face_margin", "frames_per_video"):
         row[name] = extraction["sampling"].get(name)
+    row |= {"parameters": report["network"]["parameters"], "model_code": report["network"]["code"]}
     row |= {name: settings[name] for name in RUN_SETTINGS}
     return row | {"split_unit": unit, "val_fraction": settings["val_fraction"] if unit else None}
 
@@ -236,12 +266,13 @@ def append_run(path: Path, report: dict, runs: Iterable) -> None:
             level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
             row[f"{split}_level"] = level
             for key in ("n", "accuracy", "eer", "auc"):
-                row[f"{split}_{key}"] = metrics.get(key)
+                value = metrics.get(key)
+                row[f"{split}_{key}"] = value if value is None else round(value, 6)
         rows.append(row)
     try:
         is_new = not path.is_file() or not path.stat().st_size
         if not is_new and path.read_text(encoding="utf-8").split("\n")[0] != ",".join(rows[0]):
-            print(f"WARNING: {path} gets no line: it has other columns")
+            print(f"WARNING: {path} gets no line: it has other columns; rename it for a new one")
             return
         with open(path, "a", newline="", encoding="utf-8") as file:  # several runs may write to it
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

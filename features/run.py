@@ -3,15 +3,18 @@
 import math
 import os
 import platform
+import re
 import sys
 import threading
 import time
 import traceback
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 import cv2
@@ -28,7 +31,10 @@ PATIENCE = 5  # seconds that a run which ends leaves to what is under way
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU. Raises InputError for missing CUDA."""
+    """`auto` is CUDA where there is one, else the CPU; `cuda:1` is the second GPU.
+
+    Raises InputError for missing CUDA.
+    """
     found = torch.cuda.is_available()
     if name == "cpu" or (name == "auto" and not found):
         return torch.device("cpu")
@@ -38,9 +44,21 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: torch {version} finds no CUDA device here; use --device cpu"
         )
     use_full_precision()
+    n_found = torch.cuda.device_count()
     # under torchrun each process of a machine takes a GPU of its own
-    number = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
+    number = torch.device(name.replace("auto", "cuda")).index
+    if number is None:
+        number = int(os.environ.get("LOCAL_RANK", 0)) % n_found
+    if number >= n_found:
+        raise InputError(f"--device {name}: there are {n_found} GPUs, cuda:0 is the first")
     return torch.device("cuda", number)
+
+
+def device_name(name: str) -> str:
+    """The value of --device. Raises ArgumentTypeError."""
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", name):
+        raise ArgumentTypeError(f"{name!r}: expected auto, cpu, cuda, or a GPU such as cuda:0")
+    return name
 
 
 def use_full_precision() -> None:
@@ -146,6 +164,21 @@ class Progress:
 
 
 # --- The script as a whole ---
+
+
+def parse_flags(parser: ArgumentParser, argv: list[str] | None) -> Namespace:
+    """The flags of a script; an error names the flag that is nearest to one that is not known."""
+    flags = list(parser._option_string_actions)
+    words = []
+    for word in sys.argv[1:] if argv is None else map(str, argv):
+        is_file = word.startswith("-") and word not in flags and os.path.exists(word)
+        words.append(f"./{word}" if is_file else word)  # a name such as -x.mp4 is no flag
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        nearest = get_close_matches(unknown[0].partition("=")[0], flags, 1)
+        hint = f": did you mean {nearest[0]}?" if nearest else ", see --help"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return args
 
 
 def package_versions() -> dict[str, str]:

@@ -1,12 +1,13 @@
 """What both scripts print: headers, warnings, tables, what to do next."""
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from data.files import command
+from data.files import InputError, command, read_json
 from data.groups import describe_lone_fakes
 from data.layouts import DataSet, summarise
 from data.words import CLASSES, SPLITS
@@ -30,6 +31,22 @@ from features.tables import (
 )
 
 MOST_LINES = 10  # of what is left out
+STATES = {  # of an outcome, as cache.py calls it
+    "cached": "taken from an earlier run",
+    "redone": "done again, as the file or a setting had changed",
+    "code": "done again: the code has changed",
+}
+
+
+def count(n: int, thing: str) -> str:
+    """A number of things: 1 group, 2 groups."""
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes, of which some are warnings."""
+    for note in notes:
+        print(note if note.startswith("WARNING: ") else f"Note       {note}")
 
 
 def print_prediction_header() -> None:
@@ -76,13 +93,11 @@ def print_data_set(data_set: DataSet) -> None:
                 print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
         groups = {video.group for video in videos if video.split == split}
         if groups:
-            print(f"  {split:<6} in {len(groups)} groups")
+            print(f"  {split:<6} in {count(len(groups), 'group')}")
     sizes = Counter(video.group for video in videos)
     n_joined = sum(size > 1 for size in sizes.values())
-    joined = (
-        f"{n_joined} hold more than one video" if n_joined else "none holds more than one video"
-    )
-    print(f"  {len(sizes)} groups in all; {joined}")
+    verb = "hold" if n_joined > 1 else "holds"
+    print(f"  {count(len(sizes), 'group')} in all; {n_joined or 'none'} {verb} more than one video")
     n_left = data_set.found - len(videos)
     if n_left:
         print(f"Left out   {n_left} of {data_set.found} videos")
@@ -92,8 +107,7 @@ def print_data_set(data_set: DataSet) -> None:
         print(f"  {left.path}: {many}{left.reason}")
     if len(left_out) > MOST_LINES:
         print(f"  and more: {len(left_out) - MOST_LINES} lines, all in failed.csv")
-    for note in data_set.notes + describe_lone_fakes(videos):
-        print(f"Note       {note}")
+    print_notes(data_set.notes + describe_lone_fakes(videos))
 
 
 def print_extraction(
@@ -107,8 +121,7 @@ def print_extraction(
         no_face = f"a video without a face: {sampling.if_no_face}"
         print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")
     processes = f"{world_size} processes, each " if world_size > 1 else ""
-    at_once = "1 video" if num_workers == 1 else f"{num_workers} videos"
-    print(f"Device     {device}, {processes}{at_once} at a time", flush=True)
+    print(f"Device     {device}, {processes}{count(num_workers, 'video')} at a time", flush=True)
 
 
 def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) -> None:
@@ -126,9 +139,10 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) 
     found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
     print(f"Result     {found}")
     states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
-    if states["cached"] + states["redone"] and not overwrite:
-        redone = f"{states['redone']} done again, as the file or a setting had changed"
-        print(f"Cache      {states['cached']} taken from an earlier run, {redone}")
+    if not overwrite:
+        told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
+        if told:
+            print(f"Cache      {', '.join(told)}")
 
 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
@@ -178,8 +192,7 @@ def print_history(extraction: Extraction | None) -> None:
         )
     if counts.get("left_out"):
         print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
-    for note in extraction.notes if extraction else ():
-        print(f"Note       {note}")
+    print_notes(extraction.notes if extraction else ())
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -239,6 +252,9 @@ def print_training(
     train = splits["train"]
     print(f"Features   {describe_extraction(train.extraction)}")
     print_history(train.extraction)
+    if train.extraction is None:
+        print("WARNING: no extraction.json beside the features: --predict will not work, as nobody")
+        print("         knows how to make the features of a video; run feature_extraction.py again")
     if train.extraction and train.extraction.weights["name"] == "random":
         print(
             "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"
@@ -314,10 +330,26 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
-def print_replaced(output: Path) -> None:
-    """Say that a training replaces a model, and what of an earlier model stays."""
+def describe_lost(output: Path, settings: dict) -> str:
+    """The validation accuracy of the model in a folder, and how other settings differ from its."""
+    try:
+        report = read_json(output / "metrics.json")
+        metrics = next(iter(report["splits"]["val"].values()))
+        lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
+        for name, value in settings.items():
+            then, now = report["settings"].get(name), value
+            if then != now and name not in ("output_dir", "device", "no_pictures"):
+                then, now = ("not given" if each is None else each for each in (then, now))
+                lost += f"; --{name.replace('_', '-')} {then}, now {now}"
+        return lost
+    except (OSError, InputError, LookupError, TypeError):  # of another version
+        return ""
+
+
+def print_replaced(output: Path, settings: dict) -> None:
+    """Say what of a model is lost when a training replaces it, and what stays of it."""
     if (output / "model.pt").is_file():
-        print(f"Replaces   {output}")
+        print(f"Replaces   {output}{describe_lost(output, settings)}")
     stays = ["evaluated/"] if (output / "evaluated").is_dir() else []
     stays += sorted(path.name for path in output.glob("predict_*.csv"))
     if stays:
@@ -336,21 +368,22 @@ def print_results_written(output: Path, written: list[str], extraction: Extracti
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
 
 
-def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: int) -> None:
+def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: str) -> None:
     """What unseen.measure_unseen gave."""
-    print(f"\n{unseen_table(rows)}" if rows else "")
+    if rows:
+        print(unseen_table(rows))
     for method, reason in not_measured.items():
         print(f"{method}: not measured, {reason}")
     if rows:
-        of_seed = f"with seed {seed}, without the method"
+        of_seed = f"with {seed}, without the method"
         print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
+    print()
 
 
 def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list[str]) -> None:
     """What compare.compare_results gave, for the folders A and B."""
     for name, folder in zip("AB", folders, strict=True):
         print(f"{name}          {folder}")
-    for note in notes:
-        print(f"Note       {note}")
+    print_notes(notes)
     print(f"\n{comparison_table(compared)}")
     print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.words import CLASSES
-from features.metrics import LOW_FPRS, format_figure, percent, verdict
+from features.metrics import FEW_VIDEOS, LOW_FPRS, format_figure, percent, verdict
 from features.pictures import SampleFrame, shorten
 from features.plots import TITLES, name_levels
 
@@ -34,23 +34,23 @@ def format_table(rows: list[tuple]) -> str:
     return "\n".join(lines)
 
 
-def headings(title: str, results: dict[str, dict]) -> tuple:
+def headings(title: str, results: dict[str, dict], titles: dict[str, str] = TITLES) -> tuple:
     """The first row of a table with a column for each split: what the figures are of, the splits.
 
-    `results` are what evaluate gives for each.
+    `results` are what evaluate gives for each, `titles` their names.
     """
     levels = name_levels(results)
     if levels in ("videos", "frames"):
-        return f"{title}, {levels}", *(TITLES[name].rjust(21) for name in results)
-    return title, *(f"{TITLES[name]}, {next(iter(results[name]))}" for name in results)
+        return f"{title}, {levels}", *(titles[name].rjust(21) for name in results)
+    return title, *(f"{titles[name]}, {next(iter(results[name]))}" for name in results)
 
 
-def level_table(results: dict[str, dict], level: str) -> str:
+def level_table(results: dict[str, dict], level: str, titles: dict[str, str]) -> str:
     """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
     columns = {name: result[level] for name, result in results.items() if level in result}
     if not columns:
         return ""
-    rows = [(level.capitalize(), *(TITLES[name].rjust(21) for name in columns))]
+    rows = [(level.capitalize(), *(titles[name].rjust(21) for name in columns))]
     rows.append(("n", *(metrics["n"] for metrics in columns.values())))
     for title, key in FIGURES.items():
         cells = [format_figure(metrics, key) for metrics in columns.values()]
@@ -63,7 +63,9 @@ def level_table(results: dict[str, dict], level: str) -> str:
     return format_table(rows)
 
 
-def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
+def threshold_table(
+    results: dict[str, dict], thresholds: dict, titles: dict[str, str] = TITLES
+) -> str:
     """Accuracy, FPR and FNR at the threshold T, of the validation and the test split.
 
     `thresholds` are those of a checkpoint: "used", "from", and "max_fpr" if that was wanted.
@@ -75,7 +77,7 @@ def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
         metrics = result.get("videos") or result["frames"]
         counts = {key: metrics[key] for key in ("n", "n_fake")}
         columns[name] = metrics["at_threshold"] | counts
-    rows = [headings("At T", shown)]
+    rows = [headings("At T", shown, titles)]
     for title, key in AT_THRESHOLD.items():
         cells = [percent(rates[key]) for rates in columns.values()]
         rows.append((title, *cells))
@@ -86,12 +88,14 @@ def threshold_table(results: dict[str, dict], thresholds: dict) -> str:
     return f"T = {percent(threshold)}, {origin}\n{format_table(rows)}"
 
 
-def results_table(results: dict[str, dict], is_unseen: bool = True) -> str:
+def results_table(
+    results: dict[str, dict], is_unseen: bool = True, titles: dict[str, str] = TITLES
+) -> str:
     """The figures of videos and, below, of frames, {split: what evaluate gives}.
 
     `is_unseen`: it is known that training had none of these people.
     """
-    tables = [level_table(results, level) for level in ("videos", "frames")]
+    tables = [level_table(results, level, titles) for level in ("videos", "frames")]
     text = "\n\n".join(table for table in tables if table)
     if "[" in text:
         kind = " for other people of the same kind (see README)"
@@ -192,31 +196,41 @@ def comparison_table(compared: dict[str, dict]) -> str:
     verdicts = []
     for name, result in compared.items():
         title = TITLES.get(name, name)
-        cells = [format_difference(result[key]) for key in FIGURES.values()]
+        cells = [format_difference(result, key) for key in FIGURES.values()]
         rows.append((title, result["n"], result["n_groups"], *cells))
-        verdicts.append(f"{title}: {judge(result['auc'])}")
+        verdicts.append(f"{title}: {judge(result)}")
         if result["only_a"] or result["only_b"]:
             apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
             verdicts.append(f"{title}: {apart} do not count")
     return "\n".join([format_table(rows), *verdicts])
 
 
-def format_difference(found: dict) -> str:
-    """A difference in points, with its interval."""
-    difference, interval = found["difference"], found["interval"]
+def too_few(result: dict, key: str) -> str:
+    """Of what there are too few for an interval of a difference that tells anything; "" if not."""
+    interval = result[key]["interval"]
+    if min(result["n_fake"], result["n"] - result["n_fake"]) < FEW_VIDEOS:
+        return "too few videos"
+    return "too few groups" if interval is None or interval == [-1, 1] else ""
+
+
+def format_difference(result: dict, key: str) -> str:
+    """The difference of a figure in points, with its interval, of what compare_split gives."""
+    difference, interval = result[key]["difference"], result[key]["interval"]
     if difference is None:
         return "n/a"
-    if interval is None:
-        return f"{100 * difference:+.1f} (too few groups)"
+    if reason := too_few(result, key):
+        return f"{100 * difference:+.1f} ({reason})"
     return f"{100 * difference:+.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def judge(auc: dict) -> str:
+def judge(result: dict) -> str:
     """Which model is better, as far as the interval of the AUC's difference tells."""
-    interval = auc["interval"]
-    if interval is None:
-        return "no difference can be shown: too few groups or one class alone"
-    figures = f"(AUC {format_difference(auc)} points)"
+    interval = result["auc"]["interval"]
+    if result["auc"]["difference"] is None:
+        return "no difference can be shown: one class alone"
+    if reason := too_few(result, "auc"):
+        return f"no difference can be shown: {reason}"
+    figures = f"(AUC {format_difference(result, 'auc')} points)"
     if interval[0] > 0:
         return f"B is better {figures}"
     if interval[1] < 0:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -153,7 +154,9 @@ def test_only_what_changed_is_done_again(videos, folder, backbone, done):
 
     by_name = {video.path.name: video for video in found}
     write_video(videos / "real/007.mp4", n=9)
-    os.utime(videos / "real/000.mp4", (1, 1))
+    os.utime(videos / "real/000.mp4", (1, 1))  # its time alone
+    swapped = videos / "fake/002_001.mp4"
+    swapped.write_bytes(swapped.read_bytes()[::-1])  # another content of this size
     cut = cache_file(by_name["003.mp4"], folder)
     cut.write_bytes(cut.read_bytes()[:100])
     flipped = cache_file(by_name["001.mp4"], folder)
@@ -165,18 +168,38 @@ def test_only_what_changed_is_done_again(videos, folder, backbone, done):
     outcomes = extract(found, folder, backbone)
     state = {video.path.name: outcome.state for video, outcome in zip(found, outcomes, strict=True)}
     redone = {name for name in state if state[name] == "redone"}
-    assert redone == {"007.mp4", "000.mp4", "003.mp4", "001.mp4", "002.mp4"}
+    assert redone == {"007.mp4", "002_001.mp4", "003.mp4", "001.mp4", "002.mp4"}
     assert state["fifty.mp4"] == "new"
     assert set(done) == redone | {"fifty.mp4"}
-    assert list(state.values()).count("cached") == 4
+    assert list(state.values()).count("cached") == 4 and state["000.mp4"] == "cached"
 
     done.clear()
     fewer = replace(EXTRACTION, sampling=Sampling(3))
+    found = [video for video in found if video.path != swapped]
     assert {outcome.frames for outcome in extract(found, folder, backbone, fewer)} == {3}
-    assert len(done) == 10
+    assert len(done) == 9
     shutil.rmtree(folder / "cache")  # safe to delete
     (folder / "cache").mkdir()
     assert {outcome.state for outcome in extract(found, folder, backbone)} == {"new"}
+
+
+def test_frames_that_were_copied_are_the_same_video(tmp_path, folder, backbone, done):
+    path = tmp_path / "videos/real/a"
+    path.mkdir(parents=True)
+    for i in range(3):
+        cv2.imwrite(str(path / f"{i}.png"), np.full((20, 20, 3), 40 * i, np.uint8))
+    video = Video(path, 0, video="real/a")
+    states = []
+    for change in (int, lambda: os.utime(path / "1.png", (1, 1)), (path / "2.png").unlink):
+        change()
+        states += [outcome.state for outcome in extract([video], folder, backbone)]
+    assert states == ["new", "cached", "redone"]
+
+
+def test_other_code_makes_features_again_and_is_named(one_video, folder, backbone, done):
+    for code, state in (("1111", "new"), ("1111", "cached"), ("2222", "code")):
+        [outcome] = extract([one_video], folder, backbone, replace(EXTRACTION, code=code))
+        assert outcome.state == state
 
 
 def test_an_update_of_python_redoes_nothing_one_of_torch_does(one_video, folder, backbone, done):

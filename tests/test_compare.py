@@ -84,9 +84,9 @@ def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
     )
     write_results(tmp_path / "b/evaluated/y", draw_scores(1, 0.5), split="test", threshold=0.7)
     deepfake_detection_model.main(["--compare", str(tmp_path / "a"), str(tmp_path / "b")])
-    notes = [line[11:] for line in capsys.readouterr().out.splitlines() if line[:5] == "Note "]
-    assert notes == [
-        f"WARNING: train-val of {tmp_path / 'a'} share people",
+    lines = capsys.readouterr().out.splitlines()
+    assert f"WARNING: train-val of {tmp_path / 'a'} share people" in lines
+    assert [line[11:] for line in lines if line[:5] == "Note "] == [
         f"{tmp_path / 'b'}: the first of 2 seeds counts",
         f"left out {tmp_path / 'b/evaluated/x'}: the training has seen some of it",
         f"left out {tmp_path / 'b/evaluated/y'}: of an earlier model, evaluate again",

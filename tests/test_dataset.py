@@ -10,7 +10,7 @@ from conftest import make_split, train
 
 from data.files import InputError, write_json
 from features import dataset as room
-from features.dataset import divide, hold_out, load_split
+from features.dataset import divide, find_features, hold_out, load_split
 
 
 def groups_of(split) -> set[str]:
@@ -59,6 +59,11 @@ def nan_in_row_5(features):
     return features
 
 
+def zero_in_row_4(labels):
+    labels[4] = 0
+    return labels
+
+
 def cut_features(folder):
     path = folder / "train_features.npy"
     path.write_bytes(path.read_bytes()[:-1])
@@ -74,15 +79,15 @@ WRONG = {
     r"train_features\.npy: no such file; run feature": remove("train_features.npy"),
     r"train_labels\.npy: no such file": remove("train_labels.npy"),
     r"labels\.npy has 78 rows but .*features\.npy has 80: run": change("labels", lambda a: a[:-2]),
-    r"float32 in 512 columns, expected float32 in 1000": change("features", lambda a: a[:, :512]),
-    r"float64 in 1000 columns": change("features", lambda a: a.astype(np.float64)),
+    r"features\.npy has 512 columns, expected 1000": change("features", lambda a: a[:, :512]),
     r"holds float32 of shape \(1000,\), expected float32": change("features", lambda a: a[0]),
     r"holds float32 of shape \(0, 1000\)": change("features", lambda a: a[:0]),
     r"NaN or infinity in row 5": change("features", nan_in_row_5),
     r"has the labels \[1, 2\], expected only 0 \(real\) and": change("labels", lambda a: a + 1),
-    r"holds float64 of shape \(80,\), expected whole numbers": change("labels", lambda a: a / 1),
+    r"has the labels \[0\.0, 0\.5\], expected only 0": change("labels", lambda a: a / 2),
     r"labels\.npy is not a \.npy file of": change("labels", lambda a: a.astype(object)),
-    r"do not fit .*train_labels\.npy": change("labels", lambda a: a * 0),
+    r"labels\.npy has 0 in row 4, .*train_videos\.csv has 1 for its video, train/fake/001\.mp4 "
+    r"\(1 such rows\): make them agree": change("labels", zero_in_row_4),
     r"train_frames\.npy, .*do not fit.*run feature": change("frames", lambda a: a[:-1]),
     r"train_frames\.npy, .*do not fit": change("frames", lambda a: a[:, :1]),
     r"_frames\.npy, .*do not fit": change("frames", lambda a: a + 20),
@@ -110,6 +115,28 @@ def test_wrong_inputs_are_one_clear_line_before_anything_is_written(tmp_path, me
         train(tmp_path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "results").exists()
+
+
+def test_own_arrays_may_have_other_number_types(tmp_path):
+    split = load_split(make_split(tmp_path))
+    expected = split.gather(split.rows)
+    for name, dtype in (("features", np.float64), ("labels", np.float32)):
+        change(name, lambda a, dtype=dtype: a.astype(dtype))(tmp_path)
+    own = load_split(tmp_path / "train_features.npy")
+    assert own.features.dtype == np.float64
+    assert own.gather(own.rows).equal(expected) and own.gather(own.rows).dtype == torch.float32
+    assert own.labels.dtype == np.int64 and np.array_equal(own.labels, split.labels)
+    assert repr(own) == "<Split: 80 frames (40 real, 40 fake) of 20 videos>"
+
+
+def test_of_a_folder_the_file_of_the_split_is_taken_or_the_only_one(tmp_path):
+    for folder, split in (("a", "train"), ("b", "train"), ("b", "val")):
+        make_split(tmp_path / folder, split)
+    file = tmp_path / "b/val_features.npy"
+    assert find_features(tmp_path / "b", "val") == find_features(file, "train") == file
+    assert find_features(tmp_path / "a", "test") == tmp_path / "a/train_features.npy"
+    assert find_features(tmp_path / "b", "test") == tmp_path / "b/test_features.npy"
+    assert find_features(None, "test") is None
 
 
 def test_one_class_alone_cannot_be_trained_on(tmp_path):

@@ -206,7 +206,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     path = make_split(tmp_path / "features")
     report = train(tmp_path)
     folder = tmp_path / "results"
-    tables = {"metrics.json", "predictions.csv", "roc.csv", "originals.csv", "runs.csv"}
+    tables = {"metrics.json", "predictions.csv", "roc.csv", "originals.csv"}
     assert contents(folder).keys() == tables | {"model.pt"}
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"
@@ -278,8 +278,16 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     by = "20.0 % of the frames held out, by frame"
     assert (report["split"]["by"], report["split"]["unit"]) == (by, "frame")
     (warning,) = report["split"]["warnings"]
-    assert warning.startswith("INFLATED: frames of a video may be on both sides")
+    assert warning.startswith("INFLATED: frames of a video may be on both sides; train_")
     assert f"Split      {by}\nWARNING: {warning}\n" in out
+    assert "WARNING: no extraction.json beside the features: --predict will not work" in out
+    make_split(tmp_path / "features")
+    (tmp_path / "features/train_frames.npy").unlink()
+    (warning,) = train(tmp_path)["split"]["warnings"]
+    assert warning.endswith(
+        "; train_frames.npy not found: put it beside the features, or "
+        "run feature_extraction.py again"
+    )
 
 
 @pytest.mark.parametrize(("bare", "audited"), [("test", "train-val"), ("val", "train-test")])

@@ -8,7 +8,7 @@ import sklearn.metrics as sk
 from conftest import make_split, read_json, read_table, train
 
 import deepfake_detection_model
-from data.files import InputError
+from data.files import InputError, write_json
 from features.dataset import load_split
 from features.evaluate import choose_threshold, evaluate
 from features.metrics import compute_intervals
@@ -47,7 +47,7 @@ def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
     near = make_split(tmp_path / "near", "test", shift=1.0, seed=1)
     far = make_split(tmp_path / "far", "test", shift=-1.0, seed=2)
     rows = {row["set"]: row for row in evaluate_sets(tmp_path, near, far)}
-    for name, folder in (("near, test", "near_test"), ("far, test", "far_test")):
+    for name, folder in (("near", "near_test"), ("far", "far_test")):
         report = read_json(tmp_path / "results" / "evaluated" / folder / "metrics.json")
         metrics = report["splits"]["test"]["videos"]
         row = rows[name]
@@ -55,10 +55,30 @@ def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
         assert float(row["accuracy_at_T"]) == metrics["at_threshold"]["accuracy"]
         assert [float(row["auc_low"]), float(row["auc_high"])] == metrics["intervals"]["auc"]
         assert (row["n_real"], row["n_fake"], row["shared"]) == ("10", "10", "False")
-    assert float(rows["near, test"]["auc"]) > 0.9 and float(rows["far, test"]["auc"]) < 0.1
+    assert float(rows["near"]["auc"]) > 0.9 and float(rows["far"]["auc"]) < 0.1
     lines = capsys.readouterr().out.splitlines()
+    headings = [line.split() for line in lines]
+    assert ["Videos", "near"] in headings and ["At", "T,", "videos", "near"] in headings
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("Evaluated  ")) :]
-    assert table[1].split()[:5] == ["near,", "test", "10", "+", "10"]
+    assert table[2].split()[:4] == ["near", "10", "+", "10"]
+
+
+def test_the_table_holds_all_sets_of_this_model_and_none_of_another(tmp_path, capsys):
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    sets = [make_split(tmp_path / name, "test", seed=seed) for seed, name in enumerate("ab", 1)]
+    val = make_split(tmp_path / "b", "val", seed=3)
+    one_by_one = [evaluate_sets(tmp_path, file) for file in (sets[0], sets[1], val)]
+    both = [("a", "test"), ("b", "test"), ("b", "val")]
+    assert [(row["set"], row["split"]) for row in one_by_one[-1]] == both
+    assert "\nb, val " in capsys.readouterr().out
+    assert one_by_one[-1] == evaluate_sets(tmp_path, *sets, val)
+    a, b = (tmp_path / f"results/evaluated/{name}_test/metrics.json" for name in "ab")
+    write_json(a, read_json(a) | {"sha256": "of other weights"})
+    write_json(b, read_json(b) | {"thresholds": {"used": 0.7}})
+    (row,) = evaluate_sets(tmp_path, val)
+    assert (row["set"], row["split"]) == ("b", "val")
+    assert "Left out   a_test, b_test: of another model; eval" in capsys.readouterr().out
 
 
 def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
@@ -67,7 +87,7 @@ def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
     rows = evaluate_sets(tmp_path, file, make_split(tmp_path / "new", "test", seed=3))
     assert [row["shared"] for row in rows] == ["True", "False"]
     printed = capsys.readouterr().out
-    assert "features, train *" in printed and "new, test *" not in printed
+    assert "features *" in printed and "new *" not in printed
     assert "* not the figures of unseen people" in printed
 
 

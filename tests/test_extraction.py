@@ -5,7 +5,13 @@ import pytest
 
 from data.files import InputError, write_json
 from data.frames import Sampling
-from features.extraction import Extraction, check_alike, load_extraction
+from features.extraction import (
+    Extraction,
+    check_alike,
+    find_left_out,
+    hash_code,
+    load_extraction,
+)
 
 SAMPLING = Sampling(4, face_margin=1.3, face_model="8f23")
 WEIGHTS = {"name": "imagenet", "sha256": "f37072fd"}
@@ -14,6 +20,7 @@ EXTRACTION = Extraction(
     SAMPLING,
     weights=WEIGHTS | {"instead_of": "x"},
     versions=VERSIONS,
+    code="2a71a1c1",
     videos_dir="/clips",
     layout="DFDC",
     sample={"seed": 0},
@@ -30,7 +37,8 @@ OF_THE_FILES = [  # what does not change the features of a video
     {"weights": WEIGHTS | {"name": "/path/of/the/same.pth"}},
     {"versions": VERSIONS | {"python": "3.13", "numpy": "3"}},
 ]
-BY_ROUNDING = [
+BY_ROUNDING = [  # or not known: other code
+    {"code": "0f0f0f0f"},
     {"device": "cuda"},
     {"versions": VERSIONS | {"torch": "3"}},
     {"versions": VERSIONS | {"torchvision": "3"}},
@@ -107,10 +115,52 @@ def test_the_recipe_is_all_that_changes_features_and_nothing_else():
         assert changed(change).recipe() != recipe, change
 
 
-def test_sets_are_alike_if_their_features_differ_by_rounding_alone():
+def test_sets_are_alike_if_their_features_differ_by_rounding_alone(capsys):
     for change in OF_THE_FILES + BY_ROUNDING:
         check_alike({"train": EXTRACTION, "bare": None, "val": replace(EXTRACTION, **change)})
+        said = "WARNING: train and val were made by different code" in capsys.readouterr().out
+        assert said == ("code" in change)
     for change, ours, theirs in OTHER:
         with pytest.raises(InputError) as caught:
             check_alike({"the model": EXTRACTION, "b": changed(change)})
         assert str(caught.value) == f"the model has {ours}, b has {theirs}: extract them alike"
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ("x = 1\n\n\nclass A:\n    def f(self, x):\n        return (x + 1)  # more\n", True),
+        ("'Room.'\nx = 1\nclass A:\n  'A.'\n  def f(self, x):\n    'F.'\n    return x + 1", True),
+        ("x = 1\nclass A:\n  def f(self, x): return x + 2", False),
+        ("x = None\nclass A:\n  def f(self, x): return x + 1", False),
+        ("x = 1\nclass A:\n  def f(self, x=None): return x + 1", False),
+    ],
+)
+def test_the_hash_of_code_is_of_what_it_does(source, same):
+    ours = "x = 1\nclass A:\n  def f(self, x): return x + 1"
+    assert (hash_code(source) == hash_code(ours)) == same
+    assert hash_code("a", "b") != hash_code("b", "a")
+
+
+def test_the_hash_of_code_is_the_same_from_each_python():
+    """As other versions have other empty fields, and an update must not redo everything."""
+    source = "def f(a: int, *b, c=None) -> str:\n    return f'{a!r:>3}' if b[-1:] else (not c)"
+    assert hash_code(source) == "89bd3646"
+
+
+def test_what_a_second_extraction_would_leave_out_is_named():
+    def missing(earlier: dict, now: dict) -> str | None:
+        return find_left_out(replace(EXTRACTION, **earlier), replace(EXTRACTION, **now))
+
+    c23, two, ten = {"compression": "c23"}, {"methods": ["A", "B"]}, {"max_videos": 10}
+    for part, flag in (
+        (c23, "--compression c23"),
+        (two, "--methods A,B"),
+        (ten, "--max-videos 10"),
+    ):
+        assert missing({}, part) == flag
+        assert missing(part, part) is missing(part, {}) is None  # the same, and more
+    assert missing({"methods": ["a"]}, two) is missing(ten, {"max_videos": 20}) is None
+    assert missing(two, {"methods": ["A"]}) == "--methods A"
+    assert missing(ten, {"max_videos": 5}) == "--max-videos 5"
+    assert missing(c23, {"compression": "c40"}) == "--compression c40"

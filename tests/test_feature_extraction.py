@@ -163,18 +163,24 @@ def test_a_record_that_is_cut_off_or_of_another_version_locks_no_folder(
 
 
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
-    videos, tmp_path, capsys, quick_backbone
+    videos, tmp_path, capsys, monkeypatch, quick_backbone
 ):
     folder = tmp_path / "features"
     extract(videos, folder)
     assert "Cache" not in capsys.readouterr().out
     before = contents(folder)
     cache_file(Video(videos, 1, video="fake/fifty.mp4"), folder).unlink()
-    os.utime(videos / "real/000.mp4", (1, 1))
+    os.utime(videos / "real/001.mp4", (1, 1))
+    cache_file(Video(videos, 0, video="real/000.mp4"), folder).write_bytes(b"")
     extract(videos, folder, "--num-workers", "1")
     done = "done again, as the file or a setting had changed"
-    assert f"Cache      8 taken from an earlier run, 1 {done}" in capsys.readouterr().out
+    assert f"Cache      8 taken from an earlier run, 1 {done}\n" in capsys.readouterr().out
     assert contents(folder) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("feature_extraction.hash_extraction_code", lambda: "edited")
+        extract(videos, folder)  # an edit may be tried without --overwrite
+    assert "Cache      10 done again: the code has changed\n" in capsys.readouterr().out
+    assert read_json(folder / "extraction.json")["code"] == "edited"
     shutil.rmtree(folder / "cache")  # safe to delete
     extract(videos, folder)
     assert contents(folder) == before
@@ -189,6 +195,8 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
     found = "finished features with --frames-per-video 4, not --frames-per-video 3"
     with pytest.raises(InputError, match=f"{found}: .* --features-dir, or .* --overwrite$"):
         extract(videos, folder, "--frames-per-video", "3")
+    with pytest.raises(InputError, match=r"of videos that --max-videos 2 leaves out: .*--overw"):
+        extract(videos, folder, "--max-videos", "2")
     assert contents(folder) == before and contents(folder / "cache") == cache
 
     def interrupt(*_, **__):
@@ -415,7 +423,7 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     screen.print_outcomes(data_set, outcomes, overwrite=False)
     result, cache = capsys.readouterr().out.splitlines()
     assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
-    assert "1 taken from an earlier run, 0 done again" in cache
+    assert cache == "Cache      1 taken from an earlier run"
 
 
 def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
@@ -423,7 +431,7 @@ def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
     for i, compression in enumerate(("c23", "c40")):
         write_video(tmp_path / f"set/{reals}/{compression}/videos/000.mp4", n=4 + i)
         write_video(tmp_path / f"set/{fakes}/{compression}/videos/000_003.mp4", n=6 + i)
-    for flags, written, n in (([], "all", 4), (["--compression", "c23"], "c23", 2)):
+    for flags, written, n in ((["--compression", "c23"], "c23", 2), ([], "all", 4)):
         extract(tmp_path / "set", tmp_path / "features", *flags)
         extraction = read_json(tmp_path / "features/extraction.json")
         assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)

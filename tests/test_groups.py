@@ -442,7 +442,7 @@ def test_fakes_without_a_real_are_counted(tmp_path, capsys):
     touch(tmp_path, "real/a.mp4", "real/b.mp4", "fake/x_1.mp4", "fake/y_2.mp4", "fake/1_x.mp4")
     print_data_set(find_data_set(tmp_path))
     out = capsys.readouterr().out
-    assert "4 groups in all; 1 hold more than one video" in out
+    assert "4 groups in all; 1 holds more than one video" in out
     (line,) = [line for line in out.splitlines() if "on both sides" in line]
     named = "fake/1_x.mp4, fake/x_1.mp4, fake/y_2.mp4; in videos.csv those without people and clip"
     assert line.startswith(f"Note       of 3 fakes 3 belong to no real video by name ({named})")

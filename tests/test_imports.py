@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from features.extraction import CODE
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("deepfake_detection_model", "feature_extraction")
 FOLDERS = ("data", "features")
@@ -39,6 +41,7 @@ LEVELS = {
     ),
 }
 PACKAGES = {"torch", "torchvision", "cv2", "numpy", "sklearn", "tqdm", "matplotlib"}
+PACKAGES |= {"threadpoolctl"}  # which comes with scikit-learn
 
 
 def module_of(name: str) -> str:
@@ -111,6 +114,12 @@ def test_imports_run_downwards(module):
     assert module not in reachable(module), f"{module} imports itself by way of others"
 
 
+def test_all_code_that_features_depend_on_is_part_of_their_recipe():
+    rooms = {module_of(name) for name in CODE}
+    others = {"data.files", "data.videos", "data.words", "features.run"}  # names, files and threads
+    assert reachable("features.resnet18") | {"features.resnet18"} == rooms | others
+
+
 def test_the_script_that_draws_stands_alone():
     assert not imported_modules("data.make_sample")
     for module in MODULES:
@@ -146,8 +155,9 @@ def import_in_a_process(modules: list[str], folder: Path) -> dict[str, set[str]]
     return {module: set(names) for module, names in loaded.items()}
 
 
-def test_importing_a_room_does_nothing_and_loads_no_room_above_it(tmp_path):
+def test_importing_a_room_does_nothing_and_loads_no_room_above_it(tmp_path, monkeypatch):
     """Rooms are imported from the bottom to the top, so what is loaded too early shows."""
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     modules = sorted(MODULES, key=lambda module: (len(reachable(module)), module))
     (tmp_path / "work").mkdir()
     loaded = import_in_a_process(modules, tmp_path / "work")

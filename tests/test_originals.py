@@ -365,5 +365,9 @@ def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monk
         assert right.get_title() == f"real: {match.real.video}\nframe 3\nkept together"
         ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
         assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
+    assert "ratio: to the distance of the next real video" in kept[0].get_suptitle()
+    plot_originals(search.matches, tmp_path / "x.png", "", most=1)
+    all_pairs = f"The nearest 1 of {len(search.matches)} pairs "
+    assert len(search.matches) > 1 and kept[1].get_suptitle().startswith(all_pairs)
     with pytest.raises(InputError, match="no fake looks like a real video here"):
         plot_originals([], tmp_path / "x.png", "")

@@ -24,6 +24,7 @@ from features.pictures import (
     pick_samples,
     plot_prediction,
     plot_samples,
+    shorten,
     write_preview,
 )
 
@@ -321,3 +322,15 @@ def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(video
     samples = [SampleFrame(name, 2, label, 0.5, label) for label, name in enumerate(names)]
     plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
     assert figures[-1].footer == FOOTER  # nothing is orange
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "short"),
+    [
+        ("real/a.mp4", 10, "real/a.mp4"),
+        ("fake/FaceSwap/000_001.mp4", 20, "…/000_001.mp4"),  # no name is cut
+        ("fake/a_name_of_its_own.mp4", 12, "…its_own.mp4"),  # but one that is too long
+    ],
+)
+def test_a_path_is_cut_between_names(name, most, short):
+    assert shorten(name, most) == short and len(short) <= most

@@ -90,11 +90,24 @@ def test_the_footer_is_on_the_picture_and_as_wide_as_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
+def test_a_name_that_the_font_cannot_show_is_a_line_on_the_screen_and_no_warning(
+    tmp_path, capsys, recwarn
+):
+    figure = Figure()
+    figure.suptitle("real/日本 😀.mp4\nframe 3")
+    save_figure(figure, tmp_path / "x.png", FOOTER)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("x.png shows boxes") and line.endswith(": real/日本 😀.mp4")
+    assert not recwarn.list
+
+
 def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures, tmp_path):
     plot_curves([history(3), history(3, shift=0.2)], drawn[2], tmp_path / "x.png", FOOTER)
     ((figure, footer),) = figures
     assert footer == FOOTER
     loss, accuracy, eer = figure.axes
+    assert loss.get_ylabel() == "log loss, lower is better"
+    assert loss.lines[2].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)  # always 50 %
     assert figure.get_suptitle() == "mean and range of 2 seeds"
     assert accuracy.get_title() == "accuracy at 0.5 of videos"
     train, val = accuracy.lines
@@ -150,6 +163,8 @@ def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
     plot_roc(parts, values, results, tmp_path / "x.png", FOOTER)
     (line,) = legend_of(figures[0][0].axes[0])
     assert line.startswith("Validation Set, 24 frames")
+    with pytest.raises(InputError, match="one class alone has no ROC"):
+        plot_roc({"test": parts["test"]}, values, results, tmp_path / "y.png", FOOTER)
 
 
 def test_scores_show_every_video_both_thresholds_and_the_methods(drawn, figures, tmp_path):
@@ -176,29 +191,34 @@ def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, fig
     _, methods = figures[0][0].axes
     names = [label.get_text() for label in methods.get_yticklabels()]
     assert names == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
-    bars = [bar.get_width() for bar in methods.patches]
-    np.testing.assert_allclose(bars, [100 * m["auc"] for m in results["methods"].values()])
-    for line, metrics in zip(methods.lines, results["methods"].values(), strict=False):
-        np.testing.assert_allclose(line.get_xdata(), 100 * np.array(metrics["intervals"]["auc"]))
+    dots = [line.get_xydata()[0] for line in methods.lines if len(line.get_xdata()) == 1]
+    aucs = [100 * metrics["auc"] for metrics in results["methods"].values()]
+    np.testing.assert_allclose(dots, list(zip(aucs, range(3), strict=True)))
+    # of four fakes there is no interval, as in the table
+    assert len(methods.lines) == 4 and methods.get_xlabel() == "AUC, % (dotted: chance)"
 
 
 def test_a_method_stands_unseen_beside_seen_with_its_intervals(figures, tmp_path):
     rows = []
     for method, unseen in (("A", 0.6), ("B$", None)):
-        row = {"method": method, "split": "val", "seen": {"auc": 0.9, "n_fake": 7}}
-        row["unseen"] = {"auc": unseen, "intervals": {"auc": unseen and [0.5, 0.7]}}
-        rows.append(row)
+        counts = {"n": 14, "n_fake": 7}
+        row = {"method": method, "split": "val", "seen": {"auc": 0.9} | counts}
+        intervals = {"auc": unseen and [0.5, 0.7]}
+        rows.append(row | {"unseen": {"auc": unseen, "intervals": intervals} | counts})
     plot_unseen(rows, tmp_path / "x.png", FOOTER)
     ((figure, footer),) = figures
     (axes,) = figure.axes
     assert footer == FOOTER
-    bars = sorted((bar.get_y() + 0.18, bar.get_width()) for bar in axes.patches)
-    np.testing.assert_allclose(bars, [(-0.2, 60), (0.2, 90), (1.2, 90)])
-    whisker = axes.lines[1]  # the first one, of a method that was seen, has no interval here
-    np.testing.assert_allclose(whisker.get_xydata(), [(50, -0.2), (70, -0.2)])
+    dots = sorted(tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1)
+    np.testing.assert_allclose(dots, [(60, -0.15), (90, 0.15), (90, 1.15)])
+    whisker = axes.lines[0]  # a method that was seen has no interval here
+    np.testing.assert_allclose(whisker.get_xydata(), [(50, -0.15), (70, -0.15)])
+    assert "line: 95 % interval" in axes.get_xlabel()
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["A, val (n = 7)", r"B\$, val (n = 7)"]
-    assert set(legend_of(axes)) == {"method seen in training", "method unseen in training"}
+    (legend,) = figure.legends
+    texts = {text.get_text() for text in legend.get_texts()}
+    assert texts == {"method seen in training", "method unseen in training"}
 
 
 def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
@@ -250,11 +270,11 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
     for seed in (3, 4):
         run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
-    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: rest)
-    pictures, footer, _ = room.draw_run(tmp_path, runs, [], Search(), True)
+    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
+    curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Search(), True)
     assert "originals.png" not in pictures  # none were found
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3
-    assert pictures["training_curves.png"].args[0] == [run.history for run in runs]
-    assert footer.endswith("; seed 3, the first of 2")
+    assert curves["training_curves.png"].args[0] == [run.history for run in runs]
+    assert of_all.endswith("; seeds 3 to 4") and of_one.endswith("; seed 3, the first of 2")

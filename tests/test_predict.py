@@ -95,6 +95,10 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     assert [row["note"] for row in rows] == [SEEN, ""]
     out = capsys.readouterr().out
     assert out.startswith("WARNING: model trained on features of an untrained network")
+    change_checkpoint(trained, code="edited")
+    assert predict(trained, tmp_path / "renamed.mp4")[0]["score"] == rows[0]["score"]
+    warning = "WARNING: the model's features and these were made by different code: extract again"
+    assert warning not in out and warning in capsys.readouterr().out
 
 
 def test_the_drawn_set_is_named_first(trained):
@@ -342,9 +346,8 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     before = contents(tmp_path / "results")
     evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
     out = capsys.readouterr().out
-    assert "other, test shares with the training: 0 videos, 0 groups, 0 clips" in out
-    assert "features, train shares with the training: 20 videos" in out
-    assert "\nEvaluated: other, test\n" in out
+    assert "other shares with the training: 0 videos, 0 groups, 0 clips" in out
+    assert "features shares with the training: 20 videos" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
     assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
     folder = tmp_path / "results/evaluated/other_test"
@@ -370,7 +373,7 @@ def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsy
     assert f"Written    {table}\n" in capsys.readouterr().out
     evaluate_sets(tmp_path, second)
     out = capsys.readouterr().out
-    assert f"Replaces   {folder}\n" in out and f"Replaces   {table}\n" in out
+    assert f"Replaces   {folder}\n" in out and f"Written    {table}\n" in out
     assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
     assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
 
@@ -400,4 +403,4 @@ def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path
     extract(tmp_path / "elsewhere", tmp_path / "moved")
     capsys.readouterr()
     evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
-    assert "moved, train shares with the training: 10 videos" in capsys.readouterr().out
+    assert "moved shares with the training: 10 videos" in capsys.readouterr().out

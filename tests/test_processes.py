@@ -53,6 +53,20 @@ def test_processes_that_would_make_other_features_stop_before_the_work(monkeypat
         check(ours, 9)
 
 
+@pytest.mark.parametrize(
+    ("rank", "local_rank", "turn"), [(0, "0", 0), (1, "1", 2), (2, "0", 1), (3, "1", 2)]
+)
+def test_the_first_process_downloads_then_the_first_of_each_machine(
+    monkeypatch, rank, local_rank, turn
+):
+    events = []
+    monkeypatch.setattr(processes.distributed, "barrier", lambda: events.append("wait"))
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert processes.take_turns(lambda: events.append("load") or "it", rank, 4) == "it"
+    assert events == ["wait"] * turn + ["load"] + ["wait"] * (3 - turn)
+    assert processes.take_turns(lambda: "it", 0, 1) == "it" and len(events) == 4
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -77,10 +77,11 @@ def test_every_column_of_the_results_is_named(both_scripts_run):
         table, *columns = re.findall("`([^`]+)`", line)
         named.setdefault(table, set()).update(columns)
     columns = {"predict_*.csv": predict.COLUMNS, "evaluated.csv": predict.SET_FIGURES}
-    for name in ("predictions.csv", "roc.csv", "originals.csv", "runs.csv"):
+    for name in ("predictions.csv", "roc.csv", "originals.csv", "../runs.csv"):
         with open(both_scripts_run / "results" / name) as file:
-            columns[name] = [
-                re.sub("^(val|test)_(?!fraction)", "", column) for column in next(csv.reader(file))
+            columns[name.removeprefix("../")] = [
+                re.sub("^(val|test)_(?!fraction|features)", "", column)
+                for column in next(csv.reader(file))
             ]
     for table, expected in columns.items():
         assert set(expected) <= named[table], table

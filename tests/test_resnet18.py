@@ -142,9 +142,14 @@ def test_weights_of_a_training_script_are_taken(tmp_path, random_weights):
     assert found == load_backbone(str(random_weights))[1]["sha256"]
 
 
-def test_own_weights_are_kept_to_be_found_by_their_hash(tmp_path, random_weights, torch_home):
+def test_own_weights_are_kept_to_be_found_by_their_hash(
+    tmp_path, random_weights, torch_home, capsys
+):
     own = shutil.copy(random_weights, tmp_path / "moved.pth")
     digest = load_backbone(str(own))[1]["sha256"]
+    told = f"Kept       a copy of the weights for --predict, 47 MB: {kept_weights(digest)}\n"
+    assert capsys.readouterr().out == told
+    assert load_backbone(str(own))[1]["sha256"] == digest and capsys.readouterr().out == ""  # once
     own.unlink()
     assert load_backbone(str(kept_weights(digest)))[1]["sha256"] == digest
     shutil.rmtree(torch_home)

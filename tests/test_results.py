@@ -5,14 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import QUICK, contents, make_split, read_table, train
+from conftest import QUICK, contents, make_split, read_json, read_table, train
 
 import deepfake_detection_model as ddm
-from data.files import InputError, hold_folder
+from data.files import InputError, hold_folder, write_json
 from features.dataset import load_split
 from features.originals import Search
 from features.results import (
     PREDICTION_COLUMNS,
+    RUN_FILES,
     RUN_SETTINGS,
     append_run,
     draw_run,
@@ -40,7 +41,9 @@ def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does
     assert contents(tmp_path / "results/set") == before
     capsys.readouterr()
     ddm.main(["--train-features-file", str(tmp_path / "a/set/train_features.npy"), *QUICK])
-    assert "Replaces   results/set\n" in capsys.readouterr().out  # the same set again
+    lost = "Replaces   results/set: validation accuracy 100.0 %, n = 4\n"
+    assert lost in capsys.readouterr().out  # the same set and settings again
+    assert not (tmp_path / "results/set/runs.csv").exists()
     ddm.main([*other, "--output-dir", "results/set"])  # as it was named
     (tmp_path / "results/set/metrics.json").write_text('{"settings": [')  # nobody's any more
     ddm.main(["--train-features-file", "a/set/train_features.npy", *QUICK])
@@ -58,11 +61,14 @@ def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing
     (folder / "evaluated/set").mkdir(parents=True)
     for name in ("roc.png", *mine):
         (folder / name).write_text("precious")
-    train(tmp_path)
+    train(tmp_path, "--lr", "1e-4", "--max-fpr", "0.1")
+    lost = (
+        "validation accuracy 100.0 %, n = 4; --lr 0.001, now 0.0001; --max-fpr not given, now 0.1"
+    )
     stays = "Stays      evaluated/, predict_x.csv: of an earlier model, not of this one"
-    assert f"Replaces   {folder}\n{stays}\n" in capsys.readouterr().out
+    assert f"Replaces   {folder}: {lost}\n{stays}\n" in capsys.readouterr().out
     assert all((folder / name).read_text() == "precious" for name in mine)
-    names = {*TABLES, "runs.csv", ".lock", "evaluated", *mine[:3]}
+    names = {*TABLES, ".lock", "evaluated", *mine[:3]}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -90,23 +96,75 @@ def test_one_training_writes_to_a_folder_at_a_time(tmp_path):
     train(tmp_path)
 
 
-def test_each_seed_of_a_training_is_a_line_of_runs_in_the_folder_that_was_named(tmp_path):
-    make_split(tmp_path / "features")
+def test_each_seed_of_a_training_is_a_line_of_runs_beside_the_folder(tmp_path):
+    make_split(tmp_path / "features", n_groups=30, shift=0.05)  # 12 in validation: thirds
     report = train(tmp_path, "--seeds", "2", "--batch-size", "8")
-    rows = read_table(tmp_path / "results/runs.csv")
+    rows = read_table(tmp_path / "runs.csv")
     assert [row["seed"] for row in rows] == ["0", "1"]
     settings = {"num_epochs": "2", "lr": "0.001", "batch_size": "8", "val_fraction": "0.2"}
     for row, of_seed in zip(rows, report["seeds"], strict=True):
         assert {name: row[name] for name in settings} == settings
         assert row["seed"] == str(of_seed["seed"])
         for key in ("accuracy", "eer", "auc"):
-            assert float(row[f"val_{key}"]) == of_seed["splits"]["val"]["videos"][key]
+            assert row[f"val_{key}"] == str(round(of_seed["splits"]["val"]["videos"][key], 6))
         assert row["test_auc"] == ""
-    assert not (tmp_path / "runs.csv").exists()
+    assert not (tmp_path / "results/runs.csv").exists()
 
 
-SETTINGS = dict.fromkeys(["train_features_file", *RUN_SETTINGS, "val_fraction"])
-REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None}
+def test_what_seeds_have_done_is_kept_when_a_later_one_is_interrupted(tmp_path, monkeypatch):
+    make_split(tmp_path / "features")
+    train(tmp_path)
+    (tmp_path / "results/roc.png").write_text("of the earlier model")
+    train_one, seeds = ddm.train, []
+
+    def interrupt_the_third(splits, training, device):
+        if len(seeds) == 2:
+            raise KeyboardInterrupt
+        seeds.append(training.seed)
+        return train_one(splits, training, device)
+
+    monkeypatch.setattr(ddm, "train", interrupt_the_third)
+    with pytest.raises(KeyboardInterrupt, match=r"^2 of 5 seeds are saved in .*results$"):
+        train(tmp_path, "--seeds", "5", "--seed", "7")
+    folder = tmp_path / "results"
+    assert [row["seed"] for row in read_table(tmp_path / "runs.csv")] == ["0", "7", "8"]
+    assert {row["seed"] for row in read_table(folder / "predictions.csv")} == {"7", "8"}
+    assert [run["seed"] for run in read_json(folder / "metrics.json")["seeds"]] == [7, 8]
+    assert ddm.load_model(folder / "model.pt")[1]["settings"]["seed"] == 7
+    assert contents(folder).keys() == TABLES
+    with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
+        train(tmp_path)
+
+
+def test_runs_that_differ_have_lines_that_differ(tmp_path, monkeypatch):
+    """In files, threshold, or the code of the model or of the features."""
+    make_split(tmp_path / "features")
+    val = make_split(tmp_path / "val", "val", seed=1)
+    labels = tmp_path / "features/train_labels.npy"
+    train(tmp_path)
+    train(tmp_path, "--val-features-file", str(val.parent))
+    train(tmp_path, "--test-features-file", str(val))
+    train(tmp_path, "--max-fpr", "0.1")
+    train(tmp_path, "--train-labels-file", str(labels))
+
+    class DeepfakeMLP(ddm.DeepfakeMLP):
+        def forward(self, features):
+            return 2 * super().forward(features)
+
+    monkeypatch.setattr(ddm, "DeepfakeMLP", DeepfakeMLP)
+    train(tmp_path)
+    path = tmp_path / "features/extraction.json"
+    write_json(path, read_json(path) | {"code": "edited"})
+    train(tmp_path)
+    rows = [row | {"time": ""} for row in read_table(tmp_path / "runs.csv")]
+    how = [list(row.values())[: list(row).index("val_level")] for row in rows]
+    assert len(set(map(tuple, how))) == len(rows) == 7
+    assert {row["parameters"] for row in rows} == {"644097"}
+
+
+SETTINGS = dict.fromkeys([*RUN_FILES.values(), *RUN_SETTINGS, "val_fraction"])
+NETWORK = {"parameters": 1, "code": ""}
+REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None, "network": NETWORK}
 
 
 def run_of(results: dict) -> SimpleNamespace:
@@ -133,7 +191,7 @@ def test_runs_tell_how_validation_was_held_out_and_features_were_made(tmp_path):
         (folder / name).unlink()
     train(tmp_path)
     keys = ("split_unit", "val_fraction", "val_level", "weights", "face_margin", "frames_per_video")
-    assert [[row[key] for key in keys] for row in read_table(tmp_path / "results/runs.csv")] == [
+    assert [[row[key] for key in keys] for row in read_table(tmp_path / "runs.csv")] == [
         ["video", "0.2", "videos", "random", "", "4"],
         ["", "", "videos", "random", "", "4"],
         ["frame", "0.2", "frames", "", "", ""],
@@ -163,7 +221,7 @@ def test_what_the_model_needs_is_told_by_the_training_features(tmp_path, capsys,
         "features.results.draw_pictures", lambda *args: footers.append(args[2]) or []
     )
     draw_run(tmp_path, [run], [], Search(), True)
-    assert footers == ["features, ResNet-18 weights: random; seed 0"]
+    assert footers == ["features, ResNet-18 weights: random; seed 0"] * 2
 
 
 def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):

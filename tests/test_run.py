@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -20,10 +21,12 @@ from features.run import (
     Progress,
     choose_threads,
     count_cores,
+    device_name,
     free_gpu_memory,
     if_interrupted,
     map_threads,
     package_versions,
+    parse_flags,
     pick_device,
 )
 
@@ -46,6 +49,11 @@ def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch):
     assert pick_device("auto") == pick_device("cuda") == torch.device("cuda", 0)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert pick_device("cuda") == torch.device("cuda", 1)
+    assert pick_device(device_name("cuda:0")) == torch.device("cuda", 0)
+    with pytest.raises(InputError, match="--device cuda:2: there are 2 GPUs"):
+        pick_device(device_name("cuda:2"))
+    with pytest.raises(ArgumentTypeError, match=r"'gpu': expected auto, cpu, cuda, or .* cuda:0$"):
+        device_name("gpu")
     assert pick_device("cpu") == CPU
 
 
@@ -345,3 +353,18 @@ def test_nobody_reads_what_is_printed(end):
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr.startswith("error: no") and done.stderr.count("\n") == 1
+
+
+def test_a_flag_that_is_not_known_names_the_nearest_and_a_file_is_no_flag(
+    tmp_path, monkeypatch, capsys
+):
+    parser = ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--num-epochs")
+    parser.add_argument("--predict", nargs="+")
+    for word, hint in (("--epochs=3", ": did you mean --num-epochs?"), ("--gpu", ", see --help")):
+        with pytest.raises(SystemExit):
+            parse_flags(parser, [word])
+        assert capsys.readouterr().err.endswith(f"unrecognized arguments: {word}{hint}\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.mp4").write_text("")
+    assert parse_flags(parser, ["--predict", "-x.mp4"]).predict == ["./-x.mp4"]

@@ -141,17 +141,21 @@ def test_what_a_method_loses_when_it_is_left_out():
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
+        ([-1.0, 1.0], "no difference can be shown: too few groups"),
         ([0.004, 0.058], "B is better (AUC +3.1 [0.4, 5.8] points)"),
         ([-0.02, -0.001], "A is better (AUC +3.1 [-2.0, -0.1] points)"),
         ([0.0, 0.058], "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
         ([-0.01, 0.058], "no difference shown (AUC +3.1 [-1.0, 5.8] points)"),
-        (None, "no difference can be shown: too few groups or one class alone"),
+        (None, "no difference can be shown: too few groups"),
     ],
 )
 def test_better_is_who_is_so_in_the_whole_interval(interval, words):
     figure = {"difference": 0.031, "interval": interval}
-    result = {"n": 40, "n_groups": 20, "only_a": 0, "only_b": 3}
+    result = {"n": 40, "n_fake": 20, "n_groups": 20, "only_a": 0, "only_b": 3}
     result |= dict.fromkeys(("accuracy", "eer", "auc"), figure)
     lines = tables.comparison_table({"val": result}).splitlines()
     assert lines[2] == f"Validation Set: {words}"
     assert lines[3].endswith("0 videos of A alone and 3 of B alone do not count")
+    lines = tables.comparison_table({"val": result | {"n_fake": 4}}).splitlines()
+    assert lines[1].count("+3.1 (too few videos)") == 3
+    assert lines[2] == "Validation Set: no difference can be shown: too few videos"

@@ -91,7 +91,7 @@ def test_without_the_only_fakes_of_a_split_nothing_is_trained(tmp_path, capsys, 
     assert rows == []
     print_unseen(rows, not_measured, seed=0)
     line = f"A: not measured, one class alone would be left in {name}\n"
-    assert capsys.readouterr().out == f"\n{line}"
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 def test_a_method_that_was_left_out_is_found_less_often(tmp_path, capsys):
