@@ -31,6 +31,7 @@ from data.files import (
 from data.layouts import list_videos
 from data.walk import LOOSE, SPLITS
 from features import screen
+from features.audit import share_known
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
 from features.extraction import Extraction, check_alike
@@ -190,6 +191,7 @@ def predict_and_print(
     make_folder(output, "--output-dir")
     table = claim_table(output, paths[0])
     screen.print_checkpoint(checkpoint)
+    screen.print_own_figures(checkpoint)
     screen.print_prediction_header()
     rows = []
     with (
@@ -273,10 +275,12 @@ def evaluate_files(
         for file, split in splits.items():
             name = ", ".join(set_and_split(file))
             is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
+            known = share_known(split), checkpoint["split"]["known"]
+            whose = screen.whose_intervals(not is_shared, *known)
             if is_shared:
                 shared.add(name)
             evaluated[name] = evaluate_split(
-                file, split, model, checkpoint, output, pictures, is_shared
+                file, split, model, checkpoint, output, pictures, whose
             )
         print(f"\n{sets_table(evaluated, shared)}")
         rows = list_evaluated(evaluated, shared)
@@ -304,7 +308,7 @@ def evaluate_split(
     checkpoint: dict,
     output: Path,
     pictures: bool,
-    is_shared: bool,
+    whose: str,
 ) -> dict:
     """Print the figures of one set, and write them to evaluated/<set>_<split>/."""
     thresholds = checkpoint["thresholds"]
@@ -312,7 +316,7 @@ def evaluate_split(
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
     print(f"\nEvaluated: {', '.join(set_and_split(file))}")
-    print(f"{results_table(results, not is_shared)}\n")
+    print(f"{results_table(results, whose)}\n")
     print(threshold_table(results, thresholds))
     folder = output / "evaluated" / "_".join(set_and_split(file))
     is_there = folder.is_dir()
@@ -324,7 +328,7 @@ def evaluate_split(
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
-        "shared": is_shared,  # with the training
+        "shared": whose == "seen",  # with the training
         "extraction": split.extraction and asdict(split.extraction.without_paths()),
     }
     write_json(folder / "metrics.json", report)

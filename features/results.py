@@ -37,6 +37,8 @@ PREDICTION_COLUMNS = (  # of predictions.csv
     "label",
     "method",
     "group",
+    "people",
+    "fingerprint",
     "score",
     "at_0.5",
     "at_T",
@@ -105,7 +107,8 @@ def list_predictions(
     for name, split in splits.items():
         for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
             row = {"seed": seed, "split": name, "video": split.name(i), "label": CLASSES[label]}
-            row |= {"method": split.method(i), "group": split.group(i), "score": score}
+            row |= {"method": split.method(i), "group": split.group(i), "people": split.people(i)}
+            row |= {"fingerprint": split.fingerprint(i), "score": score}
             rows.append(row | prediction_words(score, threshold))
     return rows
 
@@ -169,17 +172,21 @@ def write_run(output: Path, runs: list, report: dict, search: Search) -> list[st
     for name in ("originals.png", "methods.csv", "methods.png"):  # which not each training makes
         (output / name).unlink(missing_ok=True)
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
-    save_checkpoint(output / "model.pt", run.model, report, trained_on)
+    save_checkpoint(output / "model.pt", run.model, report, trained_on, run.results["val"])
     figures = []
     for each in runs:
-        figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
+        figures.append({"seed": each.seed, "splits": each.results, "left_out": each.half_seen})
+        figures[-1]["history"] = each.history
     report = report | figures[0]
     if len(runs) > 1:
+        for each, of_seed in zip(runs, figures, strict=True):
+            of_seed["split"] = each.divided
         report["seeds"] = figures
     write_json(output / "metrics.json", report)
     rows = []
     for each in runs:
-        rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
+        splits = each.splits | each.left_out
+        rows += list_predictions(each.seed, splits, each.scores, each.threshold)
     write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
     write_csv(output / "originals.csv", ORIGINALS_COLUMNS, describe_matches(search))
@@ -231,7 +238,8 @@ def append_run(path: Path, report: dict, runs: Iterable) -> None:
     """
     rows = []
     for run in runs:
-        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed} | describe_run(report)
+        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
+        row |= describe_run(report | {"split": run.divided})
         for split in ("val", "test"):
             level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
             row[f"{split}_level"] = level

@@ -9,7 +9,7 @@ from data.files import InputError, write_csv, write_json
 from features.compare import compare_results
 from features.metrics import compare_scores
 
-COLUMNS = ("seed", "split", "video", "label", "method", "group", "score")
+COLUMNS = ("seed", "split", "video", "label", "method", "group", "people", "fingerprint", "score")
 
 
 def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None, seed=0, more=None):
@@ -19,7 +19,8 @@ def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None,
     for name, score in scores.items():
         label = (labels or {}).get(name, "fake" if name.endswith("f") else "real")
         row = {"seed": seed, "split": split, "video": name, "label": label, "method": ""}
-        rows.append(row | {"group": name[:-1], "score": score})
+        row |= {"group": name[:-1], "people": name[:-1], "fingerprint": f"file {name}"}
+        rows.append(row | {"score": score})
     write_csv(folder / "predictions.csv", COLUMNS, rows)
     report = {"thresholds": {"used": threshold}, "splits": {split: {"videos": {}, "frames": {}}}}
     write_json(folder / "metrics.json", report | (more or {}))
@@ -52,7 +53,7 @@ def test_the_difference_is_that_of_the_videos_that_both_scored(tmp_path):
     )
     for figure in ("accuracy", "eer", "auc"):
         assert found[figure] == wanted[figure]
-    counts = {"n": 60, "n_fake": 30, "n_groups": 30, "only_a": 7, "only_b": 0}
+    counts = {"n": 60, "n_fake": 30, "n_units": 30, "unit": "group", "only_a": 7, "only_b": 0}
     assert {name: found[name] for name in counts} == counts
 
 
@@ -76,7 +77,7 @@ def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
 
 
 def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
-    leak = {"split": {"shared": {"train-val": {"videos": 0, "groups": 3, "clips": 0}}}}
+    leak = {"split": {"shared": {"train-val": {"videos": 0, "people": 3, "clips": 0}}}}
     write_results(tmp_path / "a", draw_scores(0, 0.5), more=leak)
     write_results(tmp_path / "b", draw_scores(1, 0.5), more={"seeds": [{}, {}]})
     write_results(

@@ -11,7 +11,8 @@ import pytest
 from conftest import extract, make_split
 
 from data.files import InputError
-from features.dataset import hold_out, load_split
+from features.dataset import load_split
+from features.divide import hold_out
 from features.originals import (
     ACROSS,
     COPIES,
@@ -280,7 +281,7 @@ def test_videos_of_the_same_footage_are_kept_together(scenes):
     found = summarise_search(search)
     assert (found["looked_for"], found["found"], found["copies"]) == (4, 2, 2)
     for seed in range(10):
-        train, val = hold_out(splits["train"], 0.3, seed)
+        train, val, _ = hold_out(splits["train"], 0.3, seed)
         assert not numbers_in(train) & numbers_in(val)
     assert [row["group"] for row in split.videos] == [row["video"] for row in split.videos]
 

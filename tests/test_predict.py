@@ -342,7 +342,7 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     before = contents(tmp_path / "results")
     evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
     out = capsys.readouterr().out
-    assert "other, test shares with the training: 0 videos, 0 groups, 0 clips" in out
+    assert "other, test shares with the training: 0 videos, 0 known people, 0 clips" in out
     assert "features, train shares with the training: 20 videos" in out
     assert "\nEvaluated: other, test\n" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out

@@ -110,7 +110,7 @@ REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None}
 
 
 def run_of(results: dict) -> SimpleNamespace:
-    return SimpleNamespace(seed=0, results=results)
+    return SimpleNamespace(seed=0, results=results, divided=REPORT["split"])
 
 
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
@@ -174,7 +174,9 @@ def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
     assert tuple(rows[0]) == PREDICTION_COLUMNS
     assert [row["seed"] for row in rows] == [7] * 4
     assert [row["method"] for row in rows] == ["FaceSwap", "", "", ""]
-    assert [row["group"] for row in rows] == [row["group"] for row in split.videos]
+    for name in ("group", "fingerprint"):
+        assert [row[name] for row in rows] == [row[name] for row in split.videos]
+    assert [row["people"] for row in rows] == [row["group"] for row in split.videos]
     assert [row["label"] for row in rows] == ["fake", "fake", "real", "real"]
     assert [row["at_0.5"] for row in rows] == ["real", "real", "fake", "fake"]
     assert [row["at_T"] for row in rows] == ["real", "fake", "fake", "fake"]
