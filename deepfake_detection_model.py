@@ -46,11 +46,7 @@ from features.metrics import (  # noqa: F401
     compute_intervals,
     compute_metrics,
 )
-from features.originals import (
-    Search,
-    keep_originals,
-    summarise_search,
-)
+from features.originals import Originals, count_originals, keep_originals
 from features.pictures import pick_samples
 from features.plots import plot_unseen
 from features.predict import (
@@ -499,7 +495,8 @@ def main(argv=None):
         if value not in (parser.get_default(flag), "video", "frame"):  # these excuse what is shared
             held_out = "there is a file of validation features, used as it is"
             raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
-    extracted, search = (extracted, Search()) if args.no_match else keep_originals(extracted)
+    found = Originals(extracted) if args.no_match else keep_originals(extracted)
+    extracted = found.splits
     methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
     seeds = range(args.seed, args.seed + args.seeds)
     divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
@@ -508,7 +505,7 @@ def main(argv=None):
     divided["known"] = share_known(extracted["train"], *filter(None, [extracted.get("val")]))
     settings = to_plain(vars(args))
     screen.print_training(splits, divided, leaks[0], settings, str(device))
-    screen.print_originals(search)
+    screen.print_originals(found)
 
     output = pick_output(args.output_dir, args.train_features_file)
     make_folder(output, "--output-dir")
@@ -529,14 +526,14 @@ def main(argv=None):
         report = make_report(run, settings, device)
         report["split"] = divided | {"shared": leaks[0]}
         report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-        report["split"]["originals"] = summarise_search(search)
+        report["split"]["originals"] = count_originals(found)
         samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
         screen.print_results(runs, report, samples, args.select)
-        written = write_run(output, runs, report, search)
+        written = write_run(output, runs, report, found)
         runs_file = (args.output_dir or output.parent) / "runs.csv"
         append_run(runs_file, report, runs)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-            written += draw_run(output, runs, samples, search, not args.no_pictures)
+            written += draw_run(output, runs, samples, found, not args.no_pictures)
         if methods:
             with if_interrupted("all is saved, but not what leaving out methods does"):
                 written += leave_out(output, run, methods, training, device, args.no_pictures)

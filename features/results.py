@@ -25,7 +25,7 @@ from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.metrics import verdict
-from features.originals import ORIGINALS_COLUMNS, Search, describe_matches
+from features.originals import ORIGINALS_COLUMNS, Originals
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.run import package_versions
@@ -166,7 +166,7 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
     }
 
 
-def write_run(output: Path, runs: list, report: dict, search: Search) -> list[str]:
+def write_run(output: Path, runs: list, report: dict, found: Originals) -> list[str]:
     """Write the model of the first run and the tables; their names."""
     run = runs[0]
     for name in ("originals.png", "methods.csv", "methods.png"):  # which not each training makes
@@ -189,12 +189,12 @@ def write_run(output: Path, runs: list, report: dict, search: Search) -> list[st
         rows += list_predictions(each.seed, splits, each.scores, each.threshold)
     write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
-    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, describe_matches(search))
+    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, found.matches)
     return ["model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"]
 
 
 def draw_run(
-    output: Path, runs: list, samples: list[SampleFrame], search: Search, wanted: bool
+    output: Path, runs: list, samples: list[SampleFrame], found: Originals, wanted: bool
 ) -> list[str]:
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
@@ -206,8 +206,8 @@ def draw_run(
         "features.png": partial(plot_features, run.splits, run.seed),
         "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
     }
-    if search.matches:
-        pictures["originals.png"] = partial(plot_originals, search.matches)
+    if found.matches:
+        pictures["originals.png"] = partial(plot_originals, found)
     seeds = f"seed {run.seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
     footer = f"{screen.describe_extraction(run.splits['train'].extraction)}; {seeds}"
     return draw_pictures(output, pictures, footer, wanted)

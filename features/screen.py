@@ -14,7 +14,7 @@ from features.cache import Outcome
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import format_figure, percent
-from features.originals import Search, describe_originals
+from features.originals import Originals, describe_originals
 from features.pictures import SampleFrame
 from features.plots import TITLES
 from features.tables import (
@@ -276,9 +276,9 @@ def print_training(
     print("Settings  ", ", ".join(training))
 
 
-def print_originals(search: Search) -> None:
+def print_originals(found: Originals) -> None:
     """What was found to be kept together by the features."""
-    for line in describe_originals(search):
+    for line in describe_originals(found):
         print(line)
 
 

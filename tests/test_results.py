@@ -10,7 +10,7 @@ from conftest import QUICK, contents, make_split, read_table, train
 import deepfake_detection_model as ddm
 from data.files import InputError, hold_folder
 from features.dataset import load_split
-from features.originals import Search
+from features.originals import Originals
 from features.results import (
     PREDICTION_COLUMNS,
     RUN_SETTINGS,
@@ -162,7 +162,7 @@ def test_what_the_model_needs_is_told_by_the_training_features(tmp_path, capsys,
     monkeypatch.setattr(
         "features.results.draw_pictures", lambda *args: footers.append(args[2]) or []
     )
-    draw_run(tmp_path, [run], [], Search(), True)
+    draw_run(tmp_path, [run], [], Originals({}), True)
     assert footers == ["features, ResNet-18 weights: random; seed 0"]
 
 
