@@ -253,7 +253,7 @@ def people_of(split: Split) -> set[str]:
 def describe_impossible(choice: Choice, unit: str) -> str:
     """Why nothing can be held out, and what to do."""
     reals, fakes = (count_units(n, unit) for n in choice.n_of_class)
-    needs = "validation needs one of each besides training's"
+    needs = "validation and training need both classes each, of people of their own"
     found = f"there are {reals} with reals, {fakes} with fakes"
     hint = ", or try --split-unit video, which leaks" if unit in ("group", "person") else ""
     return f"{needs}; {found}: add videos, give --val-features-file{hint}"

@@ -19,15 +19,16 @@ class Limits:
     copies: float  # distance of two real videos
 
 
-TRAINED = Limits(distance=0.7, ratio=0.5, copies=0.5)
+TRAINED = Limits(distance=0.7, ratio=0.5, copies=0.6)
 UNTRAINED = Limits(distance=0.35, ratio=0.3, copies=0.35)  # it sees little but colour and light
+ALIKE = 0.35  # reals that are nearer to an original say nothing of a fake, though they be no copies
 FEWEST = 4  # groups with a real video: among fewer, the next one means nothing
 NEAREST = 16  # real videos that are looked at for each video
 MOST_ADDED = 5  # videos that matches may always add to a group: a fake by each of five methods
 CHUNK = 8192  # videos that are looked for at a time
 
 # What becomes of a match
-JOINED = "kept together"
+JOINED = "one group"
 STATED = "apart by the data set"
 TOO_MANY = "the group would be too large"
 ACROSS = "in another split"
@@ -77,11 +78,14 @@ def mean_features(splits: dict[str, Split]) -> np.ndarray:
     return means
 
 
-def find_nearest(means: np.ndarray, videos: np.ndarray, reals: np.ndarray, groups: np.ndarray):
-    """For each of these videos its nearest reals of other groups, and how far they are, ascending.
+def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(k,) distances of (1000,) and (k, 1000) features: |a - b| / ((|a| + |b|) / 2), 0 to 2."""
+    lengths = np.linalg.norm(one) + np.linalg.norm(others, axis=1)
+    return 2 * np.linalg.norm(others - one, axis=1) / np.maximum(lengths, 1e-12)
 
-    The distance of a and b is |a - b| / ((|a| + |b|) / 2), 0 to 2.
-    """
+
+def find_nearest(means: np.ndarray, videos: np.ndarray, reals: np.ndarray, groups: np.ndarray):
+    """Of each of these videos the nearest reals of other groups, and their distances, ascending."""
     finder = NearestNeighbors(n_neighbors=min(NEAREST, len(reals)), algorithm="brute")
     finder.fit(means[reals])
     for start in range(0, len(videos), CHUNK):
@@ -89,9 +93,7 @@ def find_nearest(means: np.ndarray, videos: np.ndarray, reals: np.ndarray, group
         nearest = reals[finder.kneighbors(means[chunk], return_distance=False)]
         for video, others in zip(chunk.tolist(), nearest, strict=True):
             others = others[groups[others] != groups[video]]
-            lengths = np.linalg.norm(means[video]) + np.linalg.norm(means[others], axis=1)
-            apart = np.linalg.norm(means[others] - means[video], axis=1)
-            distance = 2 * apart / np.maximum(lengths, 1e-12)
+            distance = distances(means[video], means[others])
             order = np.argsort(distance, kind="stable")
             yield video, others[order].tolist(), distance[order]
 
@@ -121,7 +123,8 @@ def find_matches(
     lone = np.flatnonzero((labels == 1) & ~np.isin(groups, groups[reals]))
     for fake, others, distance in find_nearest(means, lone, reals, groups):
         shown = np.array([footage.find(groups[real]) for real in others])
-        next_distance = min(distance[shown != shown[0]], default=distance[-1])
+        is_other = (shown != shown[0]) & (distances(means[others[0]], means[others]) >= ALIKE)
+        next_distance = min(distance[is_other], default=distance[-1])
         ratio = distance[0] / max(next_distance, 1e-12)
         if distance[0] < limits.distance and ratio < limits.ratio:
             found[fake, others[0]] = distance[0], ratio
@@ -241,16 +244,18 @@ def describe_originals(found: Originals) -> list[str]:
     lines = []
     if found.n_fakes:
         n = len(of_outcome[JOINED, "fakes"])
-        together = ": kept together (originals.csv)" if n else ""
+        together = " and join its group (originals.csv)" if n else ""
         lines.append(f"Originals  {looked_for} {n} look like a real video here{together}")
     copies = {match["video"] for match in of_outcome[JOINED, "real videos"]}
     if copies:
-        lines.append(f"Originals  {len(copies)} real videos look like copies: kept together")
+        lines.append(
+            f"Originals  {len(copies)} real videos look like copies of others and join their groups"
+        )
     for (outcome, kind, *place), matches in of_outcome.items():
         example = f"{matches[0]['video']} and {matches[0]['real']} for one" if matches else ""
         if outcome in (STATED, TOO_MANY):
             alike = f"{len(matches)} {kind} look like a real one"
-            lines.append(f"WARNING: {alike}, not kept together ({outcome}): {example}")
+            lines.append(f"WARNING: {alike}, not joined ({outcome}): {example}")
         elif outcome == ACROSS:
             alike = f"{len(matches)} {kind} of {place[0]} look like real videos of {place[1]}"
             lines.append(f"WARNING: Leak audit by content: {alike}, {example}")

@@ -277,7 +277,7 @@ def print_training(
 
 
 def print_originals(found: Originals) -> None:
-    """What was found to be kept together by the features."""
+    """Which videos show the same footage, by the features."""
     for line in describe_originals(found):
         print(line)
 

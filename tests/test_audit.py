@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from features.audit import (
     count_shared,
     describe_training,
     name_shortcuts,
+    share_known,
 )
 from features.dataset import load_split
 from features.divide import divide
+from features.screen import whose_intervals
 
 NOTHING = {"videos": 0, "people": 0, "clips": 0}
 
@@ -133,6 +136,43 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
     for flag, value in (("--split-unit", "person"), ("--val-fraction", "0.3")):
         with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
             train(tmp_path, flag, value)
+
+
+def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path, capsys):
+    for seed, name in enumerate(("train", "val")):
+        make_split(tmp_path / "features", name, seed=seed)
+        edit_videos(tmp_path / "features", name, lambda row: row.update(people=row["group"][-7:]))
+    with pytest.raises(InputError, match=r"train and val share 10 people, .* --split-unit video"):
+        train(tmp_path)
+    report = train(tmp_path, "--split-unit", "video")
+    assert report["split"]["shared"]["train-val"] == NOTHING | {"people": 10}
+    assert "NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_not_known_to_the_model_but_its_people_are(tmp_path):
+    split = load_split(make_split(tmp_path))
+    pairs = [";".join(pair) for pair in combinations("abcde", 2)]  # ten fakes, then ten reals
+    for row, people in zip(split.videos, [*pairs, *"abcdeabcde"], strict=True):
+        row["people"] = people
+    division = divide({"train": split}, 0.2, 0, "person")
+    assert division.splits["train"].videos is split.videos
+    trained_on = describe_training([division.splits["train"], division.splits["val"]])
+    left_out = division.left_out["left out"]
+    assert 4 <= len(left_out.rows) / 4 == division.report["n_left_out"] <= 6
+    assert count_shared(left_out, trained_on) == NOTHING | {"people": 5}
+
+
+@pytest.mark.parametrize(("told", "whose"), [(9, "unseen"), (8, "unknown")])
+def test_people_are_others_only_where_nearly_all_are_known(tmp_path, told, whose):
+    split = load_split(make_split(tmp_path))
+    for row in split.videos[told:10]:  # of ten fakes these belong to no real video
+        row["group"] = row["video"]
+    assert share_known(split) == told / 10
+    assert whose_intervals(True, share_known(split), 1.0) == whose
+    assert whose_intervals(False, 1.0) == "seen"
+    for row in split.videos[told:10]:
+        row["people"] = "somebody"
+    assert share_known(split) == 1
 
 
 def test_frames_of_unknown_videos_are_not_audited(tmp_path):

@@ -331,6 +331,8 @@ def test_who_is_named_first_and_who_third_does_not_matter():
     for name, expected in compute_intervals(labels, scores, turned).items():
         assert found[name] == pytest.approx(expected), name
     assert compute_intervals(labels, scores, [f"{pair};x;y" for pair in pairs]) == found
+    first_is_one = compute_intervals(np.ones(60), scores, [f"anna;{i}" for i in groups])
+    assert first_is_one["accuracy"]
     assert compute_intervals(labels, scores, groups) == compute_intervals(
         labels, scores, [f"{i};{i}" for i in groups]
     )

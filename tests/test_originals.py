@@ -15,6 +15,7 @@ from features.dataset import load_split
 from features.divide import hold_out
 from features.originals import (
     ACROSS,
+    ALIKE,
     FEWEST,
     JOINED,
     STATED,
@@ -88,7 +89,8 @@ def find_slowly(means, labels, groups, limits) -> dict[tuple, tuple]:
     for i in np.flatnonzero(labels == 1).tolist():
         if groups[i] not in groups[labels == 0]:
             first, *more = others(i)
-            following = min(distance(i, j) for j in more if j not in footage[first])
+            other = [j for j in more if j not in footage[first] and distance(first, j) >= ALIKE]
+            following = min(distance(i, j) for j in other)
             ratio = distance(i, first) / following
             if ratio < limits.ratio and distance(i, first) < limits.distance:
                 found[i, first] = distance(i, first), ratio
@@ -338,10 +340,10 @@ def test_splits_of_the_data_are_audited_and_not_changed(scenes):
 def test_what_was_found_is_said_and_listed(scenes):
     split = load_split(scenes / "train_features.npy")
     found = keep_originals({"train": split})
-    alike = "of 4 fakes without a known original 2 look like a real video here: kept together"
+    alike = "of 4 fakes without a known original 2 look like a real video here and join its group"
     assert describe_originals(found) == [
         f"Originals  {alike} (originals.csv)",
-        "Originals  2 real videos look like copies: kept together",
+        "Originals  2 real videos look like copies of others and join their groups",
     ]
     rows = found.matches
     assert [row["distance"] for row in rows] == sorted(row["distance"] for row in rows)
@@ -401,7 +403,7 @@ def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monk
     for row, left, right in zip(found.matches, shown[::2], shown[1::2], strict=True):
         figures = f"distance {row['distance']:.2f}, ratio {row['ratio']:.2f}"
         assert left.get_title() == f"{row['video'][:4]}: {row['video']}\nframe 3\n{figures}"
-        assert right.get_title() == f"real: {row['real']}\nframe 3\nkept together"
+        assert right.get_title() == f"real: {row['real']}\nframe 3\none group"
         ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
         assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
     with pytest.raises(InputError, match="no fake looks like a real video here"):
