@@ -186,6 +186,8 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
     whole = splits["train"]
     if not whole.videos:  # each row is then a unit of its own
         unit = "frame"
+    if unit == "person" and whole.unit == "group":  # nobody is known
+        unit = "group"
     if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
         warnings.append("val_features.npy of the extraction is gone")
     choice, reason = choose(whole, val_fraction, seed, unit), ""

@@ -236,6 +236,9 @@ def test_groups_that_can_be_held_out_are_unless_people_are_asked_for(tmp_path):
     parts = [*division.splits.values(), division.left_out[LEFT_OUT]]
     assert sum(len(part.rows) for part in parts) == len(split.rows)
     assert not people_of(parts[0]) & people_of(parts[1])
+    nobody = load_split(make_split(tmp_path / "nobody"))
+    by = "by group: 2 of 10 groups held out, 20.0 % of the frames"
+    assert divide({"train": nobody}, 0.2, 0, "person").report["by"] == by
     for first, second in combinations(parts, 2):
         assert not set(first.video_index) & set(second.video_index)
 

@@ -85,6 +85,10 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
             assert row["frames"] == "4"
             assert row["note"] == SEEN
     assert "11 scored, 1 failed" in out
+    val = read_json(trained / "results/metrics.json")["splits"]["val"]["videos"]
+    n = f"n = {val['n'] - val['n_fake']} + {val['n_fake']} of"
+    own = f"Validation AUC {100 * val['auc']:.1f} % (too few videos), {n}"
+    assert own in out.split("Score: ")[0]  # how good the model is, before what it says
     assert (trained / "results/predictions.csv").read_bytes() == before
 
 
