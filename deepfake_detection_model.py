@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,10 +34,11 @@ from data.decode import quiet_decoder
 from data.files import InputError, hold_folder, make_folder
 from data.words import SPLITS
 from features import screen
-from features.audit import audit_leaks, audit_shortcuts
+from features.audit import audit_leaks, audit_shortcuts, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
-from features.dataset import Split, divide, find_features, load_splits
+from features.dataset import Split, find_features, load_splits
+from features.divide import LEFT_OUT, divide
 from features.evaluate import choose_threshold, evaluate, score_frames
 from features.metrics import (  # noqa: F401
     compare_scores,
@@ -45,11 +46,7 @@ from features.metrics import (  # noqa: F401
     compute_intervals,
     compute_metrics,
 )
-from features.originals import (
-    Search,
-    keep_originals,
-    summarise_search,
-)
+from features.originals import Originals, count_originals, keep_originals
 from features.pictures import pick_samples
 from features.plots import plot_unseen
 from features.predict import (
@@ -310,19 +307,28 @@ class Run:
     threshold: float  # T
     threshold_from: str
     results: dict[str, dict]  # what evaluate gives for each split
+    left_out: dict[str, Split] = field(default_factory=dict)  # as divide gives it
+    half_seen: dict | None = None  # what evaluate gives for that
+    divided: dict = field(default_factory=dict)  # how the splits came about
 
 
-def train_and_evaluate(splits: dict[str, Split], training: Training, device: torch.device) -> Run:
+def train_and_evaluate(
+    splits: dict[str, Split],
+    training: Training,
+    device: torch.device,
+    left_out: dict[str, Split] | None = None,
+) -> Run:
     """A training, and all that is computed once after its last epoch: scores, T, figures."""
     model, epoch, history = train(splits, training, device)
-    scores = {name: score_frames(model, split) for name, split in splits.items()}
+    left_out = left_out or {}
+    scores = {name: score_frames(model, split) for name, split in (splits | left_out).items()}
     threshold, origin = choose_threshold(splits["val"], scores["val"], training.max_fpr)
     results = {}
-    for name, split in splits.items():
+    for name, split in (splits | left_out).items():
         results[name] = evaluate(split, scores[name], threshold, intervals=name != "train")
-    return Run(
-        training.seed, splits, model, epoch, history, scores, threshold, origin, results
-    )  # fmt: skip
+    half_seen = results.pop(LEFT_OUT, None)
+    outcome = scores, threshold, origin, results, left_out, half_seen
+    return Run(training.seed, splits, model, epoch, history, *outcome)
 
 
 def leave_out(
@@ -340,7 +346,7 @@ def leave_out(
         other = train_and_evaluate(splits, replace(training, quiet=True), device)
         return other.model, other.threshold
 
-    rows, not_measured = measure_unseen(run.splits, run.results, methods, train_on)
+    rows, not_measured = measure_unseen(run.splits, run.results, run.scores, methods, train_on)
     screen.print_unseen(rows, not_measured, seed)
     write_methods(output / "methods.csv", rows)
     extraction = run.splits["train"].extraction
@@ -419,9 +425,9 @@ def main(argv=None):
         help="features to test on (default: test_features.npy beside the training features)")
     add("--val-fraction", type=float, default=0.2, metavar="X",
         help=f"share of the training features to hold out for validation {default}")
-    add("--split-unit", choices=("group", "video", "frame"), default="group",
-        help="what is kept together when a part is held out; anything but group puts the same "
-        f"people on both sides {default}")
+    add("--split-unit", choices=("group", "person", "video", "frame"), default="group",
+        help="what is held out in one piece: group, and people where groups are too large; person; "
+        f"video or frame, which puts the same people on both sides {default}")
     add("--no-match", action="store_true",
         help="do not look by the features which real video a fake was made from (default: look, "
         "and keep the two on one side)")
@@ -493,19 +499,21 @@ def main(argv=None):
     extracted = load_splits(files, args.train_labels_file)
     for flag in ("val_fraction", "split_unit") if "val" in extracted else ():
         value = getattr(args, flag)
-        if value != parser.get_default(flag):
+        if value not in (parser.get_default(flag), "video", "frame"):  # these excuse what is shared
             held_out = "there is a file of validation features, used as it is"
             raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
-    extracted, search = (extracted, Search()) if args.no_match else keep_originals(extracted)
+    found = Originals(extracted) if args.no_match else keep_originals(extracted)
+    extracted = found.splits
     methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
     seeds = range(args.seed, args.seed + args.seeds)
     divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
-    leaks = [audit_leaks(splits, args.split_unit) for splits, _ in divisions]
-    splits, divided = divisions[0]
+    leaks = [audit_leaks(each.splits, each.report["unit"] or args.split_unit) for each in divisions]
+    splits, divided = divisions[0].splits, divisions[0].report
+    divided["known"] = share_known(extracted["train"], *filter(None, [extracted.get("val")]))
     named = {f"{name}_features_file": file for name, file in files.items()}
     settings = to_plain(vars(args) | named)
     screen.print_training(splits, divided, leaks[0], settings, str(device))
-    screen.print_originals(search)
+    screen.print_originals(found)
 
     output = pick_output(args.output_dir, files["train"])
     make_folder(output, "--output-dir")
@@ -515,26 +523,28 @@ def main(argv=None):
     with hold_folder(output, output / ".lock"):
         screen.print_replaced(output, settings)
         runs = []
-        for seed, (splits, _) in zip(seeds, divisions, strict=True):
-            print(f"\nSeed {seed}", flush=True)
+        for seed, each in zip(seeds, divisions, strict=True):
+            print(f"\nSeed {seed}" + f", {each.report['by']}" * (args.seeds > 1), flush=True)
+            of_seed = replace(training, seed=seed)
             saved = f"{len(runs)} of {args.seeds} seeds are saved in {output}"
             with if_interrupted(saved if runs else "nothing was saved"):
-                runs.append(train_and_evaluate(splits, replace(training, seed=seed), device))
+                runs.append(train_and_evaluate(each.splits, of_seed, device, each.left_out))
+            runs[-1].divided = each.report
             print(screen.format_run(runs[-1].results))
             if len(runs) == 1:
                 run = runs[0]
                 report = make_report(run, settings, device)
                 report["split"] = divided | {"shared": leaks[0]}
                 report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-                report["split"]["originals"] = summarise_search(search)
+                report["split"]["originals"] = count_originals(found)
             # at once: a later seed may be interrupted
-            written = write_run(output, runs, report, search)
+            written = write_run(output, runs, report, found)
             append_run(output.parent / "runs.csv", report, runs[-1:])
 
         samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
         screen.print_results(runs, report, samples, args.select)
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-            written += draw_run(output, runs, samples, search, not args.no_pictures)
+            written += draw_run(output, runs, samples, found, not args.no_pictures)
         if methods:
             with if_interrupted("all is saved, but not what leaving out methods does"):
                 written += leave_out(

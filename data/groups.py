@@ -19,16 +19,17 @@ from statistics import mode
 
 from data.files import InputError, fingerprint
 from data.videos import Video
-from data.words import COPY_BEFORE, COPY_BEHIND, PIECES, QUALITIES, UNNAMED
+from data.words import CLASS_WORDS, COPY_BEFORE, COPY_BEHIND, PIECES, QUALITIES, UNNAMED
 
 Words = tuple[str, ...]  # of a name: Anna_02-b is ("anna", "02", "b")
+BY_NAME = "~"  # begins people that names or folders tell: they may have another name, too
 FOLDER = "folder"  # in place of a place: a name is that of a folder that is a person
 
 
 def set_groups(videos: list[Video], mark: str) -> list[str]:
     """Give each video its group, clip, people and method, and return what is to be said of them.
 
-    People that names tell begin with `mark`: they are people of this data set alone. Raises
+    In people that names tell is the `mark` of this data set: they are people of it alone. Raises
     InputError where one file is in both classes.
     """
     words = read_words(videos)
@@ -96,10 +97,10 @@ def find_pieces(reals: list[Video], words: dict[str, Words]) -> dict[str, Words]
     """{identifier: words before the number}, if reals are numbered for each person: anna_1, anna_2.
 
     So they are if nine of ten end in a number, and most of these share what stands before it with
-    others, but not all with all.
+    others, but not nine of ten with each other.
     """
     piece = "|".join(PIECES.split())
-    unnamed = rf"(?:{'|'.join(UNNAMED.split())})\d*"
+    unnamed = rf"(?:{'|'.join(' '.join([UNNAMED, *CLASS_WORDS]).split())})\d*"
     stems = {}
     for video in reals:
         *stem, last = words[video.video]
@@ -111,7 +112,7 @@ def find_pieces(reals: list[Video], words: dict[str, Words]) -> dict[str, Words]
     sizes = Counter(stems.values())
     recurring = sum(size for size in sizes.values() if size > 1)
     are_most = len(stems) >= 0.9 * len(reals) and recurring >= len(stems) / 2
-    return stems if are_most and len(sizes) > 1 else {}
+    return stems if are_most and max(sizes.values()) < 0.9 * len(stems) else {}
 
 
 # --- Folders ---
@@ -194,8 +195,8 @@ def relate_by_folders(
 
 
 def person(mark: str, video: Video, name: str) -> str:
-    """The name of a person of this data set: people are not joined across splits by names."""
-    return f"{mark} {video.split} {name}".replace(";", ",")
+    """A person of this data set, as told by names: not the same one in another split."""
+    return f"{BY_NAME}{mark} {video.split} {name}".replace(";", ",")
 
 
 # --- Fakes and their reals ---

@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from itertools import combinations
+from pathlib import PurePosixPath
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -13,17 +14,19 @@ from features.dataset import Split
 from features.extraction import AGAIN
 from features.metrics import compute_intervals
 
-# --- Leaks: videos, groups and clips on both sides ---
+# --- Leaks: videos, people and clips on both sides ---
 
-KINDS = ("videos", "groups", "clips")
+KINDS = ("videos", "people", "clips")
+NAMES = "names"  # of clips, wherever they lie: only a hint
 
 
 def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
     """{kind: {name: keys}} of a split: what has a key in common is the same, in two splits too.
 
-    A video is known by its fingerprint, wherever it lies, or else by its path. A group and a clip
-    are known by the videos that carry them and by their names below one videos folder. In the
-    public sets groups are known by people and footage, and clips by their names alone.
+    A video is known by its fingerprint, wherever it lies, or else by its path. A person is known by
+    the name in `people`, and by the videos; a group in place of a person, and a clip, by the videos
+    that carry them and by their names below one videos folder. In the public sets clips are known
+    by their names alone.
     """
     extraction = split.extraction
     # a hash: keys are kept in the checkpoint, which need not tell where somebody's videos lie
@@ -34,21 +37,16 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
         row = split.videos[index]
         video, group = row["video"], row["group"]
         clip = row.get("clip") or video
-        people = row.get("people") or ""
         fingerprint = row.get("fingerprint")
         file = f"file {fingerprint}" if fingerprint else f"{root}/{video}"
         keys["videos"][video].add(file)
-        # a group that originals.py has joined is known by the name that it had, too
-        keys["groups"][group] |= {
-            file,
-            f"{root}/{group}",
-            f"{root}/{row.get('named_group', group)}",
-        }
-        if people:
-            keys["groups"][group] |= set(people.split(";"))
-        if is_public:
-            keys["groups"][group].add(clip)
         keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
+        for person in split.people(index).split(";"):
+            keys["people"][person] |= {file, person if row.get("people") else f"{root}/{group}"}
+            if "named_group" in row:  # what originals.py has joined has the name that it had, too
+                keys["people"][person].add(f"{root}/{row['named_group']}")
+            if is_public and not row.get("people"):
+                keys["people"][person].add(clip)
     return keys
 
 
@@ -56,15 +54,22 @@ def describe_training(splits: list[Split]) -> dict[str, list[str]]:
     """{kind: all keys} of the splits of a training, for count_shared; {} without videos."""
     if not all(split.has_videos for split in splits):
         return {}
-    trained_on = {kind: set() for kind in KINDS}
+    trained_on = {kind: set() for kind in (*KINDS, NAMES)}
     for split in splits:
         for kind, keys_of in find_keys(split).items():
             trained_on[kind].update(*keys_of.values())
+        trained_on[NAMES] |= name_clips(split)
     return {kind: sorted(keys) for kind, keys in trained_on.items()}
 
 
+def name_clips(split: Split) -> set[str]:
+    """The names of a split's clips without ending: a copy that is compressed again keeps them."""
+    rows = [split.videos[i] for i in np.unique(split.video_index)]
+    return {str(PurePosixPath(row.get("clip") or row["video"]).with_suffix("")) for row in rows}
+
+
 def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, list[str]]:
-    """{kind: sorted names} of the videos, groups and clips of a split that the training had."""
+    """{kind: sorted names} of the videos, people and clips of a split that the training had."""
     shared = {}
     for kind, keys_of in find_keys(split).items():
         known = set(trained_on[kind])
@@ -73,25 +78,33 @@ def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, lis
 
 
 def count_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, int]:
-    """{kind: number} of the videos, groups and clips of a split that the training had."""
+    """{kind: number} of the videos, people and clips of a split that the training had."""
     return {kind: len(names) for kind, names in find_shared(split, trained_on).items()}
+
+
+def share_known(*splits: Split) -> float:
+    """Of which share of the fakes the people are known, or else the real video they show."""
+    known = [split for split in splits if split.has_videos]
+    rows = [split.videos[i] for split in known for i in np.unique(split.video_index)]
+    with_real = {row["group"] for row in rows if row["label"] == "0"}
+    fakes = [row for row in rows if row["label"] == "1"]
+    told = [row for row in fakes if row.get("people") or row["group"] in with_real]
+    return len(told) / len(fakes) if fakes else 1.0
 
 
 def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str, ...]]:
     """What pairs of splits may share, {"train-val": kinds}.
 
-    `unit` is that by which the validation part was held out. Celeb-DF's official test list shares
-    people and footage with the rest.
+    `unit` is that by which the validation part was held out, or would have been. Celeb-DF's
+    official test list shares people and footage with the rest.
     """
-    held_out_by = {
-        "group": (),
-        "video": ("groups", "clips"),
-        "frame": KINDS,
-    }
-    allowed = {"train-val": held_out_by[unit]}
+    pairs = ("train-val", "train-test", "val-test")
+    allowed = dict.fromkeys(pairs, ("people", "clips") if unit in ("video", "frame") else ())
+    if unit == "frame":
+        allowed["train-val"] = KINDS
     extraction = splits["train"].extraction
     if extraction and extraction.layout in SHARES_PEOPLE:
-        allowed |= dict.fromkeys(("train-test", "val-test"), ("groups", "clips"))
+        allowed |= dict.fromkeys(pairs[1:], ("people", "clips"))
     return allowed
 
 
@@ -110,9 +123,12 @@ def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict
         for kind, names in shared.items():
             if names and kind not in allowed.get(pair, ()):
                 found = f"{first} and {second} share {len(names)} {kind}, {names[0]} for one"
+                remedy = "put what belongs together into one split"
                 if kind == "videos":
                     found += ", perhaps under another name"
-                raise InputError(f"{found}: put what belongs together into one split")
+                else:
+                    remedy += ", or, knowing that the figures are too good, give --split-unit video"
+                raise InputError(f"{found}: {remedy}")
         audit[pair] = {kind: len(names) for kind, names in shared.items()}
     return audit
 
@@ -157,13 +173,13 @@ def audit_shortcuts(split: Split) -> dict[str, dict]:
     index, labels, _ = split.video_scores(split.labels)
     if not split.videos or labels.min() == labels.max():
         return {}
-    groups = [split.group(i) for i in index]
+    people = [split.people(i) for i in index]
     shortcuts = {}
     for name, values in read_columns(split, index).items():
         auc = roc_auc_score(labels, values)
         if auc < 0.5:
             auc, values = 1 - auc, -values
-        interval = compute_intervals(labels, values, groups)["auc"]
+        interval = compute_intervals(labels, values, people)["auc"]
         shortcuts[name] = {"auc": float(auc), "interval": interval}
     return shortcuts
 

@@ -13,12 +13,16 @@ from features.resnet18 import hash_weights, load_torch_file
 FORMAT = 3
 
 
-def save_checkpoint(path: Path, model: nn.Module, report: dict, trained_on: dict) -> None:
+def save_checkpoint(
+    path: Path, model: nn.Module, report: dict, trained_on: dict, validation: dict
+) -> None:
     """Write tensors and plain values only: weights_only=True loads them.
 
-    `report` is what metrics.json says of the run, `trained_on` what audit.describe_training gives.
+    `report` is what metrics.json says of the run, `trained_on` what audit.describe_training gives,
+    `validation` what evaluate gives for the validation split.
     """
     content = {"format": FORMAT, "model": model.cpu().state_dict(), "trained_on": trained_on}
+    content["validation"] = validation
     buffer = io.BytesIO()  # on a full disk torch.save itself would raise what is no OSError
     torch.save(content | report, buffer)
     with replacing(path) as temporary:

@@ -11,13 +11,16 @@ AGAIN = "train or evaluate again with this version"
 UNKNOWN = "which frames are of one video is not known, as videos.csv was missing"
 
 
+FEW = 0.5  # of the videos of a model: where fewer are in common, the reason is said
+
+
 @dataclass
 class Scored:
     """The videos of one split, as one model scored them."""
 
-    rows: dict[str, dict]  # of predictions.csv, by identifier
+    rows: dict[tuple[str, str], dict]  # of predictions.csv, by identifier and fingerprint
     threshold: float  # T of the model
-    videos_dir: str  # the name of the set's folder
+    held_out: str  # how the split came about
 
 
 def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
@@ -55,7 +58,7 @@ def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
 
 
 def find_shared(report: dict) -> list[str]:
-    """The pairs of splits in metrics.json that share videos, groups or clips, as `train-val`."""
+    """The pairs of splits in metrics.json that share videos, people or clips, as `train-val`."""
     shared = report.get("split", {}).get("shared", {})
     return [pair for pair, counts in shared.items() if any(counts.values())]
 
@@ -67,19 +70,30 @@ def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
     try:
         threshold = float(report["thresholds"]["used"])
         known = [name for name, result in report["splits"].items() if "videos" in result]
-        videos_dir = (report.get("extraction") or {}).get("videos_dir", "")
+        held_out = describe_division(report)
         seeds = [row["seed"] for row in table]
         by_split = {}
         for row in table:
             if row["seed"] == seeds[0] and row["split"] in known:
-                values = {"label": CLASSES.index(row["label"]), "group": row["group"]}
+                values = {"label": CLASSES.index(row["label"]), "people": row["people"]}
+                values["unit"] = "group" if row["people"] == row["group"] else "person"
                 of_split = by_split.setdefault(row["split"], {})
-                of_split[row["video"]] = values | {"score": float(row["score"])}
+                key = row["video"], row["fingerprint"]
+                of_split[key] = values | {"score": float(row["score"])}
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
         raise InputError(f"{problem}: {AGAIN}") from error
-    scored = {name: Scored(rows, threshold, videos_dir) for name, rows in by_split.items()}
+    scored = {name: Scored(rows, threshold, held_out) for name, rows in by_split.items()}
     return scored, report
+
+
+def describe_division(report: dict) -> str:
+    """How validation was held out, by a metrics.json; "" where it was not."""
+    unit, settings = report.get("split", {}).get("unit"), report.get("settings", {})
+    flags = [
+        f"--{name} {settings.get(name.replace('-', '_'))}" for name in ("val-fraction", "seed")
+    ]
+    return f"by {unit}, {', '.join(flags)}" if unit else ""
 
 
 def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], list[str]]:
@@ -92,19 +106,21 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
     compared = {}
     for name in scored_a.keys() & scored_b.keys():
         a, b = scored_a[name], scored_b[name]
-        if a.videos_dir != b.videos_dir:
-            sets = f"{name} is of {a.videos_dir} in {folder_a}, of {b.videos_dir} in {folder_b}"
-            raise InputError(f"--compare: {sets}: compare models on the same videos")
         shared = sorted(a.rows.keys() & b.rows.keys())
         for video in shared:
             if a.rows[video]["label"] != b.rows[video]["label"]:
                 both = f"one in {folder_a}, another in {folder_b}"
-                raise InputError(f"--compare: {video} has two labels, {both}")
+                raise InputError(f"--compare: {video[0]} has two labels, {both}")
+        few = explain_few(a, b, len(shared)) if name == "val" else ""
+        if few:
+            notes.append(few)
         if shared:
             compared[name] = compare_split(a, b, shared)
     if not compared:
         found = f"{', '.join(scored_a)} in A, {', '.join(scored_b)} in B"
-        raise InputError(f"--compare: no video that both scored in a split of one name: {found}")
+        reasons = "".join(f"; {note}" for note in notes if "in common" in note)
+        wrong = "no video that both scored in a split of one name, with the same file"
+        raise InputError(f"--compare: {wrong}: {found}{reasons}")
     in_order = {}
     for name in scored_a:
         if name in compared:
@@ -113,16 +129,31 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
     return in_order, notes
 
 
-def compare_split(a: Scored, b: Scored, videos: list[str]) -> dict:
-    """What compare_scores gives for these videos, and n, n_fake, n_groups, only_a and only_b.
+def explain_few(a: Scored, b: Scored, n_shared: int) -> str:
+    """Why few validation videos are in common, and what to do; "" where they are not few."""
+    n = min(len(a.rows), len(b.rows))
+    if n_shared >= FEW * n:
+        return ""
+    if a.held_out == b.held_out:
+        why = "the features are of other videos or files: extract the same ones for both"
+    else:
+        ways = f"{a.held_out or 'as extracted'} in A, {b.held_out or 'as extracted'} in B"
+        why = f"held out {ways}: train both alike"
+    return f"{n_shared} of {n} validation videos are in common; {why}"
+
+
+def compare_split(a: Scored, b: Scored, videos: list[tuple[str, str]]) -> dict:
+    """What compare_scores gives for these videos, and n, n_fake, n_units, unit, only_a and only_b.
 
     The last two are the videos that one of the models alone has scored: they do not count.
     """
     labels = [a.rows[video]["label"] for video in videos]
-    groups = [a.rows[video]["group"] for video in videos]
+    people = [a.rows[video]["people"] for video in videos]
     scores_a = [a.rows[video]["score"] for video in videos]
     scores_b = [b.rows[video]["score"] for video in videos]
-    compared = compare_scores(labels, scores_a, scores_b, groups, a.threshold, b.threshold)
-    counts = {"n": len(videos), "n_fake": sum(labels), "n_groups": len(set(groups))}
+    compared = compare_scores(labels, scores_a, scores_b, people, a.threshold, b.threshold)
+    names = {name for names in people for name in names.split(";")}
+    counts = {"n": len(videos), "n_fake": sum(labels), "n_units": len(names)}
+    counts["unit"] = max(a.rows[video]["unit"] for video in videos)  # person, where any is known
     counts |= {"only_a": len(a.rows) - len(videos), "only_b": len(b.rows) - len(videos)}
     return compared | counts

@@ -1,17 +1,16 @@
-"""The features that script 1 left: loaded, checked, divided so that groups stay together."""
+"""The features that script 1 left, loaded and checked."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.model_selection import GroupShuffleSplit
 
 from data.files import InputError, read_csv
 from data.words import SPLITS
 from features.extraction import AGAIN, Extraction, check_alike, load_extraction
-from features.metrics import percent
 from features.resnet18 import N_FEATURES
 
 NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
@@ -21,13 +20,15 @@ CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 # --- Loading ---
 
 # What belongs together, in the words of this project:
-# group  videos that must stay on one side of a split: those of the same people, as far as the data
-#        set or the names tell; a video that nothing is known of is a group of its own
-# clip   the footage that is seen in a video: a fake shows that of the real video it was made from
-# unit   what stays in one piece when frames are held out: a group; or a video or a frame, which
-#        leaves the same people on both sides
-# level  what a figure is of: videos or, where it is not known which frames are one video's, frames
-# T      the threshold that is chosen on the validation split: a score of T or more is called fake
+# people  who is in a video, as far as the data set or the names tell: of a swap these are two;
+#         where nobody is known, the group stands in place of a person
+# group   videos that hang together: those that share people, directly or through others; a video
+#         that nothing is known of is a group of its own
+# clip    the footage that is seen in a video: a fake shows that of the real video it was made from
+# unit    what is held out in one piece: a group or a person; or a video or a frame, which leaves
+#         the same people on both sides
+# level   what a figure is of: videos; frames, where it is not known which are of one video
+# T       the threshold that is chosen on the validation split: a score of T or more is called fake
 
 
 @dataclass(repr=False)
@@ -77,6 +78,20 @@ class Split:
 
     def group(self, index: int) -> str:
         return self.videos[index]["group"] if self.videos else str(index)
+
+    def people(self, index: int) -> str:
+        """The people in a video, `;` between them, or else its group."""
+        row = self.videos[index] if self.videos else {}
+        return row.get("people") or self.group(index)
+
+    def fingerprint(self, index: int) -> str:
+        """By which a video is known wherever it lies; "" where that is not known."""
+        return (self.videos[index].get("fingerprint") or "") if self.videos else ""
+
+    @property
+    def unit(self) -> str:
+        """What videos are counted by: people, or groups where nobody is known."""
+        return "person" if any(row.get("people") for row in self.videos) else "group"
 
     def method(self, index: int) -> str:
         """How a fake was made, where that is known."""
@@ -190,7 +205,17 @@ def load_videos(path: Path) -> list[dict]:
     videos = read_csv(path)  # with None in a line that was cut off
     if not videos or any(None in map(row.get, NEEDED_COLUMNS) for row in videos):
         raise InputError(f"{path} lacks the columns {','.join(NEEDED_COLUMNS)}: {AGAIN}")
+    complete_people(videos)
     return videos
+
+
+def complete_people(videos: list[dict]) -> None:
+    """Give a video of which nobody is known all people of its group: it may show any of them."""
+    in_group = defaultdict(set)
+    for row in videos:
+        in_group[row["group"]].update(filter(None, (row.get("people") or "").split(";")))
+    for row in videos:
+        row["people"] = row.get("people") or ";".join(sorted(in_group[row["group"]]))
 
 
 def check_consistent(
@@ -215,9 +240,6 @@ def check_consistent(
         raise InputError(f"{ours}, {theirs} ({len(wrong)} such rows): {remedy}")
 
 
-# --- Dividing ---
-
-
 def load_splits(
     files: dict[str, Path | None], train_labels_file: Path | None = None
 ) -> dict[str, Split]:
@@ -235,101 +257,3 @@ def load_splits(
         raise InputError(f"{files['train']} has {found}: training needs both; {other}")
     check_alike({name: split.extraction for name, split in splits.items()})
     return splits
-
-
-def divide(
-    splits: dict[str, Split], val_fraction: float, seed: int, unit: str
-) -> tuple[dict[str, Split], dict]:
-    """The splits with a validation part, held out if there was none, and how it came about.
-
-    The latter is for metrics.json: "by" in words, "unit" that was kept together, "warnings".
-    """
-    whole = splits["train"]
-    warnings = describe_bare(splits)
-    if "val" in splits:
-        return splits, {"by": "as extracted", "unit": None, "warnings": warnings}
-    if not whole.videos:  # each row is then a unit of its own
-        unit = "frame"
-    if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
-        warnings.append("val_features.npy of the extraction is gone")
-    train, val = hold_out(whole, val_fraction, seed, unit)
-    share = percent(len(val.rows) / len(whole.rows))
-    how = {"by": f"{share} of the frames held out, by {unit}", "unit": unit, "warnings": warnings}
-    divided = splits | {"train": train, "val": val}
-    return {name: divided[name] for name in SPLITS if name in divided}, how
-
-
-def describe_bare(splits: dict[str, Split]) -> list[str]:
-    """What it means that splits have no videos: nobody knows which frames belong together."""
-    bare = {name: split.missing for name, split in splits.items() if not split.videos}
-    files = ", ".join(name for missing in bare.values() for name in missing)
-    remedy = f"{files} not found: put it beside the features, or {AGAIN}"
-    if {"train", "val"} & set(bare):
-        return [f"INFLATED: frames of a video may be on both sides; {remedy}"]
-    if bare:
-        return [f"test may hold videos that training has; {remedy}"]
-    return []
-
-
-def hold_out(
-    split: Split, val_fraction: float, seed: int, unit: str = "group"
-) -> tuple[Split, Split]:
-    """Training and validation part of a split: no unit (group, video or frame) is in both.
-
-    Of 100 random draws the one is taken that comes nearest to the fraction in each class. Copies of
-    one file stay together, but for unit frame.
-    """
-    of_frame = np.arange(len(split.rows)) if unit == "frame" else split.video_index
-    index, first = np.unique(of_frame, return_index=True)
-    labels = split.labels[first]
-    units = index
-    if split.videos and unit != "frame":
-        units = join_copies([split.videos[i] for i in index], unit)
-    chosen = choose_nearest(labels, units, val_fraction, seed)
-    if chosen is None:
-        n_real, n_fake = (len(np.unique(units[labels == label])) for label in (0, 1))
-        found = f"{n_real} {unit}s with reals, {n_fake} with fakes"
-        hint = ", or try --split-unit video, which leaks" if unit == "group" else ""
-        needs = f"validation needs one of each besides training's; there are {found}"
-        raise InputError(f"{needs}: add videos, give --val-features-file{hint}")
-    held_out = np.isin(of_frame, index[chosen])
-    return split.part(~held_out), split.part(held_out)
-
-
-def choose_nearest(labels, units, fraction: float, seed: int) -> np.ndarray | None:
-    """Indices (k,) of whole units with about this fraction of each class; None if there are none.
-
-    `labels` and `units` are (n,).
-    """
-    n_units = len(np.unique(units))
-    size = min(max(1, round(fraction * n_units)), n_units - 1)
-    if size == 0:
-        return None
-    splitter = GroupShuffleSplit(100, test_size=size, random_state=seed)
-    in_class = np.bincount(labels, minlength=2)
-    best, least = None, 1.0
-    for _, chosen in splitter.split(labels, groups=units):
-        shares = np.bincount(labels[chosen], minlength=2) / in_class  # of the real, of the fake
-        off = abs(shares - fraction).max()
-        if off < least and shares.min() > 0 and shares.max() < 1:
-            best, least = chosen, off
-    return best
-
-
-def join_copies(videos: list[dict], unit: str) -> np.ndarray:
-    """The unit of each video, its group or itself; units with copies of one file become one."""
-    names = [row["group"] for row in videos] if unit == "group" else range(len(videos))
-    joined = {}  # name: another of the same unit
-
-    def find(name):
-        while name in joined:
-            name = joined[name]
-        return name
-
-    first = {}  # file: name
-    for row, name in zip(videos, names, strict=True):
-        file = row.get("fingerprint") or row["video"]
-        ours, theirs = find(name), find(first.setdefault(file, name))
-        if ours != theirs:
-            joined[max(ours, theirs)] = min(ours, theirs)
-    return np.array([find(name) for name in names])

@@ -52,13 +52,15 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
     if not split.has_videos:
         return {"frames": frames}
     index, labels, values = split.video_scores(scores)
-    groups = np.array([split.group(i) for i in index])
+    people = np.array([split.people(i) for i in index])
     methods = np.array([split.method(i) for i in index])
 
     def measure(part: np.ndarray) -> dict:
         metrics = compute_metrics(labels[part], values[part], threshold)
+        names = {name for names in people[part].tolist() for name in names.split(";")}
+        metrics |= {"unit": split.unit, "n_units": len(names)}
         if intervals:
-            videos = labels[part], values[part], groups[part]
+            videos = labels[part], values[part], people[part]
             metrics["intervals"] = compute_intervals(*videos)
             metrics["at_threshold"]["intervals"] = compute_rate_intervals(*videos, threshold)
         return metrics

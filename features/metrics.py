@@ -18,6 +18,12 @@ def percent(fraction: float | None) -> str:
     return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
 
 
+def count_units(n: int, unit: str) -> str:
+    """A number of units with the right word: 1 person, 28 people, 20 groups."""
+    many = {"person": "people"}.get(unit, f"{unit}s")
+    return f"{n} {unit if n == 1 else many}"
+
+
 def verdict(score: float, threshold: float = 0.5) -> str:
     """real or fake: a score of exactly the threshold is called fake."""
     return CLASSES[int(score >= threshold)]
@@ -33,7 +39,7 @@ def format_figure(metrics: dict, key: str) -> str:
     if key in ("eer", "auc") and n_rarer < FEW_VIDEOS:
         return f"{value} (too few videos)"
     if interval is None:
-        return f"{value} (one group)"
+        return f"{value} (one {metrics.get('unit', 'group')})"
     return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
@@ -182,40 +188,87 @@ def student_quantile(df: int) -> float:
 
 
 @dataclass(frozen=True)
+class People:
+    """Who is in each of n videos, as numbers from 0 on: two people at most."""
+
+    first: np.ndarray  # (n,)
+    second: np.ndarray  # (n,), the first one again where a video shows one person
+    pair: np.ndarray  # (n,), the same number where both are the same
+
+    def sum_influence(self, influence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sums of (n,) influences over the videos of each person, and of each two people."""
+        n_people = max(self.first.max(), self.second.max()) + 1
+        two = self.first != self.second
+        of_people = np.bincount(self.first, influence, n_people)
+        of_people += np.bincount(self.second[two], influence[two], n_people)
+        return of_people, np.bincount(self.pair[two], influence[two], self.pair.max() + 1)
+
+    @property
+    def per_video(self) -> float:
+        """How many people a video shows, 1 to 2."""
+        return 1 + float(np.mean(self.first != self.second))
+
+    def count(self, part: np.ndarray | slice = slice(None)) -> int:
+        """The number of people in some of the videos."""
+        return len(np.union1d(self.first[part], self.second[part]))
+
+
+def read_people(names) -> People:
+    """The people that (n,) names tell, with `;` between them; of more than two the first two."""
+    both = []
+    for name in names:
+        first, _, others = name.partition(";")
+        both.append((first, others.partition(";")[0] or first))
+    people = np.unique(np.array(both, str), return_inverse=True)[1].reshape(-1, 2)
+    pair = np.unique(np.sort(people, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    return People(*people.T, pair)
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """A figure that is a share, and what each group of videos does to it."""
+    """A figure that is a share, and what the videos of each person do to it."""
 
     share: float
-    influence: np.ndarray  # (groups,), each the sum over its videos; all together 0
+    of_people: np.ndarray  # each the sum of the influences of the person's videos
+    of_pairs: np.ndarray  # the same of the videos that show both of two people
     n: float  # of as many independent videos, at most
-    n_groups: int
+    n_people: int
+    per_video: float  # people
 
 
-def group_variance(influence: np.ndarray, n_groups: int) -> float:
-    """The variance of a figure by the influence of each group on it.
+def people_variance(
+    of_people: np.ndarray, of_pairs: np.ndarray, n_people: int, per_video: float
+) -> float:
+    """The variance of a figure by the influences on it, summed by person and by pair of people.
 
-    Videos of a group err together, groups do not (Obuchowski 1997).
+    Videos that share a person err together, others do not (Obuchowski 1997); each two that do count
+    once, also where they share both people (Aronow, Samii and Assenova 2015). Without a person the
+    figure is of a share per_video / n_people fewer videos, which the jackknife's factor allows for:
+    where each video shows one, it is n / (n - 1).
     """
-    return n_groups / (n_groups - 1) * (influence @ influence)
+    squares = max(0.0, of_people @ of_people - of_pairs @ of_pairs)
+    fewer = (n_people - 1) / max(1.0, n_people - per_video)
+    return n_people / (n_people - 1) * squares * fewer**2
 
 
 def effective_number(estimate: Estimate) -> float:
     """As many independent videos as would have the variance of the estimate.
 
-    At most their real number, and less where groups are few (Korn and Graubard 1998).
+    At most their real number, and less where people are few (Korn and Graubard 1998).
     """
     spread = estimate.share * (1 - estimate.share)
-    n_groups = estimate.n_groups
-    if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a group is
-        return n_groups
-    variance = group_variance(estimate.influence, n_groups)
+    n_people = estimate.n_people
+    if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a person's are
+        return n_people
+    sums = estimate.of_people, estimate.of_pairs
+    variance = people_variance(*sums, n_people, estimate.per_video)
     effective = min(estimate.n, spread / max(variance, 1e-30))
-    return effective * (Z / student_quantile(n_groups - 1)) ** 2
+    return effective * (Z / student_quantile(n_people - 1)) ** 2
 
 
 def find_interval(estimate: Estimate | None) -> list[float] | None:
     """[low, high] of a figure: Wilson's interval (1927) of the effective number of videos."""
-    if estimate is None or estimate.n_groups < 2:
+    if estimate is None or estimate.n_people < 2:
         return None
     share, effective = estimate.share, effective_number(estimate)
     spread = share * (1 - share)
@@ -237,13 +290,14 @@ def compare_estimates(a: Estimate | None, b: Estimate | None, same: bool) -> dic
     `same` scores twice differ nowhere.
     """
     difference = None if a is None else float(b.share - a.share)
-    if a is None or a.n_groups < 2:
+    if a is None or a.n_people < 2:
         return {"difference": difference, "interval": None}
     half = 0.0
     if not same:
-        variance = group_variance(b.influence - a.influence, a.n_groups)
+        sums = b.of_people - a.of_people, b.of_pairs - a.of_pairs
+        variance = people_variance(*sums, a.n_people, a.per_video)
         least = Z * np.sqrt(2) / max(effective_number(a), effective_number(b))
-        half = float(max(student_quantile(a.n_groups - 1) * np.sqrt(variance), least))
+        half = float(max(student_quantile(a.n_people - 1) * np.sqrt(variance), least))
     interval = [max(-1.0, difference - half), min(1.0, difference + half)]
     return {"difference": difference, "interval": interval}
 
@@ -256,13 +310,8 @@ def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (below + not_above) / (2 * len(others))
 
 
-def count(group: np.ndarray) -> int:
-    """The number of different groups."""
-    return len(np.unique(group))
-
-
-def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, scores and numbers of the groups from 0 on, as arrays (n,).
+def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, People]:
+    """Labels and scores as arrays (n,), and who is in each video.
 
     Raises ValueError for other shapes and for scores that are not finite.
     """
@@ -270,26 +319,43 @@ def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, np.nda
     groups = np.asarray(groups, dtype=str)
     if groups.shape != labels.shape:
         raise ValueError(f"groups of shape {groups.shape}: expected {labels.shape} as of labels")
-    return labels, scores, np.unique(groups, return_inverse=True)[1]
+    return labels, scores, read_people(groups.tolist())
 
 
-def estimate_share(outcome: np.ndarray, part: np.ndarray, group: np.ndarray) -> Estimate | None:
+def estimate_share(outcome: np.ndarray, part: np.ndarray, people: People) -> Estimate | None:
     """The share of the videos in `part` (n,) whose `outcome` (n,) is true; None of no videos."""
     n = int(part.sum())
     if n == 0:
         return None
     share = outcome[part].mean()
     influence = np.where(part, (outcome - share) / n, 0)
-    return Estimate(share, np.bincount(group, influence), n, count(group[part]))
+    sums = people.sum_influence(influence)
+    return Estimate(share, *sums, n, people.count(part), people.per_video)
+
+
+def weigh_classes(labels: np.ndarray, scores: np.ndarray, eer: float) -> tuple[float, float]:
+    """How much the errors of reals and those of fakes move the EER, together 1.
+
+    Where fakes lie densely around the threshold and reals do not, a threshold that moves to where
+    both rates are equal again changes the FNR much and the FPR little, so that the errors of the
+    reals decide. The slope of the ROC around the EER tells how densely both lie.
+    """
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    n_rarer = min(np.bincount(labels))
+    spread = max(eer * (1 - eer), 0.02)
+    half = min(1.0, max(2 * np.sqrt(spread / n_rarer), 2 / n_rarer))
+    way = 1 - half, 1 + half  # of FPR + TPR, which is 1 at the EER
+    gain_fpr, gain_tpr = (float(np.diff(np.interp(way, fpr + tpr, rate))[0]) for rate in (fpr, tpr))
+    return gain_tpr / (gain_fpr + gain_tpr), gain_fpr / (gain_fpr + gain_tpr)
 
 
 def estimate_figures(
     labels: np.ndarray,
     scores: np.ndarray,
-    group: np.ndarray,
+    people: People,
     threshold: float,
 ) -> dict[str, Estimate | None]:
-    """Accuracy, EER and AUC with the influence of each group; None where a class is missing.
+    """Accuracy, EER and AUC with the influence of each person; None where a class is missing.
 
     Each figure is a share, and each video has an influence on it. For the accuracy it is right or
     wrong, for the EER right or wrong at the EER's threshold, and for the AUC it lies above some
@@ -297,11 +363,13 @@ def estimate_figures(
     """
     n = len(labels)
     right = (scores >= threshold) == labels
-    figures = {"accuracy": estimate_share(right, np.full(n, True), group), "eer": None, "auc": None}
+    accuracy = estimate_share(right, np.full(n, True), people)
+    figures = {"accuracy": accuracy, "eer": None, "auc": None}
     if labels.min() == labels.max():
         return figures
 
     eer, eer_threshold = compute_eer(labels, scores)
+    weights = weigh_classes(labels, scores, eer)
     wrong = (scores >= eer_threshold) != labels
     reals, fakes = scores[labels == 0], scores[labels == 1]
     auc = placements(fakes, reals).mean()
@@ -309,22 +377,27 @@ def estimate_figures(
     for label, placed in ((0, 1 - placements(reals, fakes)), (1, placements(fakes, reals))):
         mine = labels == label
         wrong_rate = wrong[mine].mean()
-        eer_influence[mine] = (wrong[mine] - wrong_rate) / (2 * len(placed))
+        eer_influence[mine] = weights[label] * (wrong[mine] - wrong_rate) / len(placed)
         auc_influence[mine] = (placed - auc) / len(placed)
-    # of classes of different size: as many videos, half of each class, would tell as much
-    n_balanced = 4 / (1 / len(reals) + 1 / len(fakes))
-    n_groups = min(count(group[labels == 0]), count(group[labels == 1]))
-    for name, share, influence in (("eer", eer, eer_influence), ("auc", auc, auc_influence)):
-        figures[name] = Estimate(share, np.bincount(group, influence), n_balanced, n_groups)
+    # Of classes that count otherwise than by their numbers: as many videos would tell as much
+    n_eer = 1 / (weights[0] ** 2 / len(reals) + weights[1] ** 2 / len(fakes))
+    n_auc = 4 / (1 / len(reals) + 1 / len(fakes))
+    n_people = min(people.count(labels == 0), people.count(labels == 1))
+    for name, share, influence, most in (
+        ("eer", eer, eer_influence, n_eer),
+        ("auc", auc, auc_influence, n_auc),
+    ):
+        sums = people.sum_influence(influence)
+        figures[name] = Estimate(share, *sums, most, n_people, people.per_video)
     return figures
 
 
 def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
-    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos in groups.
+    """95 % intervals {"accuracy": [low, high], "eer": ..., "auc": ...} of videos of people.
 
-    labels, scores, groups (n,); the accuracy is that at the threshold. None where there is one
-    group, and for EER and AUC where a class has one group or none. Raises ValueError for other
-    shapes and for scores that are not finite.
+    labels, scores, groups (n,); a group is a name, or those of two people with `;` between them.
+    The accuracy is that at the threshold. None where there is one person, and for EER and AUC where
+    a class has one or none. Raises ValueError for other shapes and for scores that are not finite.
     """
     figures = estimate_figures(*check_videos(labels, scores, groups), threshold)
     return {name: find_interval(estimate) for name, estimate in figures.items()}
@@ -333,14 +406,14 @@ def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
 def compute_rate_intervals(labels, scores, groups, threshold: float) -> dict:
     """95 % intervals {"accuracy": [low, high], "fpr": ..., "fnr": ...} at a threshold.
 
-    None where there is one group of the class, or none. Otherwise as compute_intervals.
+    None where the class has one person or none. Otherwise as compute_intervals.
     """
-    labels, scores, group = check_videos(labels, scores, groups)
+    labels, scores, people = check_videos(labels, scores, groups)
     called_fake = scores >= threshold
     estimates = {
-        "accuracy": estimate_share(called_fake == labels, labels >= 0, group),
-        "fpr": estimate_share(called_fake, labels == 0, group),
-        "fnr": estimate_share(~called_fake, labels == 1, group),
+        "accuracy": estimate_share(called_fake == labels, labels >= 0, people),
+        "fpr": estimate_share(called_fake, labels == 0, people),
+        "fnr": estimate_share(~called_fake, labels == 1, people),
     }
     return {name: find_interval(estimate) for name, estimate in estimates.items()}
 
@@ -353,17 +426,18 @@ def compare_scores(
     threshold_a: float = 0.5,
     threshold_b: float = 0.5,
 ) -> dict:
-    """How much accuracy, EER and AUC of b are above those of a, on the same videos in groups.
+    """How much accuracy, EER and AUC of b are above those of a, on the same videos of people.
 
-    labels, scores_a, scores_b, groups (n,); the accuracies are those at the thresholds. Returns
+    labels, scores_a, scores_b, groups (n,), as in compute_intervals; the accuracies are those at
+    the thresholds. Returns
     {"accuracy": {"difference": b - a, "interval": [low, high]}, "eer": ..., "auc": ...} with 95 %
     intervals. They are None where compute_intervals has None, differences where a class is
     missing. Raises ValueError as compute_intervals does.
     """
-    labels, scores_a, group = check_videos(labels, scores_a, groups)
+    labels, scores_a, people = check_videos(labels, scores_a, groups)
     labels, scores_b, _ = check_videos(labels, scores_b, groups)
-    figures_a = estimate_figures(labels, scores_a, group, threshold_a)
-    figures_b = estimate_figures(labels, scores_b, group, threshold_b)
+    figures_a = estimate_figures(labels, scores_a, people, threshold_a)
+    figures_b = estimate_figures(labels, scores_b, people, threshold_b)
     same_scores = np.array_equal(scores_a, scores_b)
     comparison = {}
     for name, a in figures_a.items():

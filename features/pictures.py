@@ -21,7 +21,7 @@ from data.words import CLASSES
 from features.dataset import Split
 from features.extraction import Extraction
 from features.metrics import percent, verdict
-from features.originals import Footage, Match
+from features.originals import Originals
 from features.plots import COLOURS, save_figure
 from features.run import map_threads
 
@@ -255,18 +255,20 @@ def plot_prediction(
 # --- Originals ---
 
 
-def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8) -> None:
+def plot_originals(found: Originals, path: Path, footer: str, most: int = 8) -> None:
     """The nearest pairs of a fake and the real video that it seems to show, their middle frames.
 
     Raises InputError where there are none, or where a video cannot be read again.
     """
-    shown = [match for match in matches if match.fake.extraction][:most]
+    known = {name: split for name, split in found.splits.items() if split.extraction}
+    shown = [row for row in found.matches if {row["split"], row["real_split"]} <= set(known)][:most]
     if not shown:
         raise InputError("no fake looks like a real video here")
     n_rows = -(-len(shown) // 2)
     figure = Figure((11, 3.4 * n_rows + 0.9), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1)
-    some = f"The nearest {len(shown)} of {len(matches)} pairs" if len(matches) > most else "Pairs"
+    n = len(found.matches)
+    some = f"The nearest {len(shown)} of {n} pairs" if n > most else "Pairs"
     of_what = "distance 0: the same footage; ratio: to the distance of the next real video"
     figure.suptitle(f"{some} of a video and the real one it looks like ({of_what})", fontsize=10)
     grid = figure.subplots(n_rows, 4, squeeze=False)
@@ -274,18 +276,17 @@ def plot_originals(matches: list[Match], path: Path, footer: str, most: int = 8)
         axes.axis("off")
     pairs = grid.reshape(-1, 2)
     for match, axes in zip(shown, pairs, strict=False):
-        figures = f"distance {match.distance:.2f}, ratio {match.ratio:.2f}"
-        show_footage(axes[0], match.fake, figures)
-        show_footage(axes[1], match.real, match.outcome)
+        figures = f"distance {match['distance']:.2f}, ratio {match['ratio']:.2f}"
+        show_middle(axes[0], known[match["split"]], match["video"], figures)
+        show_middle(axes[1], known[match["real_split"]], match["real"], match["outcome"])
     save_figure(figure, path, footer)
 
 
-def show_footage(axes: Axes, footage: Footage, remark: str) -> None:
+def show_middle(axes: Axes, split: Split, video: str, remark: str) -> None:
     """The middle frame of a video as the network sees it."""
-    title = (
-        f"{CLASSES[int(footage.row['label'])]}: {shorten(footage.video, 30)}\n"
-        f"frame {footage.number}\n"
-        f"{remark}"
-    )
-    frame = find_frame(footage, footage.extraction)
+    index = [row["video"] for row in split.videos].index(video)
+    rows = np.flatnonzero(split.video_index == index)
+    number, label = int(split.numbers[rows[len(rows) // 2]]), int(split.labels[rows[0]])
+    title = f"{CLASSES[label]}: {shorten(video, 30)}\nframe {number}\n{remark}"
+    frame = find_frame(SampleFrame(video, number, label, 0, 0), split.extraction)
     show_frame(axes, frame, title)

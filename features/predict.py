@@ -34,6 +34,7 @@ from data.layouts import list_videos
 from data.videos import is_template
 from data.words import SPLITS
 from features import screen
+from features.audit import share_known
 from features.dataset import Split, load_split
 from features.evaluate import evaluate, score_frames
 from features.extraction import OTHER_CODE, Extraction, check_alike, hash_extraction_code
@@ -195,6 +196,7 @@ def predict_and_print(
     make_folder(output, "--output-dir")
     table = claim_table(output, paths[0])
     screen.print_checkpoint(checkpoint)
+    screen.print_own_figures(checkpoint)
     screen.print_prediction_header()
     rows = []
     with (
@@ -278,7 +280,9 @@ def evaluate_files(
         for file, split in splits.items():
             name = names[set_and_split(file)]
             is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
-            evaluate_split(file, name, split, model, checkpoint, folder, pictures, is_shared)
+            known = share_known(split), checkpoint["split"]["known"]
+            whose = screen.whose_intervals(not is_shared, *known)
+            evaluate_split(file, name, split, model, checkpoint, folder, pictures, whose)
         reports = gather_evaluated(folder, checkpoint)
         names = name_sets(reports)
         evaluated = {names[key]: report["splits"]["test"] for key, report in reports.items()}
@@ -331,15 +335,18 @@ def evaluate_split(
     checkpoint: dict,
     folder: Path,
     pictures: bool,
-    is_shared: bool,
+    whose: str,
 ) -> None:
-    """Print the figures of one set, and write them to <set>_<split>/ in the folder."""
+    """Print the figures of one set, and write them to <set>_<split>/ in the folder.
+
+    `whose`: whom intervals are for, see screen.whose_intervals.
+    """
     titles = {"test": name}
     thresholds = checkpoint["thresholds"]
     scores = {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
-    print(f"\n{results_table(results, not is_shared, titles)}\n")
+    print(f"\n{results_table(results, whose, titles)}\n")
     print(threshold_table(results, thresholds, titles))
     folder = folder / "_".join(set_and_split(file))
     is_there = folder.is_dir()
@@ -355,7 +362,7 @@ def evaluate_split(
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
-        "shared": is_shared,  # with the training
+        "shared": whose == "seen",  # with the training
         "extraction": split.extraction and asdict(split.extraction.without_paths()),
     }
     write_json(folder / "metrics.json", report)

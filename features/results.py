@@ -28,7 +28,7 @@ from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.extraction import hash_code
 from features.metrics import verdict
-from features.originals import ORIGINALS_COLUMNS, Search, describe_matches
+from features.originals import ORIGINALS_COLUMNS, Originals
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.run import package_versions
@@ -40,6 +40,8 @@ PREDICTION_COLUMNS = (  # of predictions.csv
     "label",
     "method",
     "group",
+    "people",
+    "fingerprint",
     "score",
     "at_0.5",
     "at_T",
@@ -125,7 +127,8 @@ def list_predictions(
     for name, split in splits.items():
         for i, label, score in zip(*split.video_scores(scores[name]), strict=True):
             row = {"seed": seed, "split": name, "video": split.name(i), "label": CLASSES[label]}
-            row |= {"method": split.method(i), "group": split.group(i), "score": score}
+            row |= {"method": split.method(i), "group": split.group(i), "people": split.people(i)}
+            row |= {"fingerprint": split.fingerprint(i), "score": score}
             rows.append(row | prediction_words(score, threshold))
     return rows
 
@@ -188,31 +191,35 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
     }
 
 
-def write_run(output: Path, runs: list, report: dict, search: Search) -> list[str]:
+def write_run(output: Path, runs: list, report: dict, found: Originals) -> list[str]:
     """Write the model of the first run and the tables; their names."""
     run = runs[0]
     for name in MORE_FILES:  # of an earlier model
         (output / name).unlink(missing_ok=True)
     trained_on = describe_training([run.splits["train"], run.splits["val"]])
-    save_checkpoint(output / "model.pt", run.model, report, trained_on)
+    save_checkpoint(output / "model.pt", run.model, report, trained_on, run.results["val"])
     figures = []
     for each in runs:
-        figures.append({"seed": each.seed, "splits": each.results, "history": each.history})
+        figures.append({"seed": each.seed, "splits": each.results, "left_out": each.half_seen})
+        figures[-1]["history"] = each.history
     report = report | figures[0]
     if len(runs) > 1:
+        for each, of_seed in zip(runs, figures, strict=True):
+            of_seed["split"] = each.divided
         report["seeds"] = figures
     write_json(output / "metrics.json", report)
     rows = []
     for each in runs:
-        rows += list_predictions(each.seed, each.splits, each.scores, each.threshold)
+        splits = each.splits | each.left_out
+        rows += list_predictions(each.seed, splits, each.scores, each.threshold)
     write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
-    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, describe_matches(search))
+    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, found.matches)
     return ["model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"]
 
 
 def draw_run(
-    output: Path, runs: list, samples: list[SampleFrame], search: Search, wanted: bool
+    output: Path, runs: list, samples: list[SampleFrame], found: Originals, wanted: bool
 ) -> list[str]:
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
@@ -224,8 +231,8 @@ def draw_run(
         "features.png": partial(plot_features, run.splits, run.seed),
         "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
     }
-    if search.matches:
-        pictures["originals.png"] = partial(plot_originals, search.matches)
+    if found.matches:
+        pictures["originals.png"] = partial(plot_originals, found)
     made = screen.describe_extraction(run.splits["train"].extraction)
     all_seeds = f"seeds {run.seed} to {runs[-1].seed}" if len(runs) > 1 else name_seed(runs)
     drawn = draw_pictures(output, curves, f"{made}; {all_seeds}", wanted)
@@ -261,7 +268,8 @@ def append_run(path: Path, report: dict, runs: Iterable) -> None:
     """
     rows = []
     for run in runs:
-        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed} | describe_run(report)
+        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
+        row |= describe_run(report | {"split": run.divided})
         for split in ("val", "test"):
             level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
             row[f"{split}_level"] = level

@@ -11,17 +11,18 @@ from data.files import InputError, command, read_json
 from data.groups import describe_lone_fakes
 from data.layouts import DataSet, summarise
 from data.words import CLASSES, SPLITS
-from features.audit import KINDS, count_shared, name_shortcuts
+from features.audit import KINDS, NAMES, count_shared, name_clips, name_shortcuts
 from features.cache import Outcome
 from features.dataset import Split
 from features.extraction import Extraction
-from features.metrics import percent
-from features.originals import Search, describe_originals
+from features.metrics import format_figure, percent
+from features.originals import Originals, describe_originals
 from features.pictures import SampleFrame
 from features.plots import TITLES
 from features.tables import (
     FIGURES,
     comparison_table,
+    format_n,
     methods_table,
     results_table,
     samples_table,
@@ -31,6 +32,7 @@ from features.tables import (
 )
 
 MOST_LINES = 10  # of what is left out
+NEARLY_ALL = 0.9  # of the fakes: where people are known of so many, others are other people
 STATES = {  # of an outcome, as cache.py calls it
     "cached": "taken from an earlier run",
     "redone": "done again, as the file or a setting had changed",
@@ -196,7 +198,8 @@ def print_history(extraction: Extraction | None) -> None:
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
-    return ", ".join(f"{n} {what}" for what, n in shared.items())
+    """What two sets share: of people only those who are known to be the same."""
+    return ", ".join(f"{n} {'known ' * (kind == 'people')}{kind}" for kind, n in shared.items())
 
 
 def print_checkpoint(checkpoint: dict) -> None:
@@ -207,6 +210,13 @@ def print_checkpoint(checkpoint: dict) -> None:
     print(f"Checkpoint {checkpoint['file']}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
     print(f"Threshold  T = {percent(thresholds['used'])}, {thresholds['from']}")
+
+
+def print_own_figures(checkpoint: dict) -> None:
+    """How well the model told its own validation videos, or frames, apart."""
+    level, metrics = next(iter(checkpoint["validation"].items()))
+    figures = f"AUC {format_figure(metrics, 'auc')}, n = {format_n(metrics)}"
+    print(f"Validation {figures}, {level} like those it was trained on")
 
 
 def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> bool:
@@ -220,6 +230,10 @@ def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> bool:
     print(f"Leak audit {name} shares with the training: {describe_sharing(shared)}")
     if any(shared.values()):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the training has seen some of these")
+    alike = sorted(name_clips(split) & set(trained_on[NAMES]))
+    if alike and not shared["clips"]:
+        print(f"WARNING: {len(alike)} clips have a name that the training had, {alike[0]} for one:")
+        print("         if they are copies, compressed again, these are not unseen people")
     return any(shared.values())
 
 
@@ -280,9 +294,9 @@ def print_training(
     print("Settings  ", ", ".join(training))
 
 
-def print_originals(search: Search) -> None:
-    """What was found to be kept together by the features."""
-    for line in describe_originals(search):
+def print_originals(found: Originals) -> None:
+    """Which videos show the same footage, by the features."""
+    for line in describe_originals(found):
         print(line)
 
 
@@ -304,11 +318,16 @@ def print_results(runs: list, report: dict, samples: list[SampleFrame], select: 
     run = runs[0]
     of_seed = f"Seed {run.seed}, the first of {len(runs)}:\n" if len(runs) > 1 else ""
     leaks = report["split"]["shared"]
-    is_unseen = len(leaks) == len(list(combinations(run.splits, 2))) and not any_shared(leaks)
-    print(f"\n{of_seed}{results_table(run.results, is_unseen)}")
+    is_audited = len(leaks) == len(list(combinations(run.splits, 2))) and not any_shared(leaks)
+    whose = whose_intervals(is_audited, report["split"]["known"])
+    print(f"\n{of_seed}{results_table(run.results, whose)}")
     if select == "best":
         print("The validation figures are too good: the epoch was chosen by them (--select best).")
     print(f"\n{threshold_table(run.results, report['thresholds'])}")
+    if run.half_seen:
+        metrics = run.half_seen["videos"]
+        right = percent(metrics["at_threshold"]["accuracy"])
+        print(f"Left out: of {metrics['n']} videos with people on both sides {right} right at T.")
     methods = methods_table(run.results)
     if methods:
         print(f"\n{methods}")
@@ -318,6 +337,16 @@ def print_results(runs: list, report: dict, samples: list[SampleFrame], select: 
         print(f"\n{samples_table(samples)}")
     print()
     warn_of_shortcuts(report["split"]["shortcuts"], run.results["val"])
+
+
+def whose_intervals(is_audited: bool, *known: float) -> str:
+    """Whom intervals are for, a key of tables.WHOSE.
+
+    `is_audited`: training is known to share nothing; `known`: what audit.share_known gives.
+    """
+    if not is_audited:
+        return "seen"
+    return "unseen" if min(known) >= NEARLY_ALL else "unknown"
 
 
 def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:

@@ -3,7 +3,14 @@
 import numpy as np
 
 from data.words import CLASSES
-from features.metrics import FEW_VIDEOS, LOW_FPRS, format_figure, percent, verdict
+from features.metrics import (
+    FEW_VIDEOS,
+    LOW_FPRS,
+    count_units,
+    format_figure,
+    percent,
+    verdict,
+)
 from features.pictures import SampleFrame, shorten
 from features.plots import TITLES, name_levels
 
@@ -11,6 +18,11 @@ FIGURES = {  # title: key
     "accuracy": "accuracy",
     "EER": "eer",
     "AUC": "auc",
+}
+WHOSE = {  # whom the intervals are for
+    "unseen": " for other people of the same kind (see README)",
+    "unknown": ", for other people if these are others, which is not known here",
+    "seen": ", not for other people: training has or may have seen some of these",
 }
 AT_THRESHOLD = {
     "accuracy": "accuracy",
@@ -51,16 +63,25 @@ def level_table(results: dict[str, dict], level: str, titles: dict[str, str]) ->
     if not columns:
         return ""
     rows = [(level.capitalize(), *(titles[name].rjust(21) for name in columns))]
-    rows.append(("n", *(metrics["n"] for metrics in columns.values())))
+    rows.append(("n, real + fake", *map(format_n, columns.values())))
     for title, key in FIGURES.items():
         cells = [format_figure(metrics, key) for metrics in columns.values()]
         rows.append((title, *cells))
+        if key == "accuracy" and any(each["majority"] > 0.5 for each in columns.values()):
+            rows.append(("majority", *(percent(each["majority"]) for each in columns.values())))
     for fpr in LOW_FPRS if level == "videos" else ():
         rates = [metrics["tpr_at_fpr"][str(fpr)] for metrics in columns.values()]
         if rates != [None] * len(rates):
             cells = ["too few reals" if rate is None else percent(rate) for rate in rates]
             rows.append((f"fakes found at {100 * fpr:g} % FPR", *cells))
     return format_table(rows)
+
+
+def format_n(metrics: dict) -> str:
+    """How many videos of each class, and of how many people: `20 + 20 of 40 people`."""
+    n_fake = metrics["n_fake"]
+    units = f" of {count_units(metrics['n_units'], metrics['unit'])}" if "unit" in metrics else ""
+    return f"{metrics['n'] - n_fake} + {n_fake}{units}"
 
 
 def threshold_table(
@@ -89,19 +110,20 @@ def threshold_table(
 
 
 def results_table(
-    results: dict[str, dict], is_unseen: bool = True, titles: dict[str, str] = TITLES
+    results: dict[str, dict], whose: str = "unseen", titles: dict[str, str] = TITLES
 ) -> str:
     """The figures of videos and, below, of frames, {split: what evaluate gives}.
 
-    `is_unseen`: it is known that training had none of these people.
+    `whose` is a key of WHOSE.
     """
     tables = [level_table(results, level, titles) for level in ("videos", "frames")]
     text = "\n\n".join(table for table in tables if table)
     if "[" in text:
-        kind = " for other people of the same kind (see README)"
-        if not is_unseen:
-            kind = ", not for other people: training has or may have seen some of these"
-        text += f"\nIn brackets: 95 % intervals{kind}."
+        text += f"\nIn brackets: 95 % intervals{WHOSE[whose]}."
+    for name, result in results.items():
+        low, high = result.get("videos", {}).get("intervals", {}).get("auc") or (1, 1)
+        if low <= 0.5 <= high:
+            text += f"\n{TITLES[name]}: nothing better than chance is shown, the AUC may be 50 %."
     if "n/a" in text:
         text += "\nn/a: one class alone has no such figure."
     return text
@@ -180,24 +202,23 @@ def unseen_table(rows: list[dict]) -> str:
     """What measure_unseen gives: each method unseen, seen, and what is lost."""
     table = [("Left out", "split", "fakes", "AUC unseen", "EER unseen", "AUC seen", "AUC lost")]
     for row in rows:
-        unseen, seen = row["unseen"], row["seen"]
-        lost = "n/a"
-        if None not in (unseen["auc"], seen["auc"]):
-            lost = f"{100 * (seen['auc'] - unseen['auc']):+.1f} points"
+        unseen = row["unseen"]
         figures = [format_figure(unseen, key) for key in ("auc", "eer")]
-        n_fake = unseen["n_fake"]
-        table.append((row["method"], row["split"], n_fake, *figures, percent(seen["auc"]), lost))
-    return format_table(table)
+        figures += [percent(row["seen"]["auc"]), format_difference(row["lost"]["auc"])]
+        table.append((row["method"], row["split"], unseen["n_fake"], *figures))
+    fewer = [f"{row['fewer']} without {row['method']}" for row in rows]
+    less = f"Trained on fewer fakes: {', '.join(dict.fromkeys(fewer))}."
+    return f"{format_table(table)}\n{less} AUC lost is in points; in brackets: 95 % intervals."
 
 
 def comparison_table(compared: dict[str, dict]) -> str:
     """What compare_results gives: a line for each split and figure, and the verdict by the AUC."""
-    rows = [("B less A, in points", "videos", "groups", "accuracy at T", "EER", "AUC")]
+    rows = [("B less A, in points", "videos", "of", "accuracy at T", "EER", "AUC")]
     verdicts = []
     for name, result in compared.items():
         title = TITLES.get(name, name)
         cells = [format_difference(result, key) for key in FIGURES.values()]
-        rows.append((title, result["n"], result["n_groups"], *cells))
+        rows.append((title, result["n"], count_units(result["n_units"], result["unit"]), *cells))
         verdicts.append(f"{title}: {judge(result)}")
         if result["only_a"] or result["only_b"]:
             apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
@@ -210,7 +231,7 @@ def too_few(result: dict, key: str) -> str:
     interval = result[key]["interval"]
     if min(result["n_fake"], result["n"] - result["n_fake"]) < FEW_VIDEOS:
         return "too few videos"
-    return "too few groups" if interval is None or interval == [-1, 1] else ""
+    return "too few people" if interval is None or interval == [-1, 1] else ""
 
 
 def format_difference(result: dict, key: str) -> str:

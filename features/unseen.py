@@ -9,8 +9,9 @@ from tqdm import tqdm
 from data.files import InputError, write_csv
 from features.dataset import Split
 from features.evaluate import evaluate, score_frames
+from features.metrics import compare_scores
 
-COLUMNS = ("method", "split", "n_real", "n_fake")
+COLUMNS = ("method", "split", "n_real", "n_fake", "n_fewer")
 FIGURES = ("auc", "eer")
 
 
@@ -47,13 +48,18 @@ def without(splits: dict[str, Split], method: str) -> dict[str, Split]:
 
 
 def measure_unseen(
-    splits: dict[str, Split], seen: dict[str, dict], methods: list[str], train: Callable
+    splits: dict[str, Split],
+    seen: dict[str, dict],
+    scores: dict[str, np.ndarray],
+    methods: list[str],
+    train: Callable,
 ) -> tuple[list[dict], dict[str, str]]:
     """A row for each method and split: its figures when it was seen in training, and when not.
 
     And {method: why} of those that cannot be measured. `seen` is what evaluate gives for each
-    split, by the model that was trained on all methods. `train(splits)` gives the model and the
-    threshold T of a training; T is chosen without the method too.
+    split, `scores` those of its frames, by the model that was trained on all methods.
+    `train(splits)` gives the model and the threshold T of a training; T is chosen without the
+    method too.
     """
     rows, not_measured = [], {}
     with tqdm(methods, desc="leaving out", unit="method", disable=None) as bar:
@@ -69,10 +75,29 @@ def measure_unseen(
                 model, threshold = train(left)
             for name in names if method not in not_measured else ():
                 split = splits[name]
-                results = evaluate(split, score_frames(model, split), threshold)
+                scores_unseen = score_frames(model, split)
+                results = evaluate(split, scores_unseen, threshold)
                 unseen, known = (each["methods"][method] for each in (results, seen[name]))
-                rows.append({"method": method, "split": name, "unseen": unseen, "seen": known})
+                row = {"method": method, "split": name, "unseen": unseen, "seen": known}
+                row["lost"] = compare_on_method(split, method, scores_unseen, scores[name])
+                rows.append(row | {"fewer": count_fakes(splits["train"], method)})
     return rows, not_measured
+
+
+def compare_on_method(
+    split: Split, method: str, unseen: np.ndarray, seen: np.ndarray
+) -> dict[str, dict]:
+    """What compare_scores gives for a method's fakes and all reals, with two scores a frame."""
+    index, labels, values = split.video_scores(unseen)
+    part = (labels == 0) | np.array([split.method(i) == method for i in index])
+    people = np.array([split.people(i) for i in index])
+    values_seen = split.video_scores(seen)[2]
+    return compare_scores(labels[part], values[part], values_seen[part], people[part])
+
+
+def count_fakes(split: Split, method: str) -> int:
+    """How many videos of a split are fakes of a method."""
+    return len(np.unique(split.video_index[methods_of(split) == method]))
 
 
 def has_method(result: dict, method: str) -> bool:
@@ -87,11 +112,16 @@ def write_methods(path: Path, rows: list[dict]) -> None:
         metrics = row["seen"]
         n_fake = metrics["n_fake"]
         line = {"method": row["method"], "split": row["split"]}
-        line |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake}
+        line |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "n_fewer": row["fewer"]}
         for when in ("unseen", "seen"):
             for key in FIGURES:
                 low, high = row[when]["intervals"][key] or (None, None)
                 line |= {f"{key}_{when}": row[when][key]}
                 line |= {f"{key}_{when}_low": low, f"{key}_{when}_high": high}
+        for key in FIGURES:
+            found = row["lost"][key]
+            low, high = found["interval"] or (None, None)
+            line[f"{key}_seen_less_unseen"] = found["difference"]
+            line |= {f"{key}_seen_less_unseen_low": low, f"{key}_seen_less_unseen_high": high}
         table.append(line)
     write_csv(path, table[0] if table else COLUMNS, table)

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -19,10 +20,13 @@ from features.audit import (
     count_shared,
     describe_training,
     name_shortcuts,
+    share_known,
 )
-from features.dataset import divide, load_split
+from features.dataset import load_split
+from features.divide import divide
+from features.screen import whose_intervals
 
-NOTHING = {"videos": 0, "groups": 0, "clips": 0}
+NOTHING = {"videos": 0, "people": 0, "clips": 0}
 
 
 def edit_videos(folder, split, change):
@@ -60,10 +64,10 @@ def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_s
     with pytest.raises(InputError, match=r"train and test share 10 clips, train/fake/000\.mp4 for"):
         audit_leaks(load())
     edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(InputError, match=r"train and test share 1 groups, train001\.mp4 for one"):
+    with pytest.raises(InputError, match=r"train and test share 1 people, train001\.mp4 for one"):
         audit_leaks(load())
     audit = audit_leaks(load("Celeb-DF"))  # its official list is so
-    assert audit["train-test"] == {"videos": 0, "groups": 1, "clips": 10}
+    assert audit["train-test"] == {"videos": 0, "people": 1, "clips": 10}
     assert audit["train-val"] == NOTHING
 
     def copy(row):
@@ -75,7 +79,7 @@ def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_s
             audit_leaks(load(layout))
     edit_videos(folder, "test", lambda row: row.update(fingerprint=row["video"]))
     edit_videos(folder, "val", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(InputError, match=r"train and val share 1 groups"):
+    with pytest.raises(InputError, match=r"train and val share 1 people"):
         audit_leaks(load("Celeb-DF"))  # the list knows train and test alone
     edit_videos(folder, "val", lambda row: row.update(group="val"))
     assert audit_leaks(load("Celeb-DF"))["train-val"] == NOTHING
@@ -87,9 +91,9 @@ def test_what_the_official_split_shares_is_said(three_splits, tmp_path, capsys):
     text = (folder / "extraction.json").read_text()
     (folder / "extraction.json").write_text(text.replace('"layout": ""', '"layout": "Celeb-DF"'))
     report = train(tmp_path)
-    assert report["split"]["shared"]["train-test"] == {"videos": 0, "groups": 1, "clips": 0}
+    assert report["split"]["shared"]["train-test"] == {"videos": 0, "people": 1, "clips": 0}
     out = capsys.readouterr().out
-    assert "Leak audit train-test share 0 videos, 1 groups, 0 clips" in out
+    assert "Leak audit train-test share 0 videos, 1 known people, 0 clips" in out
     assert "WARNING: NOT THE FIGURES OF UNSEEN PEOPLE" in out
 
 
@@ -101,7 +105,7 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     labels = np.repeat(np.arange(240) % 2, 3)  # both videos of a group have its label
 
     def set_label(row):
-        row.update(label=int(row["group"][5:8]) % 2)
+        row.update(label=int(row["group"][5:8]) % 2, people=row["group"])
 
     edit_videos(tmp_path / "features", "train", set_label)
     people = np.repeat(np.tile(rng.normal(size=(120, 1000)), (2, 1)), 3, 0)
@@ -109,7 +113,7 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     np.save(tmp_path / "features/train_labels.npy", labels)
     report = train(tmp_path, "--split-unit", unit, "--num-epochs", "6")
     shared = report["split"]["shared"]["train-val"]
-    assert (shared["groups"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
+    assert (shared["people"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
     out = capsys.readouterr().out
     assert ("NOT THE FIGURES OF UNSEEN PEOPLE" in out) == leaks
     assert ("In brackets: 95 % intervals for other people" in out) == (not leaks)
@@ -125,13 +129,50 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
             audit_leaks({"train": split, "val": split}, unit)
     assert audit_leaks({"train": split, "val": split}, "frame")["train-val"]["videos"] == 20
     for unit in ("video", "frame"):
-        divided, _ = divide({"train": split, "test": split}, 0.2, 0, unit)
-        with pytest.raises(InputError, match=r"(train|val) and test share \d+ (videos|groups)"):
-            audit_leaks(divided, unit)
+        splits = divide({"train": split, "test": split}, 0.2, 0, unit).splits
+        with pytest.raises(InputError, match=r"(train|val) and test share \d+ videos"):
+            audit_leaks(splits, unit)
     make_split(folder, "val")
-    for flag, value in (("--split-unit", "frame"), ("--val-fraction", "0.3")):
+    for flag, value in (("--split-unit", "person"), ("--val-fraction", "0.3")):
         with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
             train(tmp_path, flag, value)
+
+
+def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path, capsys):
+    for seed, name in enumerate(("train", "val")):
+        make_split(tmp_path / "features", name, seed=seed)
+        edit_videos(tmp_path / "features", name, lambda row: row.update(people=row["group"][-7:]))
+    with pytest.raises(InputError, match=r"train and val share 10 people, .* --split-unit video"):
+        train(tmp_path)
+    report = train(tmp_path, "--split-unit", "video")
+    assert report["split"]["shared"]["train-val"] == NOTHING | {"people": 10}
+    assert "NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_not_known_to_the_model_but_its_people_are(tmp_path):
+    split = load_split(make_split(tmp_path))
+    pairs = [";".join(pair) for pair in combinations("abcde", 2)]  # ten fakes, then ten reals
+    for row, people in zip(split.videos, [*pairs, *"abcdeabcde"], strict=True):
+        row["people"] = people
+    division = divide({"train": split}, 0.2, 0, "person")
+    assert division.splits["train"].videos is split.videos
+    trained_on = describe_training([division.splits["train"], division.splits["val"]])
+    left_out = division.left_out["left out"]
+    assert 4 <= len(left_out.rows) / 4 == division.report["n_left_out"] <= 6
+    assert count_shared(left_out, trained_on) == NOTHING | {"people": 5}
+
+
+@pytest.mark.parametrize(("told", "whose"), [(9, "unseen"), (8, "unknown")])
+def test_people_are_others_only_where_nearly_all_are_known(tmp_path, told, whose):
+    split = load_split(make_split(tmp_path))
+    for row in split.videos[told:10]:  # of ten fakes these belong to no real video
+        row["group"] = row["video"]
+    assert share_known(split) == told / 10
+    assert whose_intervals(True, share_known(split), 1.0) == whose
+    assert whose_intervals(False, 1.0) == "seen"
+    for row in split.videos[told:10]:
+        row["people"] = "somebody"
+    assert share_known(split) == 1
 
 
 def test_frames_of_unknown_videos_are_not_audited(tmp_path):
@@ -154,12 +195,12 @@ def test_a_checkpoint_keeps_plain_lists_of_what_it_was_trained_on(tmp_path):
     buffer.seek(0)
     loaded = torch.load(buffer, weights_only=True)
     assert loaded == known
-    assert count_shared(split, loaded) == {"videos": 7, "groups": 5, "clips": 7}
+    assert count_shared(split, loaded) == {"videos": 7, "people": 5, "clips": 7}
     assert count_shared(split.part(split.video_index == 5), loaded) == {
         **NOTHING,
-        "groups": 1,  # its fake is among the first four
+        "people": 1,  # its fake is among the first four
     }
-    assert known["groups"] != known["videos"] != known["clips"]
+    assert known["people"] != known["videos"] != known["clips"]
 
 
 def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
@@ -169,12 +210,12 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     known = describe_training([split])
     folder = hashlib.sha256(b"gone").hexdigest()[:8]  # a checkpoint need not tell where videos lie
     assert known["videos"][0] == f"{folder}/train/fake/000.mp4"
-    assert count_shared(split, known) == {"videos": 20, "groups": 10, "clips": 20}
+    assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
     elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
     assert count_shared(elsewhere, known) == NOTHING
     for row in split.videos:  # as earlier versions left it
         del row["fingerprint"], row["people"], row["clip"]
-    assert count_shared(split, known) == {"videos": 20, "groups": 10, "clips": 20}
+    assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
 
 
 def write_set(root, lengths):
@@ -198,7 +239,7 @@ def test_a_set_that_was_moved_is_recognised(tmp_path, monkeypatch):
     assert known["videos"] == sorted(f"file {fingerprint(first / name)}" for name in lengths)
     monkeypatch.chdir(tmp_path)
     again = extracted(os.path.relpath(first), tmp_path / "f2")
-    assert count_shared(again, known) == {"videos": 4, "groups": 2, "clips": 3}
+    assert count_shared(again, known) == {"videos": 4, "people": 2, "clips": 3}
     with pytest.raises(InputError, match=r"train and test share 4 videos, fake/000_001\.mp4 for"):
         audit_leaks({"train": trained, "test": again})
 
@@ -207,7 +248,7 @@ def test_a_set_that_was_moved_is_recognised(tmp_path, monkeypatch):
     shutil.copy(first / "real/000.mp4", moved / "real/anna.mp4")
     shutil.copy(first / "fake/x.mp4", moved / "fake/x.mp4")
     copies = extracted(moved, tmp_path / "f3")
-    assert count_shared(copies, known) == {"videos": 2, "groups": 2, "clips": 2}
+    assert count_shared(copies, known) == {"videos": 2, "people": 2, "clips": 2}
     with pytest.raises(InputError, match=r"share 2 videos, fake/x\.mp4 for one, perhaps under an"):
         audit_leaks({"train": trained, "test": copies})
 
@@ -234,9 +275,9 @@ def test_a_public_set_is_recognised_at_another_compression(tmp_path):
     trained = extracted(tmp_path / "c23", tmp_path / "f1")
     other = extracted(tmp_path / "c40", tmp_path / "f2")
     # the reals 000 and 003, and the fake 003_000, whose clip is that of 003
-    expected = {"videos": 0, "groups": 1, "clips": 2}
+    expected = {"videos": 0, "people": 2, "clips": 2}
     assert count_shared(other, describe_training([trained])) == expected
-    with pytest.raises(InputError, match="train and test share 1 groups"):
+    with pytest.raises(InputError, match="train and test share 2 people"):
         audit_leaks({"train": trained, "test": other})
     assert (
         read_table(tmp_path / "f2/train_videos.csv")[0]["people"].count("FaceForensics++ 00") == 2
@@ -257,7 +298,7 @@ def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
     for row in split.videos:
         row["fingerprint"] += " encoded again"
     moved = replace(split, extraction=replace(extraction, videos_dir="/moved"))
-    assert count_shared(moved, known) == {"videos": 0, "groups": 3, "clips": 6}
+    assert count_shared(moved, known) == {"videos": 0, "people": 3, "clips": 6}
     listed = replace(moved, extraction=replace(moved.extraction, layout="list"))
     assert count_shared(listed, known) == NOTHING
 

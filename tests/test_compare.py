@@ -9,7 +9,7 @@ from data.files import InputError, write_csv, write_json
 from features.compare import compare_results
 from features.metrics import compare_scores
 
-COLUMNS = ("seed", "split", "video", "label", "method", "group", "score")
+COLUMNS = ("seed", "split", "video", "label", "method", "group", "people", "fingerprint", "score")
 
 
 def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None, seed=0, more=None):
@@ -19,7 +19,8 @@ def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None,
     for name, score in scores.items():
         label = (labels or {}).get(name, "fake" if name.endswith("f") else "real")
         row = {"seed": seed, "split": split, "video": name, "label": label, "method": ""}
-        rows.append(row | {"group": name[:-1], "score": score})
+        row |= {"group": name[:-1], "people": name[:-1], "fingerprint": f"file {name}"}
+        rows.append(row | {"score": score})
     write_csv(folder / "predictions.csv", COLUMNS, rows)
     report = {"thresholds": {"used": threshold}, "splits": {split: {"videos": {}, "frames": {}}}}
     write_json(folder / "metrics.json", report | (more or {}))
@@ -52,7 +53,7 @@ def test_the_difference_is_that_of_the_videos_that_both_scored(tmp_path):
     )
     for figure in ("accuracy", "eer", "auc"):
         assert found[figure] == wanted[figure]
-    counts = {"n": 60, "n_fake": 30, "n_groups": 30, "only_a": 7, "only_b": 0}
+    counts = {"n": 60, "n_fake": 30, "n_units": 30, "unit": "group", "only_a": 7, "only_b": 0}
     assert {name: found[name] for name in counts} == counts
 
 
@@ -66,6 +67,45 @@ def test_a_video_with_two_labels_and_splits_without_a_common_video_are_refused(t
         compare_results(tmp_path / "a", tmp_path / "c")
 
 
+def test_a_video_of_the_same_name_counts_only_if_it_is_the_same_file(tmp_path):
+    for name in ("a", "b"):
+        write_results(tmp_path / name, draw_scores(0, 0.5))
+    rows = read_table(tmp_path / "b/predictions.csv")
+    for row in rows[:50]:
+        row["fingerprint"] = "another file"
+    write_csv(tmp_path / "b/predictions.csv", COLUMNS, rows)
+    compared, notes = compare_results(tmp_path / "a", tmp_path / "b")
+    assert (compared["val"]["n"], compared["val"]["only_a"]) == (10, 50)
+    files = "the features are of other videos or files: extract the same ones for both"
+    assert notes == [f"10 of 60 validation videos are in common; {files}"]
+
+
+def test_where_few_videos_are_in_common_the_reason_and_the_remedy_are_said(tmp_path):
+    scores = draw_scores(0, 0.5)
+    for name, part, seed in (("a", slice(0, 40), 0), ("b", slice(30, 60), 1)):
+        settings = {"val_fraction": 0.2, "seed": seed}
+        more = {"settings": settings, "split": {"unit": "group", "shared": {}}}
+        write_results(tmp_path / name, dict(list(scores.items())[part]), more=more)
+    notes = compare_results(tmp_path / "a", tmp_path / "b")[1]
+    ways = [
+        f"by group, --val-fraction 0.2, --seed {seed} in {name}"
+        for seed, name in ((0, "A"), (1, "B"))
+    ]
+    held_out = f"held out {', '.join(ways)}: train both alike"
+    assert notes == [f"10 of 30 validation videos are in common; {held_out}"]
+
+
+def test_people_that_are_in_several_videos_are_the_unit(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        write_results(tmp_path / name, draw_scores(seed, 0.5))
+        rows = read_table(tmp_path / name / "predictions.csv")
+        for row in rows:
+            row["people"] = f"p{int(row['group']) % 6};p{int(row['group']) % 5}"
+        write_csv(tmp_path / name / "predictions.csv", COLUMNS, rows)
+    found = compare_results(tmp_path / "a", tmp_path / "b")[0]["val"]
+    assert (found["n_units"], found["unit"]) == (6, "person")
+
+
 def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         write_results(tmp_path / name, draw_scores(seed, 0.5), split="train")
@@ -76,7 +116,7 @@ def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
 
 
 def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
-    leak = {"split": {"shared": {"train-val": {"videos": 0, "groups": 3, "clips": 0}}}}
+    leak = {"split": {"shared": {"train-val": {"videos": 0, "people": 3, "clips": 0}}}}
     write_results(tmp_path / "a", draw_scores(0, 0.5), more=leak)
     write_results(tmp_path / "b", draw_scores(1, 0.5), more={"seeds": [{}, {}]})
     write_results(

@@ -1,21 +1,16 @@
-"""The features that script 1 left: loaded, checked, divided so that groups stay together."""
+"""The features that script 1 left, loaded and checked."""
 
 import tracemalloc
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_split, train
+from conftest import make_split, read_table, train
 
-from data.files import InputError, write_json
+from data.files import InputError, write_csv
 from features import dataset as room
-from features.dataset import divide, find_features, hold_out, load_split
-
-
-def groups_of(split) -> set[str]:
-    return {split.videos[i]["group"] for i in split.video_index}
-
+from features.dataset import find_features, load_split
 
 # --- Loading ---
 
@@ -231,105 +226,20 @@ def test_splits_extracted_differently_are_refused(tmp_path):
         train(tmp_path, "--val-features-file", str(val))
 
 
-# --- Dividing ---
+# --- People ---
 
 
-@pytest.mark.parametrize("val_fraction", [0.1, 0.2, 0.3, 0.5])
-def test_split_shares_no_group_and_keeps_both_classes(tmp_path, val_fraction):
-    whole = load_split(make_split(tmp_path, n_groups=40))
-    training, val = hold_out(whole, val_fraction, seed=3)
-    assert not groups_of(training) & groups_of(val)
-    assert len(groups_of(training)) + len(groups_of(val)) == 40
-    assert len(groups_of(val)) == pytest.approx(40 * val_fraction, abs=1)
-    assert sorted([*training.rows, *val.rows]) == list(range(320))
-    assert not set(training.video_index) & set(val.video_index)
-    for part in (training, val):
-        assert part.labels.mean() == 0.5
-        np.testing.assert_array_equal(part.labels, whole.labels[part.rows])
-    again = hold_out(whole, val_fraction, seed=3)[1]
-    other = hold_out(whole, val_fraction, seed=4)[1]
-    assert groups_of(again) == groups_of(val) != groups_of(other)
-
-
-def test_split_of_few_and_unequal_groups(tmp_path):
-    whole = load_split(make_split(tmp_path, n_groups=6))
-    for row in whole.videos[:6]:
-        row["group"] = row["video"]  # the fakes stand alone
-    for row in whole.videos[6:10]:
-        row["group"] = "one set of reals"
-    for seed in range(20):
-        training, val = hold_out(whole, 0.2, seed)
-        assert not groups_of(training) & groups_of(val)
-        assert set(training.labels) == set(val.labels) == {0, 1}
-    for row in whole.videos[6:]:
-        row["group"] = "one set of reals"
-    with pytest.raises(InputError, match=r"there are 1 groups with reals, 6 with fakes: add vid"):
-        hold_out(whole, 0.2, 0)
-
-
-def test_the_held_out_part_is_as_near_to_the_fraction_as_the_groups_allow(tmp_path):
-    whole = load_split(make_split(tmp_path, n_groups=50))
-    sizes = (26, 8, 6, 5, 5)  # groups of very unequal size, as the people of Celeb-DF are joined
-    names = [f"group {i}" for i, size in enumerate(sizes) for _ in range(size)] * 2
-    for row, name in zip(whole.videos, names, strict=True):
-        row["group"] = name
-    for seed in range(5):
-        training, val = hold_out(whole, 0.2, seed)
-        assert not groups_of(training) & groups_of(val)
-        assert 0.1 <= len(val.rows) / len(whole.rows) <= 0.3
-    for fraction in (1e-6, 0.01, 0.99):
-        training, val = hold_out(load_split(tmp_path / "train_features.npy"), fraction, 0)
-        assert abs(len(val.rows) / len(whole.rows) - fraction) < 0.06
-        assert set(training.labels) == set(val.labels) == {0, 1}
-
-
-def test_the_held_out_part_is_near_to_the_fraction_in_both_classes():
-    reals, fakes = (1, 1, 3, 3), (1, 3, 1, 3)  # of four units: each pair is half of one class
-    units = np.repeat([0, 1, 2, 3] * 2, reals + fakes)
-    labels = np.repeat([0, 1], [8, 8])
-    for seed in range(5):
-        chosen = room.choose_nearest(labels, units, 0.5, seed)
-        assert np.bincount(labels[chosen]).tolist() == [4, 4]
-
-
-def test_a_seed_gives_the_split_that_it_always_gave(tmp_path):
-    whole = load_split(make_split(tmp_path))
-    for unit, videos in (("group", [2, 8, 12, 18]), ("video", [1, 8, 18, 19])):
-        val = hold_out(whole, 0.2, 0, unit)[1]
-        assert val.video_index.tolist() == np.repeat(videos, 4).tolist()
-    frames = [4, 5, 7, 12, 24, 26, 37, 38, 40, 44, 46, 51, 62, 67, 72, 74]
-    assert hold_out(whole, 0.2, 0, "frame")[1].rows.tolist() == frames
-
-
-def test_copies_of_a_file_stay_together(tmp_path):
-    whole = load_split(make_split(tmp_path, n_groups=20))
-    for i in range(0, 20, 2):  # the fakes of groups 0 and 1, of 2 and 3, ...
-        whole.videos[i + 1]["fingerprint"] = whole.videos[i]["fingerprint"]
-
-    def files_of(part):
-        return {part.videos[i]["fingerprint"] for i in part.video_index}
-
-    for unit in ("group", "video"):
-        for seed in range(5):
-            training, val = hold_out(whole, 0.2, seed, unit)
-            assert not files_of(training) & files_of(val)
-            assert unit == "video" or not groups_of(training) & groups_of(val)
-            assert set(training.labels) == set(val.labels) == {0, 1}
-
-
-def test_a_lost_validation_part_is_said(tmp_path):
-    splits = {"test": load_split(make_split(tmp_path, "test"))}
-    splits["train"] = load_split(make_split(tmp_path, n_groups=20))
-    divided, how = divide(splits, 0.2, 0, "group")
-    assert list(divided) == ["train", "val", "test"]
-    by = "20.0 % of the frames held out, by group"
-    assert how == {"by": by, "unit": "group", "warnings": []}
-    extraction = asdict(splits["train"].extraction)
-    extraction["counts"] = {"frames": {"train": 160, "val": 80}}
-    write_json(tmp_path / "extraction.json", extraction)
-    splits["train"] = load_split(tmp_path / "train_features.npy")
-    how = divide(splits, 0.2, 0, "group")[1]
-    assert how["warnings"] == ["val_features.npy of the extraction is gone"]
-    splits["val"] = load_split(make_split(tmp_path, "val"))
-    divided, how = divide(splits, 0.2, 0, "group")
-    assert how["by"] == "as extracted" and divided["train"] is splits["train"]
+def test_where_nobody_is_known_the_group_stands_in_place_of_a_person(tmp_path):
+    path = make_split(tmp_path, n_groups=3)
+    rows = read_table(tmp_path / "train_videos.csv")
+    for row, people in zip(rows, ("anna;ben", "", "", "", "carl", ""), strict=True):
+        row["people"] = people  # of the fakes of groups 0 to 2, then of the reals
+    rows[2]["group"] = rows[5]["group"] = rows[0]["group"]
+    write_csv(tmp_path / "train_videos.csv", rows[0], rows)
+    split = load_split(path)
+    # a video of which nothing is known may show anybody of its group
+    found = [split.people(i) for i in range(6)]
+    assert found == ["anna;ben", "carl", "anna;ben", "anna;ben", "carl", "anna;ben"]
+    assert split.unit == "person"
+    bare = load_split(make_split(tmp_path / "bare", n_groups=2))
+    assert bare.people(1) == bare.group(1) == "train001.mp4" and bare.unit == "group"

@@ -12,7 +12,8 @@ from conftest import contents, extract, make_split, read_json, read_table, train
 
 import deepfake_detection_model as ddm
 from data.files import InputError, write_json
-from features.dataset import hold_out, load_split
+from features.dataset import load_split
+from features.divide import hold_out
 from features.evaluate import choose_threshold, score_frames
 from features.metrics import compute_eer, compute_metrics, compute_rates
 
@@ -37,7 +38,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
     features = np.load(path) * np.linspace(0.1, 50, 1000, dtype=np.float32) + 7
     features[:, 3] = 5  # a constant column
     np.save(path, features)
-    training, val = hold_out(load_split(path), 0.2, 0)
+    training, val, _ = hold_out(load_split(path), 0.2, 0)
     model = ddm.DeepfakeMLP()
     ddm.fit_standardisation(model, training)
     np.testing.assert_allclose(model.mean, features[training.rows].mean(0), rtol=1e-4)
@@ -55,7 +56,7 @@ def test_features_are_standardised_with_the_training_part(tmp_path):
 
 
 def both_parts(path, val_fraction=0.3):
-    return dict(zip(("train", "val"), hold_out(load_split(path), val_fraction, 0), strict=True))
+    return dict(zip(("train", "val"), hold_out(load_split(path), val_fraction, 0)[:2], strict=True))
 
 
 def train_on(splits, **changes):
@@ -130,7 +131,7 @@ def test_both_classes_count_the_same(tmp_path):
     """One real frame to six fakes, and nothing to learn."""
     split = load_split(make_split(tmp_path, n_groups=20, frames=6, shift=0))
     split = split.part((split.labels == 1) | (split.numbers % 6 == 0))
-    splits = dict(zip(("train", "val"), hold_out(split, 0.3, 0), strict=True))
+    splits = dict(zip(("train", "val"), hold_out(split, 0.3, 0)[:2], strict=True))
     model, _, _ = train_on(splits, num_epochs=2)
     assert 0.4 < score_frames(model, splits["val"]).mean() < 0.56
     labels, weights = ddm.make_targets(np.array([0, 1, 1, 1]))
@@ -139,7 +140,7 @@ def test_both_classes_count_the_same(tmp_path):
 
 
 def test_select_best_keeps_a_copy_of_the_best_epoch(tmp_path, monkeypatch):
-    path = make_split(tmp_path, n_groups=10, shift=0)
+    path = make_split(tmp_path, n_groups=20, shift=0)
     features = np.load(path)
     features[:, 0] = 5 * np.load(tmp_path / "train_labels.npy")  # the label is in the first feature
     np.save(path, features)
@@ -210,8 +211,8 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
     assert contents(folder).keys() == tables | {"model.pt"}
     assert report["settings"]["lr"] == 1e-3 and report["settings"]["batch_size"] == 16
     assert report["extraction"]["weights"]["name"] == "random"
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
-    assert report["split"]["by"] == "20.0 % of the frames held out, by group"
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "people": 0, "clips": 0}
+    assert report["split"]["by"] == "by group: 2 of 10 groups held out, 20.0 % of the frames"
     assert report["split"]["unit"] == "group" and report["split"]["warnings"] == []
     assert "scikit-learn" in report["versions"]
     points = read_table(folder / "roc.csv")
@@ -229,7 +230,7 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
                 of_class = called_fake[labels == label]
                 assert float(point[rate]) == pytest.approx(of_class.mean())
     out = capsys.readouterr().out
-    assert "UNTRAINED" in out and "train and val share 0 videos, 0 groups, 0 clips" in out
+    assert "UNTRAINED" in out and "train and val share 0 videos, 0 known people, 0 clips" in out
     assert "8 real and 8 fake videos, 64 frames" in out
     assert {point["split"] for point in points} == {"train", "val"}
     assert "--predict" in out.splitlines()[-1]
@@ -275,7 +276,7 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     assert report["splits"]["val"]["frames"]["n"] == 16
     assert len(read_table(tmp_path / "results/predictions.csv")) == 80
     out = capsys.readouterr().out
-    by = "20.0 % of the frames held out, by frame"
+    by = "by frame: 16 of 80 frames held out, 20.0 % of the frames"
     assert (report["split"]["by"], report["split"]["unit"]) == (by, "frame")
     (warning,) = report["split"]["warnings"]
     assert warning.startswith("INFLATED: frames of a video may be on both sides; train_")
@@ -302,7 +303,7 @@ def test_bare_arrays_of_one_split_take_nothing_from_the_others(tmp_path, capsys,
     assert report["splits"][bare].keys() == {"frames"}
     assert report["splits"][other]["videos"]["intervals"]["auc"]
     out = capsys.readouterr().out
-    train_and_other = f"train and {other} share 0 videos, 0 groups, 0 clips"
+    train_and_other = f"train and {other} share 0 videos, 0 known people, 0 clips"
     assert f"Leak audit {train_and_other}\nLeak audit " in out
     assert f": not audited, the videos of {bare} are not known" in out
     levels = {bare: "frames", other: "videos"}
@@ -465,7 +466,7 @@ def test_real_trees_run_end_to_end(real_videos, tmp_path):
     (real,) = (real_videos / "faceforensics/original_sequences").rglob("004.mp4")
     (row,) = ddm.predict_videos([real], tmp_path / "results/model.pt", "cpu")
     assert row["frames"] == 2 and 0 <= row["score"] <= 1
-    with pytest.raises(InputError, match=r"there are 1 groups with reals, 2 with fakes: add vid"):
+    with pytest.raises(InputError, match=r"there are 1 group with reals, 2 groups with fakes: add"):
         train(tmp_path, features="dfdc")
     # with one real video, only frames can be split
     flags = ["--split-unit", "frame", "--batch-size", "4"]

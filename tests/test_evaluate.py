@@ -8,7 +8,7 @@ import sklearn.metrics as sk
 from conftest import make_split, read_json, read_table, train
 
 import deepfake_detection_model
-from data.files import InputError, write_json
+from data.files import InputError, write_csv, write_json
 from features.dataset import load_split
 from features.evaluate import choose_threshold, evaluate
 from features.metrics import compute_intervals
@@ -89,6 +89,26 @@ def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "features *" in printed and "new *" not in printed
     assert "* not the figures of unseen people" in printed
+
+
+def test_copies_that_were_compressed_again_are_known_by_their_names(tmp_path, capsys):
+    file = make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    for name, change in (("again", ""), ("others", "x")):
+        other = make_split(tmp_path / name, n_groups=20, seed=5)
+        rows = read_table(tmp_path / name / "train_videos.csv")
+        for row in rows:
+            row["clip"] = row["clip"].replace(".mp4", f"{change}.avi")
+        write_csv(tmp_path / name / "train_videos.csv", rows[0], rows)
+        extraction = read_json(tmp_path / name / "extraction.json") | {"videos_dir": name}
+        write_json(tmp_path / name / "extraction.json", extraction)
+        capsys.readouterr()
+        assert [row["shared"] for row in evaluate_sets(tmp_path, other)] == ["False"]
+        printed = capsys.readouterr().out
+        warned = "WARNING: 40 clips have a name that the training had, train/fake/000 for one:"
+        assert (warned in printed) == (name == "again")
+    evaluate_sets(tmp_path, file)
+    assert "clips have a name" not in capsys.readouterr().out  # they are known anyway
 
 
 @pytest.mark.parametrize(("gone", "rate"), [("0", "fnr"), ("1", "fpr")])

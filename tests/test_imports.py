@@ -32,7 +32,7 @@ LEVELS = {
         ("run", "metrics", "extraction"),
         ("resnet18",),
         ("cache", "dataset", "checkpoint"),
-        ("write", "processes", "evaluate", "audit"),
+        ("write", "processes", "evaluate", "audit", "divide"),
         ("unseen", "originals", "plots", "pictures"),
         ("tables", "compare"),
         ("screen",),

@@ -14,7 +14,7 @@ from data.files import InputError
 from features import results as room
 from features.dataset import load_split
 from features.evaluate import evaluate
-from features.originals import Search
+from features.originals import Originals
 from features.plots import (
     plot_curves,
     plot_features,
@@ -271,7 +271,7 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
         run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
     monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
-    curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Search(), True)
+    curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Originals({}), True)
     assert "originals.png" not in pictures  # none were found
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits

@@ -85,6 +85,10 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
             assert row["frames"] == "4"
             assert row["note"] == SEEN
     assert "11 scored, 1 failed" in out
+    val = read_json(trained / "results/metrics.json")["splits"]["val"]["videos"]
+    n = f"n = {val['n'] - val['n_fake']} + {val['n_fake']} of"
+    own = f"Validation AUC {100 * val['auc']:.1f} % (too few videos), {n}"
+    assert own in out.split("Score: ")[0]  # how good the model is, before what it says
     assert (trained / "results/predictions.csv").read_bytes() == before
 
 
@@ -346,7 +350,7 @@ def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys)
     before = contents(tmp_path / "results")
     evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
     out = capsys.readouterr().out
-    assert "other shares with the training: 0 videos, 0 groups, 0 clips" in out
+    assert "other shares with the training: 0 videos, 0 known people, 0 clips" in out
     assert "features shares with the training: 20 videos" in out
     assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
     assert out.count("intervals for other people") == out.count("intervals, not for other") == 1

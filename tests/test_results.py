@@ -10,7 +10,7 @@ from conftest import QUICK, contents, make_split, read_json, read_table, train
 import deepfake_detection_model as ddm
 from data.files import InputError, hold_folder, write_json
 from features.dataset import load_split
-from features.originals import Search
+from features.originals import Originals
 from features.results import (
     PREDICTION_COLUMNS,
     RUN_FILES,
@@ -168,7 +168,7 @@ REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None, "ne
 
 
 def run_of(results: dict) -> SimpleNamespace:
-    return SimpleNamespace(seed=0, results=results)
+    return SimpleNamespace(seed=0, results=results, divided=REPORT["split"])
 
 
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
@@ -220,7 +220,7 @@ def test_what_the_model_needs_is_told_by_the_training_features(tmp_path, capsys,
     monkeypatch.setattr(
         "features.results.draw_pictures", lambda *args: footers.append(args[2]) or []
     )
-    draw_run(tmp_path, [run], [], Search(), True)
+    draw_run(tmp_path, [run], [], Originals({}), True)
     assert footers == ["features, ResNet-18 weights: random; seed 0"] * 2
 
 
@@ -232,7 +232,9 @@ def test_predictions_are_named_at_a_half_and_at_the_threshold(tmp_path):
     assert tuple(rows[0]) == PREDICTION_COLUMNS
     assert [row["seed"] for row in rows] == [7] * 4
     assert [row["method"] for row in rows] == ["FaceSwap", "", "", ""]
-    assert [row["group"] for row in rows] == [row["group"] for row in split.videos]
+    for name in ("group", "fingerprint"):
+        assert [row[name] for row in rows] == [row[name] for row in split.videos]
+    assert [row["people"] for row in rows] == [row["group"] for row in split.videos]
     assert [row["label"] for row in rows] == ["fake", "fake", "real", "real"]
     assert [row["at_0.5"] for row in rows] == ["real", "real", "fake", "fake"]
     assert [row["at_T"] for row in rows] == ["real", "fake", "fake", "fake"]

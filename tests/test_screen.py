@@ -10,7 +10,8 @@ import deepfake_detection_model as ddm
 from data.files import InputError
 from features import screen
 from features.audit import audit_leaks, describe_training
-from features.dataset import divide, load_split
+from features.dataset import load_split
+from features.divide import divide
 from features.results import draw_pictures
 
 SETTINGS = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5}
@@ -21,13 +22,13 @@ def test_the_header_counts_each_class_in_at_most_ten_lines(tmp_path, capsys):
     for seed, name in enumerate(("train", "val", "test")):
         splits[name] = load_split(make_split(tmp_path, name, n_groups=5, seed=seed))
     splits["val"] = splits["val"].part(splits["val"].video_index > 2)  # the fakes come first
-    splits, divided = divide(splits, 0.2, 0, "group")
-    screen.print_training(splits, divided, audit_leaks(splits), SETTINGS, "cpu")
+    division = divide(splits, 0.2, 0, "group")
+    screen.print_training(splits, division.report, audit_leaks(splits), SETTINGS, "cpu")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 10 and max(map(len, lines)) <= 100
     assert "Training Set   5 real and 5 fake videos, 40 frames" in lines
     assert "Validation Set 5 real and 2 fake videos, 28 frames" in lines
-    assert "Leak audit train, val and test share 0 videos, 0 groups, 0 clips" in lines
+    assert "Leak audit train, val and test share 0 videos, 0 known people, 0 clips" in lines
 
 
 @pytest.mark.parametrize(("labels", "flag"), [([0, 1], "--train-f"), ([1, 1], "--evaluate")])

@@ -10,7 +10,7 @@ from features.pictures import SampleFrame
 
 
 def metrics(**changes) -> dict:
-    found = {"n": 40, "n_fake": 20, "accuracy": 0.75, "eer": 0.2, "auc": 0.9}
+    found = {"n": 40, "n_fake": 20, "majority": 0.5, "accuracy": 0.75, "eer": 0.2, "auc": 0.9}
     found["tpr_at_fpr"] = {"0.01": None, "0.05": None}
     at_threshold = {"threshold": 0.4, "accuracy": 0.8, "fpr": 0.1, "fnr": 0.3}
     return found | {"at_threshold": at_threshold} | changes
@@ -27,14 +27,32 @@ def test_the_first_table_is_the_one_people_came_for():
     lines = tables.results_table(results).splitlines()
     assert lines[0].split("  ")[0] == "Videos"
     assert re.split(r"  +", lines[0])[1:] == ["Training Set", "Validation Set"]
-    assert [line.split()[0] for line in lines[1:5]] == ["n", "accuracy", "EER", "AUC"]
+    assert [line.split()[0] for line in lines[1:5]] == ["n,", "accuracy", "EER", "AUC"]
     assert re.split(r"  +", lines[2]) == ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"]
     assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
     assert lines[-1].startswith("In brackets: 95 % intervals")
-    lines = tables.results_table(results, is_unseen=False).splitlines()
+    assert re.split(r"  +", lines[1]) == ["n, real + fake", "20 + 20", "20 + 20"]
+    found = metrics(intervals=INTERVALS, unit="person", n_units=40)
+    results = {name: {"videos": found} for name in ("train", "val", "test")}
+    lines = tables.results_table(results, "seen").splitlines()
     assert lines[-1].startswith("In brackets: 95 % intervals, not for other people")
-    results = {name: {"videos": metrics(intervals=INTERVALS)} for name in ("train", "val", "test")}
+    assert re.split(r"  +", lines[1])[1:] == ["20 + 20 of 40 people"] * 3
+    lines = tables.results_table(results, "unknown").splitlines()
+    assert lines[-1].endswith("if these are others, which is not known here.")
     assert max(map(len, tables.results_table(results).splitlines())) <= 100  # fits the screen
+
+
+def test_what_always_naming_the_larger_class_gives_and_what_chance_is_are_said():
+    found = metrics(n_fake=30, majority=0.75, unit="group", n_units=1)
+    found["intervals"] = INTERVALS | {"auc": [0.45, 1.0]}
+    table = tables.results_table({"train": {"videos": metrics()}, "val": {"videos": found}})
+    rows = {line.split("  ")[0]: re.split(r"  +", line)[1:] for line in table.splitlines()}
+    assert rows["n, real + fake"] == ["20 + 20", "10 + 30 of 1 group"]
+    assert rows["majority"] == ["50.0 %", "75.0 %"]
+    chance = "Validation Set: nothing better than chance is shown, the AUC may be 50 %."
+    assert table.splitlines()[-1] == chance
+    table = tables.results_table({"val": {"videos": metrics(intervals=INTERVALS)}})
+    assert "majority" not in table and "chance" not in table
 
 
 @pytest.mark.parametrize(
@@ -132,10 +150,13 @@ def test_a_set_has_its_methods_below_it_and_a_mark_if_the_training_has_seen_it()
 
 def test_what_a_method_loses_when_it_is_left_out():
     row = {"method": "A", "split": "test", "unseen": metrics(auc=0.62), "seen": metrics(auc=0.9)}
-    lost = row | {"method": "B", "unseen": metrics(auc=None)}
-    _, first, second = cells_of(tables.unseen_table([row, lost]))
-    assert first == ["A", "test", "20", "62.0 %", "20.0 %", "90.0 %", "+28.0 points"]
+    row |= {"lost": {"auc": {"difference": 0.28, "interval": [0.1, 0.46]}}, "fewer": 160}
+    one_class = row | {"method": "B", "unseen": metrics(auc=None), "fewer": 20}
+    one_class["lost"] = {"auc": {"difference": None, "interval": None}}
+    _, first, second, last = cells_of(tables.unseen_table([row, one_class]))
+    assert first == ["A", "test", "20", "62.0 %", "20.0 %", "90.0 %", "+28.0 [10.0, 46.0]"]
     assert second[-1] == "n/a"
+    assert last[0].startswith("Trained on fewer fakes: 160 without A, 20 without B. AUC lost is in")
 
 
 @pytest.mark.parametrize(
@@ -146,14 +167,15 @@ def test_what_a_method_loses_when_it_is_left_out():
         ([-0.02, -0.001], "A is better (AUC +3.1 [-2.0, -0.1] points)"),
         ([0.0, 0.058], "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
         ([-0.01, 0.058], "no difference shown (AUC +3.1 [-1.0, 5.8] points)"),
-        (None, "no difference can be shown: too few groups"),
+        (None, "no difference can be shown: too few people"),
     ],
 )
 def test_better_is_who_is_so_in_the_whole_interval(interval, words):
     figure = {"difference": 0.031, "interval": interval}
-    result = {"n": 40, "n_fake": 20, "n_groups": 20, "only_a": 0, "only_b": 3}
+    result = {"n": 40, "n_fake": 20, "unit": "person", "n_units": 28, "only_a": 0, "only_b": 3}
     result |= dict.fromkeys(("accuracy", "eer", "auc"), figure)
     lines = tables.comparison_table({"val": result}).splitlines()
+    assert re.split(r"  +", lines[1])[:3] == ["Validation Set", "40", "28 people"]
     assert lines[2] == f"Validation Set: {words}"
     assert lines[3].endswith("0 videos of A alone and 3 of B alone do not count")
     lines = tables.comparison_table({"val": result | {"n_fake": 4}}).splitlines()

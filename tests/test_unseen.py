@@ -71,7 +71,8 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
 
     metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
     seen = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
-    rows, not_measured = measure_unseen(splits, seen, ["A", "B", "C"], train_on)
+    scores = {"val": splits["val"].labels.astype(float)}  # of a model that knows all methods
+    rows, not_measured = measure_unseen(splits, seen, scores, ["A", "B", "C"], train_on)
     assert not_measured == {"C": "no video of it is in validation or test"}
     assert trained_on == [
         {"train": {"", "B"}, "val": {"", "B"}},
@@ -79,6 +80,10 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
     ]
     assert [(row["method"], row["split"]) for row in rows] == [("A", "val"), ("B", "val")]
     assert rows[0]["unseen"]["auc"] == 1.0 and rows[1]["unseen"]["auc"] == 0.0
+    assert [row["lost"]["auc"]["difference"] for row in rows] == [0.0, 1.0]
+    low, high = rows[0]["lost"]["auc"]["interval"]
+    assert low < 0 < high and rows[1]["lost"]["auc"]["interval"][0] > 0
+    assert [row["fewer"] for row in rows] == [6, 6]
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
@@ -87,7 +92,7 @@ def test_without_the_only_fakes_of_a_split_nothing_is_trained(tmp_path, capsys, 
     splits = {"train": split, "val": split}
     splits[name] = split.part(methods_of(split) != "B")
     seen = {"val": {"methods": {"A": {}}}}
-    rows, not_measured = measure_unseen(splits, seen, ["A"], lambda _: pytest.fail("trained"))
+    rows, not_measured = measure_unseen(splits, seen, {}, ["A"], lambda _: pytest.fail("trained"))
     assert rows == []
     print_unseen(rows, not_measured, seed=0)
     line = f"A: not measured, one class alone would be left in {name}\n"
