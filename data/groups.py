@@ -112,7 +112,7 @@ def find_pieces(reals: list[Video], words: dict[str, Words]) -> dict[str, Words]
     sizes = Counter(stems.values())
     recurring = sum(size for size in sizes.values() if size > 1)
     are_most = len(stems) >= 0.9 * len(reals) and recurring >= len(stems) / 2
-    return stems if are_most and max(sizes.values()) < 0.9 * len(stems) else {}
+    return stems if are_most and max(sizes.values(), default=0) < 0.9 * len(stems) else {}
 
 
 # --- Folders ---

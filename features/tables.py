@@ -204,7 +204,8 @@ def unseen_table(rows: list[dict]) -> str:
     for row in rows:
         unseen = row["unseen"]
         figures = [format_figure(unseen, key) for key in ("auc", "eer")]
-        figures += [percent(row["seen"]["auc"]), format_difference(row["lost"]["auc"])]
+        lost = row["lost"] | {key: unseen[key] for key in ("n", "n_fake")}
+        figures += [percent(row["seen"]["auc"]), format_difference(lost, "auc")]
         table.append((row["method"], row["split"], unseen["n_fake"], *figures))
     fewer = [f"{row['fewer']} without {row['method']}" for row in rows]
     less = f"Trained on fewer fakes: {', '.join(dict.fromkeys(fewer))}."

@@ -239,7 +239,8 @@ def test_a_set_that_was_moved_is_recognised(tmp_path, monkeypatch):
     assert known["videos"] == sorted(f"file {fingerprint(first / name)}" for name in lengths)
     monkeypatch.chdir(tmp_path)
     again = extracted(os.path.relpath(first), tmp_path / "f2")
-    assert count_shared(again, known) == {"videos": 4, "people": 2, "clips": 3}
+    # 000, 001, and the group of x in place of a person
+    assert count_shared(again, known) == {"videos": 4, "people": 3, "clips": 3}
     with pytest.raises(InputError, match=r"train and test share 4 videos, fake/000_001\.mp4 for"):
         audit_leaks({"train": trained, "test": again})
 

@@ -222,7 +222,7 @@ def test_people_of_one_group_are_held_out_by_person_and_what_joins_both_sides_is
     assert f"Split      {division['by']}\n" in out and "NOT THE FIGURES OF UNSEEN" not in out
     assert f"of {n_left} videos with people on both sides" in out
     assert " of 3 people" in out or " of 4 people" in out
-    (row,) = read_table(tmp_path / "results/runs.csv")
+    (row,) = read_table(tmp_path / "runs.csv")
     assert row["split_unit"] == "person"
 
 

@@ -374,7 +374,7 @@ def test_a_list_reads_folders_and_names_as_the_tree_does(tmp_path):
     in_list = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path / "list.csv")}
     assert in_list == in_tree and len({group for group, *_ in in_list.values()}) == 2
     assert {people for _, people, _ in in_list.values()} == {
-        (f"{mark(tmp_path)} train {name}",) for name in ("anna", "ben")
+        (f"~{mark(tmp_path)} train {name}",) for name in ("anna", "ben")
     }
 
 

@@ -162,7 +162,7 @@ def test_what_a_method_loses_when_it_is_left_out():
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        ([-1.0, 1.0], "no difference can be shown: too few groups"),
+        ([-1.0, 1.0], "no difference can be shown: too few people"),
         ([0.004, 0.058], "B is better (AUC +3.1 [0.4, 5.8] points)"),
         ([-0.02, -0.001], "A is better (AUC +3.1 [-2.0, -0.1] points)"),
         ([0.0, 0.058], "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
