@@ -119,18 +119,16 @@ def choose_units(
         first, last = np.full(len(units), n_units), np.full(len(units), -1)
         np.minimum.at(first, owner, place[unit])
         np.maximum.at(last, owner, place[unit])
-        of_class, impossible = [], np.zeros(len(members) + 1, bool)
+        parts = []
         for label in classes:
             mine = labels == label
             own, so_far = mine & (kind_of_video == number), mine & (kind_of_video <= number)
-            if own.any():
-                of_class.append(shares_held_out(first[own], last[own], len(members)))
-            if so_far.sum() == mine.sum():  # the last units that can bring this class to both sides
-                shares = shares_held_out(first[so_far], last[so_far], len(members))
-                impossible |= (shares == 0) | (shares == 1)
-        share = np.prod(of_class, axis=0) ** (1 / max(1, len(of_class)))  # the geometric mean
-        off = abs(share - fraction) + impossible
-        place[members] = np.where(place[members] < off.argmin(), -1, n_units)
+            shares = shares_held_out(first[own], last[own], len(members)) if own.any() else None
+            is_last = so_far.sum() == mine.sum()  # of what can bring this class to both sides
+            whole = shares_held_out(first[so_far], last[so_far], len(members)) if is_last else None
+            parts.append((shares, whole))
+        n_held_out = find_nearest(parts, len(members), fraction)
+        place[members] = np.where(place[members] < n_held_out, -1, n_units)
 
     held_out = place == -1
     n_held = np.bincount(owner, held_out[unit])
@@ -144,6 +142,21 @@ def choose_units(
     n_of_class = tuple(int(n) for n in (shown > 0).sum(axis=0))
     what = ("reals", "fakes")[label]
     return Choice(side, n_units, int(held_out.sum()), n_of_class, miss, (float(largest), what))
+
+
+def find_nearest(parts: list[tuple], n_units: int, fraction: float) -> int:
+    """With how many units the shares of the classes come nearest to the fraction.
+
+    parts: of each class the share of its videos for each number of units, and the share of all its
+    videos where it must be neither 0 nor 1; or None for each.
+    """
+    of_class = [shares for shares, _ in parts if shares is not None]
+    mean = np.prod(of_class, axis=0) ** (1 / max(1, len(of_class)))  # the geometric mean
+    off = abs(mean - fraction) + np.zeros(n_units + 1)
+    for _, whole in parts:
+        if whole is not None:
+            off += (whole == 0) | (whole == 1)
+    return int(off.argmin())
 
 
 def shares_held_out(first: np.ndarray, last: np.ndarray, n_units: int) -> np.ndarray:

@@ -226,6 +226,12 @@ def test_large_groups_that_names_have_made_may_still_be_joined_to_a_fake():
     assert outcomes == [JOINED] and len(groups) == 1
 
 
+def test_copies_have_one_name_whichever_was_found_first():
+    videos = [footage("real a"), footage("real b")]
+    for match in ((0, 1), (1, 0)):
+        assert join_matches([match], videos)[1].find(("root", "real b")) == ("root", "real a")
+
+
 def test_nothing_is_joined_across_splits():
     videos = [footage("fake a", split="test"), footage("real b")]
     outcomes, groups = join([("fake a", "real b")], videos)
