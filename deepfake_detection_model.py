@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +38,10 @@ from features.audit import audit_leaks, audit_shortcuts, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
-from features.divide import LEFT_OUT, divide
-from features.evaluate import choose_threshold, evaluate, score_frames
+from features.divide import LEFT_OUT, Division, divide
+from features.evaluate import evaluate_files
+from features.extraction import describe_extraction
+from features.figures import choose_threshold, evaluate, score_frames
 from features.metrics import (  # noqa: F401
     compare_scores,
     compute_eer,
@@ -49,14 +51,10 @@ from features.metrics import (  # noqa: F401
 from features.originals import Originals, count_originals, keep_originals
 from features.pictures import pick_samples
 from features.plots import plot_unseen
-from features.predict import (
-    evaluate_files,
-    load_backbone_of,
-    predict_and_print,
-    score_videos,
-)
+from features.predict import load_backbone_of, predict_and_print, score_videos
 from features.resnet18 import N_FEATURES
 from features.results import (
+    Run,
     append_run,
     draw_pictures,
     draw_run,
@@ -294,41 +292,18 @@ def train(
 # --- A run, from its seed to its files ---
 
 
-@dataclass
-class Run:
-    """One training with its results."""
-
-    seed: int
-    splits: dict[str, Split]
-    model: DeepfakeMLP
-    epoch: int  # which the weights are of
-    history: list[dict]  # figures of each epoch
-    scores: dict[str, np.ndarray]  # of the frames of each split
-    threshold: float  # T
-    threshold_from: str
-    results: dict[str, dict]  # what evaluate gives for each split
-    left_out: dict[str, Split] = field(default_factory=dict)  # as divide gives it
-    half_seen: dict | None = None  # what evaluate gives for that
-    divided: dict = field(default_factory=dict)  # how the splits came about
-
-
-def train_and_evaluate(
-    splits: dict[str, Split],
-    training: Training,
-    device: torch.device,
-    left_out: dict[str, Split] | None = None,
-) -> Run:
+def train_and_evaluate(division: Division, training: Training, device: torch.device) -> Run:
     """A training, and all that is computed once after its last epoch: scores, T, figures."""
-    model, epoch, history = train(splits, training, device)
-    left_out = left_out or {}
-    scores = {name: score_frames(model, split) for name, split in (splits | left_out).items()}
-    threshold, origin = choose_threshold(splits["val"], scores["val"], training.max_fpr)
+    model, epoch, history = train(division.splits, training, device)
+    everything = division.splits | division.left_out
+    scores = {name: score_frames(model, split) for name, split in everything.items()}
+    threshold, origin = choose_threshold(everything["val"], scores["val"], training.max_fpr)
     results = {}
-    for name, split in (splits | left_out).items():
+    for name, split in everything.items():
         results[name] = evaluate(split, scores[name], threshold, intervals=name != "train")
     half_seen = results.pop(LEFT_OUT, None)
-    outcome = scores, threshold, origin, results, left_out, half_seen
-    return Run(training.seed, splits, model, epoch, history, *outcome)
+    figures = scores, threshold, origin, results, half_seen
+    return Run(training.seed, division, model, epoch, history, *figures)
 
 
 def leave_out(
@@ -338,41 +313,99 @@ def leave_out(
     training: Training,
     device: torch.device,
     seed: str,
-    no_pictures: bool,
+    pictures: bool,
 ) -> list[str]:
     """Train without each method in turn; print, write and draw how well it is found then."""
 
     def train_on(splits: dict[str, Split]) -> tuple[DeepfakeMLP, float]:
-        other = train_and_evaluate(splits, replace(training, quiet=True), device)
+        of_rest = Division(splits, {}, {})
+        other = train_and_evaluate(of_rest, replace(training, quiet=True), device)
         return other.model, other.threshold
 
     rows, not_measured = measure_unseen(run.splits, run.results, run.scores, methods, train_on)
     screen.print_unseen(rows, not_measured, seed)
     write_methods(output / "methods.csv", rows)
     extraction = run.splits["train"].extraction
-    footer = f"{screen.describe_extraction(extraction)}; {seed}"
-    pictures = {"methods.png": partial(plot_unseen, rows)} if rows else {}
-    return ["methods.csv", *draw_pictures(output, pictures, footer, not no_pictures)]
+    footer = f"{describe_extraction(extraction)}; {seed}"
+    shown = {"methods.png": partial(plot_unseen, rows)} if rows else {}
+    return ["methods.csv", *draw_pictures(output, shown, footer, pictures)]
 
 
-def to_plain(settings: dict) -> dict:
+def train_all(
+    found: Originals,
+    divisions: list[Division],
+    training: Training,
+    device: torch.device,
+    settings: dict,
+    output: Path,
+) -> None:
+    """Train once on each division, with a seed more each time; print, write and draw the results.
+
+    `settings` are the flags, as metrics.json keeps them.
+    """
+    unit, n_seeds = settings["split_unit"], len(divisions)
+    leave = settings["leave_out"]
+    methods = pick_methods(found.splits["train"], leave) if leave else []
+    leaks = [audit_leaks(each.splits, each.report["unit"] or unit) for each in divisions]
+    first = divisions[0]
+    known = [found.splits[name] for name in ("train", "val") if name in found.splits]
+    first.report["known"] = share_known(*known)
+    screen.print_training(first.splits, first.report, leaks[0], settings, str(device))
+    screen.print_originals(found)
+    make_folder(output, "--output-dir")
+    with hold_folder(output, output / ".lock"):
+        screen.print_replaced(output, settings)
+        runs = []
+        for seed, division in enumerate(divisions, training.seed):
+            print(f"\nSeed {seed}" + f", {division.report['by']}" * (n_seeds > 1), flush=True)
+            saved = f"{len(runs)} of {n_seeds} seeds are saved in {output}"
+            with if_interrupted(saved if runs else "nothing was saved"):
+                run = train_and_evaluate(division, replace(training, seed=seed), device)
+            runs.append(run)
+            if n_seeds > 1:
+                print(screen.format_run(run.results))
+            if seed == training.seed:
+                report = make_report(run, settings, device)
+                report["split"] = first.report | {"shared": leaks[0]}
+                report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
+                report["split"]["originals"] = count_originals(found)
+            # at once: a later seed may be interrupted
+            written = write_run(output, runs, report, found)
+            append_run(output.parent / "runs.csv", report, [run])
+        run, pictures = runs[0], not settings["no_pictures"]
+        screen.print_results(runs, report, settings["select"])
+        with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
+            samples = pick_samples(run.splits["val"], run.scores["val"], training.seed)
+            written += draw_run(output, runs, samples, found, pictures)
+        if methods:
+            with if_interrupted("all is saved, but not what leaving out methods does"):
+                of_seed = name_seed(runs)
+                written += leave_out(output, run, methods, training, device, of_seed, pictures)
+    screen.print_results_written(output, written, run.splits["train"].extraction)
+
+
+# --- Flags ---
+
+
+MODES = {  # instead of a training; which other flags each uses
+    "predict": ("plot", "weights", "face_model", "checkpoint", "output_dir", "device"),
+    "evaluate": ("checkpoint", "output_dir", "device", "no_pictures"),
+    "compare": (),
+}
+OF_A_MODEL = {*MODES, "plot", "weights", "face_model", "checkpoint"}  # no flags of a training
+
+
+def describe_settings(settings: dict) -> dict:
     """The parameters of a training as JSON can hold them; paths from the current folder."""
-    of_a_model = ("predict", "plot", "evaluate", "compare", "checkpoint", "weights", "face_model")
-    plain = {name: value for name, value in settings.items() if name not in of_a_model}
+    plain = {name: value for name, value in settings.items() if name not in OF_A_MODEL}
     for name, value in plain.items():
         if isinstance(value, Path):
             plain[name] = os.path.relpath(value)
     return plain
 
 
-INSTEAD = {  # of a training, and which other flags it uses
-    "predict": ("plot", "weights", "face_model", "checkpoint", "output_dir", "device"),
-    "evaluate": ("checkpoint", "output_dir", "device", "no_pictures"),
-    "compare": (),
-}
-
-
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with an error for a value out of its limits, or a flag that would not be used."""
     checks = [
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
@@ -381,26 +414,32 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
         value = getattr(args, name)
         checks.append((value > 0, f"--{name.replace('_', '-')} is {value}, expected more than 0"))
+    wanted = [mode for mode in MODES if getattr(args, mode)]
+    checks.append((len(wanted) < 2, "--predict, --evaluate and --compare: one at a time"))
+    for name, value in vars(args).items():
+        flag = f"--{name.replace('_', '-')}"
+        if value == parser.get_default(name) or name in wanted:
+            continue
+        if wanted:
+            used = name in MODES[wanted[0]]
+            checks.append((used, f"{flag} is not used with --{wanted[0]}: leave it out"))
+        elif name in OF_A_MODEL:
+            modes = " or ".join(f"--{mode}" for mode in MODES if name in MODES[mode])
+            checks.append((False, f"{flag} goes with {modes}"))
     for fine, message in checks:
         if not fine:
             parser.error(message)
-    check_combination(parser, args)
 
 
-def check_combination(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End with an error where a flag would not be used."""
-    wanted = [name for name in INSTEAD if getattr(args, name)]
-    if len(wanted) > 1:
-        parser.error("--predict, --evaluate and --compare: one at a time")
-    for name, value in vars(args).items():
-        if value == parser.get_default(name) or name in wanted:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        if wanted and name not in INSTEAD[wanted[0]]:
-            parser.error(f"{flag} is not used with --{wanted[0]}: leave it out")
-        if not wanted and name in ("plot", "weights", "face_model", "checkpoint"):
-            others = " or ".join(f"--{mode}" for mode in INSTEAD if name in INSTEAD[mode])
-            parser.error(f"{flag} goes with {others}")
+def check_held_out(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, splits: dict[str, Split]
+) -> None:
+    """Raise InputError for flags of what is held out, where validation has a file of its own."""
+    for flag in ("val_fraction", "split_unit") if "val" in splits else ():
+        value = getattr(args, flag)
+        if value not in (parser.get_default(flag), "video", "frame"):  # these excuse what is shared
+            held_out = "there is a file of validation features, used as it is"
+            raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
 
 
 def main(argv=None):
@@ -478,8 +517,7 @@ def main(argv=None):
     quiet_decoder()
     if args.compare:
         screen.print_comparison(args.compare, *compare_results(*args.compare))
-        return
-    if args.predict or args.evaluate:
+    elif args.predict or args.evaluate:
         file = find_checkpoint(args.checkpoint, args.output_dir)
         output = args.output_dir or file.parent
         model, checkpoint = load_model(file)
@@ -490,67 +528,24 @@ def main(argv=None):
         else:
             model.to(pick_device(args.device))
             evaluate_files(args.evaluate, model, checkpoint, output, not args.no_pictures)
-        return
-
-    device = pick_device(args.device)
-    files = {}
-    for name in SPLITS:
-        files[name] = find_features(getattr(args, f"{name}_features_file"), name)
-    extracted = load_splits(files, args.train_labels_file)
-    for flag in ("val_fraction", "split_unit") if "val" in extracted else ():
-        value = getattr(args, flag)
-        if value not in (parser.get_default(flag), "video", "frame"):  # these excuse what is shared
-            held_out = "there is a file of validation features, used as it is"
-            raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
-    found = Originals(extracted) if args.no_match else keep_originals(extracted)
-    extracted = found.splits
-    methods = pick_methods(extracted["train"], args.leave_out) if args.leave_out else []
-    seeds = range(args.seed, args.seed + args.seeds)
-    divisions = [divide(extracted, args.val_fraction, seed, args.split_unit) for seed in seeds]
-    leaks = [audit_leaks(each.splits, each.report["unit"] or args.split_unit) for each in divisions]
-    splits, divided = divisions[0].splits, divisions[0].report
-    divided["known"] = share_known(extracted["train"], *filter(None, [extracted.get("val")]))
-    named = {f"{name}_features_file": file for name, file in files.items()}
-    settings = to_plain(vars(args) | named)
-    screen.print_training(splits, divided, leaks[0], settings, str(device))
-    screen.print_originals(found)
-
-    output = pick_output(args.output_dir, files["train"])
-    make_folder(output, "--output-dir")
-    training = Training(
-        args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
-    )
-    with hold_folder(output, output / ".lock"):
-        screen.print_replaced(output, settings)
-        runs = []
-        for seed, each in zip(seeds, divisions, strict=True):
-            print(f"\nSeed {seed}" + f", {each.report['by']}" * (args.seeds > 1), flush=True)
-            of_seed = replace(training, seed=seed)
-            saved = f"{len(runs)} of {args.seeds} seeds are saved in {output}"
-            with if_interrupted(saved if runs else "nothing was saved"):
-                runs.append(train_and_evaluate(each.splits, of_seed, device, each.left_out))
-            runs[-1].divided = each.report
-            print(screen.format_run(runs[-1].results))
-            if len(runs) == 1:
-                run = runs[0]
-                report = make_report(run, settings, device)
-                report["split"] = divided | {"shared": leaks[0]}
-                report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-                report["split"]["originals"] = count_originals(found)
-            # at once: a later seed may be interrupted
-            written = write_run(output, runs, report, found)
-            append_run(output.parent / "runs.csv", report, runs[-1:])
-
-        samples = pick_samples(run.splits["val"], run.scores["val"], args.seed)
-        screen.print_results(runs, report, samples, args.select)
-        with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-            written += draw_run(output, runs, samples, found, not args.no_pictures)
-        if methods:
-            with if_interrupted("all is saved, but not what leaving out methods does"):
-                written += leave_out(
-                    output, run, methods, training, device, name_seed(runs), args.no_pictures
-                )
-    screen.print_results_written(output, written, run.splits["train"].extraction)
+    else:
+        device = pick_device(args.device)
+        files = {}
+        for name in SPLITS:
+            files[name] = find_features(getattr(args, f"{name}_features_file"), name)
+        extracted = load_splits(files, args.train_labels_file)
+        check_held_out(parser, args, extracted)
+        found = Originals(extracted) if args.no_match else keep_originals(extracted)
+        seeds = range(args.seed, args.seed + args.seeds)
+        unit = args.split_unit
+        divisions = [divide(found.splits, args.val_fraction, seed, unit) for seed in seeds]
+        training = Training(
+            args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
+        )
+        named = {f"{name}_features_file": file for name, file in files.items()}
+        settings = describe_settings(vars(args) | named)
+        output = pick_output(args.output_dir, files["train"])
+        train_all(found, divisions, training, device, settings, output)
 
 
 if __name__ == "__main__":

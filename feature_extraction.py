@@ -35,7 +35,7 @@ from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
 from data.video_list import check_list
 from data.videos import Video
 from data.words import COMPRESSIONS
-from features import screen
+from features import extraction_screen as screen
 from features.cache import Outcome, process_video
 from features.extraction import (
     Extraction,

@@ -11,7 +11,7 @@ from data.files import InputError
 from data.words import CLASSES, SPLITS
 from features.dataset import Split
 from features.extraction import AGAIN
-from features.metrics import count_units, percent
+from features.text import count_units, percent
 
 LEFT_OUT = "left out"  # videos that show people of both sides: in predictions.csv like a split
 FAR_OFF = 2  # times as large or as small as the wanted share: what is held out should be nearer

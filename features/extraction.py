@@ -157,3 +157,22 @@ def check_alike(extractions: dict[str, Extraction | None]) -> None:
             raise InputError(f"{found}: extract them alike")
         if ours.code and theirs.code and ours.code != theirs.code:
             print(f"WARNING: {first} and {name} {OTHER_CODE}")
+
+
+def caution_of(extraction: Extraction | None) -> str:
+    """What a score of such a model does not mean; "" where there is nothing to say."""
+    if extraction and extraction.sample:
+        return "trained on drawn people: its scores mean nothing for your video"
+    if extraction and extraction.weights["name"] == "random":
+        return "trained on features of an untrained network: its scores mean nothing for your video"
+    return ""
+
+
+def describe_extraction(extraction: Extraction | None) -> str:
+    """Data set and weights in a few words, for headers and the footers of pictures."""
+    if extraction is None:
+        return "unknown videos, unknown weights"
+    videos = "the sample set" if extraction.sample else extraction.name
+    margin = extraction.sampling.face_margin
+    faces = f", faces with margin {margin:g}" if margin else ""
+    return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"

@@ -7,40 +7,9 @@ from statistics import NormalDist
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score, roc_curve
 
-from data.words import CLASSES
-
 Z = NormalDist().inv_cdf(0.975)  # 1.96: the intervals are 95 % intervals
 FEW_VIDEOS = 5  # of a class: with fewer an EER or an AUC means nothing
 LOW_FPRS = (0.01, 0.05)  # where metrics.json says how many fakes are found
-
-
-def percent(fraction: float | None) -> str:
-    return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
-
-
-def count_units(n: int, unit: str) -> str:
-    """A number of units with the right word: 1 person, 28 people, 20 groups."""
-    many = {"person": "people"}.get(unit, f"{unit}s")
-    return f"{n} {unit if n == 1 else many}"
-
-
-def verdict(score: float, threshold: float = 0.5) -> str:
-    """real or fake: a score of exactly the threshold is called fake."""
-    return CLASSES[int(score >= threshold)]
-
-
-def format_figure(metrics: dict, key: str) -> str:
-    """A figure with its interval; where there is none and should be one, the reason."""
-    value = percent(metrics[key])
-    if "intervals" not in metrics or metrics[key] is None:
-        return value
-    n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
-    interval = metrics["intervals"].get(key)
-    if key in ("eer", "auc") and n_rarer < FEW_VIDEOS:
-        return f"{value} (too few videos)"
-    if interval is None:
-        return f"{value} (one {metrics.get('unit', 'group')})"
-    return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
 def check_scores(labels, scores) -> tuple[np.ndarray, np.ndarray]:

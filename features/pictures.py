@@ -20,20 +20,12 @@ from data.videos import Video
 from data.words import CLASSES
 from features.dataset import Split
 from features.extraction import Extraction
-from features.metrics import percent, verdict
 from features.originals import Originals
 from features.plots import COLOURS, save_figure
 from features.run import map_threads
+from features.text import percent, shorten, verdict
 
 BLUE, ORANGE = (86, 180, 233), (230, 159, 0)  # RGB, of the face's box and of the crop
-
-
-def shorten(name: str, most: int) -> str:
-    """A name of at most so many letters, of which the end says more than the beginning."""
-    if len(name) <= most:
-        return name
-    end = name[1 - most :]
-    return "…" + end[max(0, end.find("/")) :]  # whole names of folders, where they fit
 
 
 def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **text) -> None:

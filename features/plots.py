@@ -18,13 +18,9 @@ from threadpoolctl import threadpool_limits
 from data.files import InputError, replacing
 from data.words import CLASSES
 from features.dataset import Split
-from features.metrics import FEW_VIDEOS, format_figure, percent
+from features.metrics import FEW_VIDEOS
+from features.text import TITLES, format_figure, name_levels, percent
 
-TITLES = {
-    "train": "Training Set",
-    "val": "Validation Set",
-    "test": "Test Set",
-}
 # Okabe and Ito: apart for the colour-blind too
 COLOURS = {
     "train": "#0072B2",
@@ -73,11 +69,6 @@ def interval_of(metrics: dict, key: str) -> np.ndarray:
     if not ends or min(metrics["n_fake"], metrics["n"] - metrics["n_fake"]) < FEW_VIDEOS:
         return np.full(2, np.nan)
     return 100 * np.array(ends)
-
-
-def name_levels(results: dict[str, dict]) -> str:
-    """What the figures of splits are of: videos, or frames, or some of these, some of those."""
-    return " and ".join(dict.fromkeys(next(iter(result)) for result in results.values()))
 
 
 # --- Training curves ---

@@ -1,15 +1,11 @@
-"""The files in results/: predictions, pictures, runs.csv; which folder, which checkpoint.
-
-A run is what script 2 makes of a seed: it has seed, splits, model, epoch, history, scores,
-threshold, threshold_from and results.
-"""
+"""A run, which is what a training gives, and the files in results/ that it leaves."""
 
 import csv
 import inspect
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
@@ -19,19 +15,20 @@ import numpy as np
 import sklearn
 import torch
 from sklearn.metrics import roc_curve
+from torch import nn
 
 from data.files import InputError, read_json, write_csv, write_json
 from data.words import CLASSES
-from features import screen
 from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
-from features.extraction import hash_code
-from features.metrics import verdict
+from features.divide import Division
+from features.extraction import describe_extraction, hash_code
 from features.originals import ORIGINALS_COLUMNS, Originals
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.run import package_versions
+from features.text import verdict
 
 PREDICTION_COLUMNS = (  # of predictions.csv
     "seed",
@@ -66,6 +63,27 @@ MORE_FILES = (  # that not each training leaves
     "methods.png",
 )
 
+
+@dataclass
+class Run:
+    """One training with its results."""
+
+    seed: int
+    division: Division  # the splits that it worked on, and how they came about
+    model: nn.Module
+    epoch: int  # which the weights are of
+    history: list[dict]  # figures of each epoch
+    scores: dict[str, np.ndarray]  # of the frames of each split, and of what was left out
+    threshold: float  # T
+    threshold_from: str
+    results: dict[str, dict]  # what evaluate gives for each split
+    half_seen: dict | None = None  # what evaluate gives for what was left out
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        return self.division.splits
+
+
 # --- Which folder, which checkpoint ---
 
 
@@ -86,12 +104,6 @@ def pick_output(output_dir: Path | None, features_file: Path) -> Path:
         found = f"{folder} holds results of {earlier}"
         raise InputError(f"{found}: name another folder, or this one, with --output-dir")
     return folder
-
-
-def set_and_split(features_file: Path) -> tuple[str, str]:
-    """What the path of a features file tells, such as `FFbig`, `test`."""
-    file = Path(os.path.abspath(features_file))
-    return file.parent.name, file.name.removesuffix("features.npy").strip("_") or "all"
 
 
 def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
@@ -167,7 +179,7 @@ def draw_pictures(
 # --- The files of a run ---
 
 
-def make_report(run, settings: dict, device: torch.device) -> dict:
+def make_report(run: Run, settings: dict, device: torch.device) -> dict:
     """What metrics.json and the checkpoint both hold."""
     extraction = run.splits["train"].extraction
     versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
@@ -191,7 +203,7 @@ def make_report(run, settings: dict, device: torch.device) -> dict:
     }
 
 
-def write_run(output: Path, runs: list, report: dict, found: Originals) -> list[str]:
+def write_run(output: Path, runs: list[Run], report: dict, found: Originals) -> list[str]:
     """Write the model of the first run and the tables; their names."""
     run = runs[0]
     for name in MORE_FILES:  # of an earlier model
@@ -205,12 +217,12 @@ def write_run(output: Path, runs: list, report: dict, found: Originals) -> list[
     report = report | figures[0]
     if len(runs) > 1:
         for each, of_seed in zip(runs, figures, strict=True):
-            of_seed["split"] = each.divided
+            of_seed["split"] = each.division.report
         report["seeds"] = figures
     write_json(output / "metrics.json", report)
     rows = []
     for each in runs:
-        splits = each.splits | each.left_out
+        splits = each.splits | each.division.left_out
         rows += list_predictions(each.seed, splits, each.scores, each.threshold)
     write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
@@ -219,7 +231,7 @@ def write_run(output: Path, runs: list, report: dict, found: Originals) -> list[
 
 
 def draw_run(
-    output: Path, runs: list, samples: list[SampleFrame], found: Originals, wanted: bool
+    output: Path, runs: list[Run], samples: list[SampleFrame], found: Originals, wanted: bool
 ) -> list[str]:
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
@@ -233,13 +245,13 @@ def draw_run(
     }
     if found.matches:
         pictures["originals.png"] = partial(plot_originals, found)
-    made = screen.describe_extraction(run.splits["train"].extraction)
+    made = describe_extraction(run.splits["train"].extraction)
     all_seeds = f"seeds {run.seed} to {runs[-1].seed}" if len(runs) > 1 else name_seed(runs)
     drawn = draw_pictures(output, curves, f"{made}; {all_seeds}", wanted)
     return drawn + draw_pictures(output, pictures, f"{made}; {name_seed(runs)}", wanted)
 
 
-def name_seed(runs: list) -> str:
+def name_seed(runs: list[Run]) -> str:
     """Which seed the model in a results folder is of."""
     return f"seed {runs[0].seed}" + (f", the first of {len(runs)}" if len(runs) > 1 else "")
 
@@ -261,15 +273,12 @@ def describe_run(report: dict) -> dict:
     return row | {"split_unit": unit, "val_fraction": settings["val_fraction"] if unit else None}
 
 
-def append_run(path: Path, report: dict, runs: Iterable) -> None:
-    """Add a line for each seed to runs.csv, so that runs can be compared.
-
-    `runs` have a seed and results, {split: what evaluate gives}.
-    """
+def append_run(path: Path, report: dict, runs: Iterable[Run]) -> None:
+    """Add a line for each seed to runs.csv, so that runs can be compared."""
     rows = []
     for run in runs:
         row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
-        row |= describe_run(report | {"split": run.divided})
+        row |= describe_run(report | {"split": run.division.report})
         for split in ("val", "test"):
             level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
             row[f"{split}_level"] = level

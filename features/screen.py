@@ -1,54 +1,26 @@
-"""What both scripts print: headers, warnings, tables, what to do next."""
+"""What deepfake_detection_model.py prints: headers, warnings, tables, what to do next."""
 
-from collections import Counter
-from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from data.files import InputError, command, read_json
-from data.groups import describe_lone_fakes
-from data.layouts import DataSet, summarise
-from data.words import CLASSES, SPLITS
 from features.audit import KINDS, NAMES, count_shared, name_clips, name_shortcuts
-from features.cache import Outcome
 from features.dataset import Split
-from features.extraction import Extraction
-from features.metrics import format_figure, percent
+from features.extraction import Extraction, caution_of, describe_extraction
 from features.originals import Originals, describe_originals
-from features.pictures import SampleFrame
-from features.plots import TITLES
 from features.tables import (
     FIGURES,
     comparison_table,
     format_n,
     methods_table,
     results_table,
-    samples_table,
     seeds_table,
     threshold_table,
     unseen_table,
 )
+from features.text import TITLES, format_figure, mark_notes, percent
 
-MOST_LINES = 10  # of what is left out
 NEARLY_ALL = 0.9  # of the fakes: where people are known of so many, others are other people
-STATES = {  # of an outcome, as cache.py calls it
-    "cached": "taken from an earlier run",
-    "redone": "done again, as the file or a setting had changed",
-    "code": "done again: the code has changed",
-}
-
-
-def count(n: int, thing: str) -> str:
-    """A number of things: 1 group, 2 groups."""
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def print_notes(notes: Iterable[str]) -> None:
-    """Notes, of which some are warnings."""
-    for note in notes:
-        print(note if note.startswith("WARNING: ") else f"Note       {note}")
 
 
 def print_prediction_header() -> None:
@@ -84,104 +56,7 @@ def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None
 # --- Extraction ---
 
 
-def print_data_set(data_set: DataSet) -> None:
-    """How many videos there are by split, class and method, what is left out, and notes."""
-    print(f"Videos     {data_set.root}, layout: {data_set.layout}")
-    videos = data_set.videos
-    counts = Counter((video.split, video.label, video.method) for video in videos)
-    for split in SPLITS:
-        for (of_split, label, method), n in sorted(counts.items()):
-            if of_split == split:
-                print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
-        groups = {video.group for video in videos if video.split == split}
-        if groups:
-            print(f"  {split:<6} in {count(len(groups), 'group')}")
-    sizes = Counter(video.group for video in videos)
-    n_joined = sum(size > 1 for size in sizes.values())
-    verb = "hold" if n_joined > 1 else "holds"
-    print(f"  {count(len(sizes), 'group')} in all; {n_joined or 'none'} {verb} more than one video")
-    n_left = data_set.found - len(videos)
-    if n_left:
-        print(f"Left out   {n_left} of {data_set.found} videos")
-    left_out = summarise(data_set.left_out)
-    for left in left_out[:MOST_LINES]:
-        many = f"{left.n} videos: " if left.n > 1 else ""
-        print(f"  {left.path}: {many}{left.reason}")
-    if len(left_out) > MOST_LINES:
-        print(f"  and more: {len(left_out) - MOST_LINES} lines, all in failed.csv")
-    print_notes(data_set.notes + describe_lone_fakes(videos))
-
-
-def print_extraction(
-    extraction: Extraction, device: str, num_workers: int, world_size: int
-) -> None:
-    """The header of an extraction: how its features are made."""
-    weights, sampling = extraction.weights, extraction.sampling
-    print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     up to {sampling.frames_per_video} a video")
-    if sampling.face_margin:
-        no_face = f"a video without a face: {sampling.if_no_face}"
-        print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")
-    processes = f"{world_size} processes, each " if world_size > 1 else ""
-    print(f"Device     {device}, {processes}{count(num_workers, 'video')} at a time", flush=True)
-
-
-def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) -> None:
-    """What became of the videos: used, failed by class, left out, taken from the cache."""
-    videos = data_set.videos
-    failed = [
-        video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
-    ]
-    used = len(videos) - len(failed)
-    n_fake = sum(failed)
-    # if one class fails more often than the other, what is left is biased
-    by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
-    n_left = data_set.found - len(videos)
-    left_out = f" + {n_left} left out" if n_left else ""
-    found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
-    print(f"Result     {found}")
-    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
-    if not overwrite:
-        told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
-        if told:
-            print(f"Cache      {', '.join(told)}")
-
-
-def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
-    """What was written, {split: frames}, and the next command: with one class no training."""
-    for split, n in n_frames.items():
-        print(f"Written    {folder / split}_features.npy: {n} frames")
-    labels = np.load(folder / "train_labels.npy") if "train" in n_frames else ()
-    if len(np.unique(labels)) < 2:
-        arguments = "--checkpoint", "MODEL.pt", "--evaluate", folder
-        print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
-        return
-    arguments = []
-    if folder != Path("features/sample"):
-        arguments = ["--train-features-file", folder / "train_features.npy"]
-    print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
-
-
 # --- Training, evaluation, prediction ---
-
-
-def caution_of(extraction: Extraction | None) -> str:
-    """What a score of such a model does not mean; "" where there is nothing to say."""
-    if extraction and extraction.sample:
-        return "trained on drawn people: its scores mean nothing for your video"
-    if extraction and extraction.weights["name"] == "random":
-        return "trained on features of an untrained network: its scores mean nothing for your video"
-    return ""
-
-
-def describe_extraction(extraction: Extraction | None) -> str:
-    """Data set and weights in a few words, for headers and the footers of pictures."""
-    if extraction is None:
-        return "unknown videos, unknown weights"
-    videos = "the sample set" if extraction.sample else extraction.name
-    margin = extraction.sampling.face_margin
-    faces = f", faces with margin {margin:g}" if margin else ""
-    return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"
 
 
 def print_history(extraction: Extraction | None) -> None:
@@ -194,7 +69,7 @@ def print_history(extraction: Extraction | None) -> None:
         )
     if counts.get("left_out"):
         print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
-    print_notes(extraction.notes if extraction else ())
+    print(*mark_notes(extraction.notes if extraction else ()), sep="\n")
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -313,8 +188,8 @@ def format_run(results: dict[str, dict]) -> str:
     return "\n".join(cells)
 
 
-def print_results(runs: list, report: dict, samples: list[SampleFrame], select: str) -> None:
-    """The tables of the first run and, of several, the mean of all; sample frames; shortcuts."""
+def print_results(runs: list, report: dict, select: str) -> None:
+    """The tables of the first run and, of several, the mean of all; shortcuts."""
     run = runs[0]
     of_seed = f"Seed {run.seed}, the first of {len(runs)}:\n" if len(runs) > 1 else ""
     leaks = report["split"]["shared"]
@@ -333,8 +208,6 @@ def print_results(runs: list, report: dict, samples: list[SampleFrame], select: 
         print(f"\n{methods}")
     if len(runs) > 1:
         print(f"\n{seeds_table([each.results for each in runs])}")
-    if samples:
-        print(f"\n{samples_table(samples)}")
     print()
     warn_of_shortcuts(report["split"]["shortcuts"], run.results["val"])
 
@@ -413,6 +286,6 @@ def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list
     """What compare.compare_results gave, for the folders A and B."""
     for name, folder in zip("AB", folders, strict=True):
         print(f"{name}          {folder}")
-    print_notes(notes)
+    print(*mark_notes(notes), sep="\n")
     print(f"\n{comparison_table(compared)}")
     print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")

@@ -2,17 +2,8 @@
 
 import numpy as np
 
-from data.words import CLASSES
-from features.metrics import (
-    FEW_VIDEOS,
-    LOW_FPRS,
-    count_units,
-    format_figure,
-    percent,
-    verdict,
-)
-from features.pictures import SampleFrame, shorten
-from features.plots import TITLES, name_levels
+from features.metrics import FEW_VIDEOS, LOW_FPRS
+from features.text import TITLES, count_units, format_figure, name_levels, percent
 
 FIGURES = {  # title: key
     "accuracy": "accuracy",
@@ -264,20 +255,3 @@ def mean_and_deviation(values: list[float | None]) -> str:
     if None in values:
         return "n/a"
     return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
-
-
-def samples_table(samples: list[SampleFrame]) -> str:
-    of_video = ("score of the video", "at 0.5")
-    rows = [("Sample frame of", "frame", "truth", "score", "at 0.5", *of_video)]
-    for sample in samples:
-        row = (
-            shorten(sample.video, 39),
-            sample.number,
-            CLASSES[sample.label],
-            percent(sample.score),
-            verdict(sample.score),
-            percent(sample.video_score),
-            verdict(sample.video_score),
-        )
-        rows.append(row)
-    return format_table(rows)

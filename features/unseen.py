@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from data.files import InputError, write_csv
 from features.dataset import Split
-from features.evaluate import evaluate, score_frames
+from features.figures import evaluate, score_frames
 from features.metrics import compare_scores
 
 COLUMNS = ("method", "split", "n_real", "n_fake", "n_fewer")

@@ -18,7 +18,8 @@ from conftest import write_video
 from data import try_video
 from data.files import InputError, hold_folder
 from data.frames import Sampling
-from data.layouts import Video, find_videos
+from data.layouts import find_videos
+from data.videos import Video
 from features import cache
 from features.cache import (
     Cached,

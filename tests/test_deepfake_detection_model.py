@@ -14,7 +14,7 @@ import deepfake_detection_model as ddm
 from data.files import InputError, write_json
 from features.dataset import load_split
 from features.divide import hold_out
-from features.evaluate import choose_threshold, score_frames
+from features.figures import choose_threshold, score_frames
 from features.metrics import compute_eer, compute_metrics, compute_rates
 
 # --- The network ---

@@ -16,7 +16,8 @@ import feature_extraction
 from data.decode import ONE_PICTURE
 from data.files import DownloadError, InputError
 from data.frames import Sampling
-from data.layouts import DataSet, Video
+from data.layouts import DataSet
+from data.videos import Video
 from features import screen
 from features.cache import Outcome, cache_file
 from features.dataset import load_split

@@ -8,7 +8,7 @@ from conftest import groups_of, touch
 from data.files import InputError
 from data.groups import describe_lone_fakes
 from data.layouts import find_data_set, find_videos, mark
-from features.screen import print_data_set
+from features.extraction_screen import print_data_set
 
 # --- Any names ---
 

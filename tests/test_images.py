@@ -330,7 +330,7 @@ def test_a_set_of_frames_runs_from_extraction_to_prediction(name, tmp_path, quic
     expected, _ = extract_video(root / rows[3]["video"], backbone, Sampling(4))
     assert np.array_equal(features[12:16], expected)
     report = train(tmp_path)
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "groups": 0, "clips": 0}
+    assert report["split"]["shared"]["train-val"] == {"videos": 0, "people": 0, "clips": 0}
     flags = ["--checkpoint", str(tmp_path / "results/model.pt"), "--device", "cpu"]
     ddm.main([*flags, "--predict", str(tmp_path / "copy"), "--plot"])
     predicted = read_table(tmp_path / "results" / "predict_copy.csv")

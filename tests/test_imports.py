@@ -30,14 +30,13 @@ LEVELS = {
     ),
     "features": (
         ("run", "metrics", "extraction"),
-        ("resnet18",),
+        ("text", "resnet18"),
         ("cache", "dataset", "checkpoint"),
-        ("write", "processes", "evaluate", "audit", "divide"),
-        ("unseen", "originals", "plots", "pictures"),
-        ("tables", "compare"),
-        ("screen",),
+        ("write", "processes", "figures", "audit", "divide", "extraction_screen"),
+        ("unseen", "originals", "tables", "plots", "compare"),
+        ("pictures", "screen"),
         ("results",),
-        ("predict",),
+        ("predict", "evaluate"),
     ),
 }
 PACKAGES = {"torch", "torchvision", "cv2", "numpy", "sklearn", "tqdm", "matplotlib"}

@@ -24,7 +24,7 @@ from data.layouts import (
     summarise,
 )
 from data.public_sets import PUBLIC, SHARES_PEOPLE
-from features.screen import print_data_set
+from features.extraction_screen import print_data_set
 
 # --- Every tree of data/README.md ---
 

@@ -17,9 +17,9 @@ from features.metrics import (
     compute_metrics,
     compute_rate_intervals,
     compute_tpr_at_fpr,
-    percent,
     threshold_at_fpr,
 )
+from features.text import percent
 
 FIGURES = ("accuracy", "eer", "auc")
 Z = 1.959964

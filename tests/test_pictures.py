@@ -14,7 +14,7 @@ import deepfake_detection_model as ddm
 import feature_extraction as fe
 from data.files import InputError
 from data.frames import Sampling
-from data.layouts import Video
+from data.videos import Video
 from features.dataset import load_split
 from features.extraction import Extraction
 from features.pictures import (
@@ -24,9 +24,9 @@ from features.pictures import (
     pick_samples,
     plot_prediction,
     plot_samples,
-    shorten,
     write_preview,
 )
+from features.text import shorten
 
 FOOTER = "videos, ResNet-18 weights: random; seed 0"
 

@@ -13,7 +13,8 @@ import deepfake_detection_model as ddm
 from data.files import InputError
 from features import results as room
 from features.dataset import load_split
-from features.evaluate import evaluate
+from features.divide import Division
+from features.figures import evaluate
 from features.originals import Originals
 from features.plots import (
     plot_curves,
@@ -268,7 +269,8 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
     splits, scores, results = drawn
     runs = []
     for seed in (3, 4):
-        run = ddm.Run(seed, dict(splits), None, 1, history(1, seed), scores, T, "", results)
+        division = Division(dict(splits), {}, {})
+        run = ddm.Run(seed, division, None, 1, history(1, seed), scores, T, "", results)
         runs.append(run)
     monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
     curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Originals({}), True)

@@ -31,10 +31,9 @@ from data.frames import Sampling
 from features import predict as room
 from features.checkpoint import FORMAT
 from features.dataset import load_split
-from features.evaluate import evaluate, score_frames
-from features.extraction import Extraction
+from features.extraction import Extraction, caution_of
+from features.figures import evaluate, score_frames
 from features.resnet18 import kept_weights, load_backbone
-from features.screen import caution_of
 
 SEEN = "the model was trained or tuned on this video"
 

@@ -13,7 +13,7 @@ from test_interruptions import extract_and_die, start
 
 from data.files import InputError
 from data.frames import Sampling
-from data.layouts import Video
+from data.videos import Video
 from features import processes
 from features.extraction import Extraction
 from features.run import run_script

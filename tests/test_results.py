@@ -168,7 +168,8 @@ REPORT = {"settings": SETTINGS, "split": {"unit": None}, "extraction": None, "ne
 
 
 def run_of(results: dict) -> SimpleNamespace:
-    return SimpleNamespace(seed=0, results=results, divided=REPORT["split"])
+    division = SimpleNamespace(report=REPORT["split"])
+    return SimpleNamespace(seed=0, results=results, division=division)
 
 
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):

@@ -8,7 +8,7 @@ from conftest import QUICK, make_split
 
 import deepfake_detection_model as ddm
 from data.files import InputError
-from features import screen
+from features import extraction_screen, screen
 from features.audit import audit_leaks, describe_training
 from features.dataset import load_split
 from features.divide import divide
@@ -34,7 +34,7 @@ def test_the_header_counts_each_class_in_at_most_ten_lines(tmp_path, capsys):
 @pytest.mark.parametrize(("labels", "flag"), [([0, 1], "--train-f"), ([1, 1], "--evaluate")])
 def test_what_to_do_next_fits_the_classes(tmp_path, capsys, labels, flag):
     np.save(tmp_path / "train_labels.npy", labels)
-    screen.print_features_written(tmp_path, {"train": 2})
+    extraction_screen.print_features_written(tmp_path, {"train": 2})
     *_, line = capsys.readouterr().out.splitlines()
     assert line.startswith("Next") and flag in line and str(tmp_path) in line
 

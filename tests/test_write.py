@@ -9,7 +9,8 @@ from conftest import contents, read_json, read_table
 
 from data.files import InputError
 from data.frames import Sampling
-from data.layouts import DataSet, LeftOut, Video
+from data.layouts import DataSet, LeftOut
+from data.videos import Video
 from features import write as room
 from features.cache import Cached, Outcome
 from features.dataset import load_split

@@ -1,0 +1,73 @@
+"""The figures of a split: its frames' scores, the threshold T, results by video and by method."""
+
+import numpy as np
+from torch import nn
+
+from features.dataset import Split
+from features.metrics import (
+    compute_intervals,
+    compute_metrics,
+    compute_rate_intervals,
+    threshold_at_fpr,
+)
+from features.text import percent
+
+
+def score_frames(model: nn.Module, split: Split) -> np.ndarray:
+    """(n,) float64 scores of the frames of a split, by a model with the method `score`."""
+    scores = np.empty(len(split.rows))
+    for chunk, features in split.chunks():
+        scores[chunk] = model.score(features)
+    return scores
+
+
+def choose_threshold(
+    split: Split, scores: np.ndarray, max_fpr: float | None = None
+) -> tuple[float, str]:
+    """The threshold T by the (n,) scores of the validation frames, and where it comes from.
+
+    With `max_fpr`, the lowest one whose FPR is at most that.
+    """
+    level, labels, values = split.at_level(scores)
+    n_fake = labels.sum()
+    counts = f"{len(labels) - n_fake} real and {n_fake} fake validation {level}"
+    if max_fpr is not None and labels.min() == 0:
+        origin = f"the lowest with an FPR of at most {percent(max_fpr)} on {counts}"
+        return threshold_at_fpr(labels, values, max_fpr), origin
+    chosen = compute_metrics(labels, values)["eer_threshold"]
+    if chosen is None:
+        return 0.5, "as the validation split has one class alone"
+    # Halfway to the next score: rounding on another machine must not change what T calls fake.
+    below = max(values[values < chosen], default=chosen)
+    return float(chosen + below) / 2, f"where FPR and FNR of {counts} are nearest"
+
+
+def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool = True) -> dict:
+    """{"videos": metrics, "frames": metrics, "methods": {name: metrics}} of a split.
+
+    `scores` (n,) are those of its frames. The fakes of each method are held against all reals of
+    the split. Only the figures of videos have intervals. Without videos there are frames alone.
+    """
+    frames = compute_metrics(split.labels, scores, threshold)
+    if not split.has_videos:
+        return {"frames": frames}
+    index, labels, values = split.video_scores(scores)
+    people = np.array([split.people(i) for i in index])
+    methods = np.array([split.method(i) for i in index])
+
+    def measure(part: np.ndarray) -> dict:
+        metrics = compute_metrics(labels[part], values[part], threshold)
+        names = {name for names in people[part].tolist() for name in names.split(";")}
+        metrics |= {"unit": split.unit, "n_units": len(names)}
+        if intervals:
+            videos = labels[part], values[part], people[part]
+            metrics["intervals"] = compute_intervals(*videos)
+            metrics["at_threshold"]["intervals"] = compute_rate_intervals(*videos, threshold)
+        return metrics
+
+    names = np.unique(methods[labels == 1]).tolist()
+    by_method = {}
+    if any(names):
+        by_method = {name: measure((labels == 0) | (methods == name)) for name in names}
+    everything = np.ones(len(labels), bool)
+    return {"videos": measure(everything), "frames": frames, "methods": by_method}
