@@ -1,4 +1,4 @@
-"""What folders tell in their many words: real or fake, train, val or test, a method, a person."""
+"""What folders tell in their many words: real or fake; train, val or test; perhaps a method."""
 
 import re
 from collections import defaultdict
@@ -22,19 +22,20 @@ ANY_WORD = "|".join(sorted(FOLDER_WORDS, key=len, reverse=True))  # training bef
 def read_folder(name: str) -> tuple[int | None, str] | None:
     """(label, split) that a folder's words tell, such as fake_train; None if one is no such word.
 
-    Numbers and compressions tell neither.
+    Compressions tell neither, nor does a digit in front: 0_real.
     """
-    if name.lower() in COMPRESSIONS:
+    name = re.sub(r"^\d[ _.-]+|(?<=deep)[ _-](?=fake)", "", name.lower())
+    if name in COMPRESSIONS or re.fullmatch(LEVEL, name):
         return None, ""
     told = set()
-    for word in re.split(r"[ _.-]+", name.lower()):
-        if not re.fullmatch(rf"(?:{ANY_WORD})+|\d*", word):
+    for word in re.split(r"[ _.-]+", name):
+        if not re.fullmatch(rf"(?:{ANY_WORD})+", word):
             return None
         for part in re.findall(ANY_WORD, word):
             told |= {tells for regex, tells in FOLDER_WORDS.items() if re.fullmatch(regex, part)}
     labels = {label for label, _ in told} - {None}
     splits = {split for _, split in told} - {""}
-    if not told or len(labels) > 1 or len(splits) > 1:  # 000 may be a video
+    if len(labels) > 1 or len(splits) > 1:
         return None
     return next(iter(labels), None), next(iter(splits), "")
 
@@ -124,13 +125,14 @@ class AnyFolders:
     """Any videos, whose labels a list tells or nobody."""
 
     name = "list"
-    lists = ()
     has_public_ids = False
 
     def read(self, place: str) -> dict:
         *folders, _ = place.split("/")
         told = [read_folder(folder) for folder in folders]
+        classes = find_classes(folders)
         return {
+            **({"label": classes[max(classes)]} if classes else {}),
             "split": next((tells[1] for tells in told if tells and tells[1]), ""),
             "folders": tuple(f for f in folders if f != ".." and not names_nothing(f)),
             "key": place.lower(),

@@ -10,10 +10,12 @@ rules alone; what they do not settle is said, and told by features/originals.py 
 - A fake belongs to each real, and each person, whose whole name its own holds.
 """
 
+import filecmp
 import re
 import stat
+import unicodedata
 from collections import Counter, defaultdict
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
 from statistics import mode
 
@@ -50,7 +52,7 @@ def read_words(videos: list[Video]) -> dict[str, Words]:
     there = {video.key for video in videos}
     words = {video.video: split_name(video.key, there) for video in videos}
     if len(videos) > 1 and len(set(words.values())) == 1 and all(each.folders for each in videos):
-        words = {video.video: split_name(video.folders[-1].lower(), set()) for video in videos}
+        words = {video.video: split_folder(video.folders[-1]) for video in videos}
     by_class = [[video.video for video in videos if video.label == label] for label in (0, 1)]
     drop_shared(words, [*words], set())
     for names, others in (by_class, by_class[::-1]):
@@ -67,13 +69,22 @@ def split_name(key: str, there: set[str]) -> Words:
     bracket = re.search(r"\(\d+\)$", key)
     number = () if plain in there or not bracket else (bracket[0],)
     name = re.sub(f"^{COPY_BEFORE}", "", plain.rpartition("/")[2])
-    words = tuple(word for word in re.split(r"[\W_]+", name) if word)
+    words = tuple("".join(word) for is_word, word in groupby(name, is_sign) if is_word)
     telling = tuple(word for word in words if not re.fullmatch(QUALITIES, word))
     return (telling or words or (name,)) + number
 
 
+def split_folder(folder: str) -> Words:
+    return split_name(folder.lower(), set())
+
+
+def is_sign(sign: str) -> bool:
+    """Whether a sign is part of a word: also vowel signs, as of Hindi, and emoji."""
+    return sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc", "So")
+
+
 def drop_shared(words: dict[str, Words], names: list[str], others: set[str]) -> None:
-    """Take from both ends of these names the words that all of them share, and none of others."""
+    """Take from both ends of these names, in place, the words that all share and no others have."""
     for place, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
         while len({words[name] for name in names}) > 1 and all(len(words[n]) > 1 for n in names):
             ends = {words[name][place] for name in names}
@@ -130,7 +141,8 @@ def list_shared(videos: list[Video]) -> dict[str, list[Video]]:
 def find_people(videos: list[Video], shared: set[str]) -> dict[str, int]:
     """{identifier: place of the folder, among the folders of the video, that is a person}.
 
-    `shared` are the folders of both classes that divide the videos.
+    `shared` are the folders of both classes that divide the videos. The outermost of them counts,
+    and for all videos the place at which most lie, if most folders there are shared.
     """
     people = {}
     for video in videos:
@@ -149,8 +161,10 @@ def find_people(videos: list[Video], shared: set[str]) -> dict[str, int]:
             beside[video.video] = place
             folder = video.folders[place].lower()
             are_people[video.label, folder] = folder in shared
-    are_most = 2 * sum(are_people.values()) > len(are_people)
-    return beside | people if are_most else people
+    if 2 * sum(are_people.values()) <= len(are_people):
+        return people
+    of_reals = {video.video for video in videos if not video.label}  # fakes may lie below a method
+    return beside | {name: at for name, at in people.items() if name not in of_reals & set(beside)}
 
 
 def hold_pairs(videos: list[Video], words: dict[str, Words]) -> bool:
@@ -173,6 +187,7 @@ def relate_by_folders(
         if len(held) < len(videos) and not hold_pairs(held, words)
     }
     places = find_people(videos, dividing)
+    of_reals = {words[video.video] for video in videos if not video.label}
     folder_of, splits = {}, defaultdict(set)
     for video in videos:
         place = places.get(video.video)
@@ -182,6 +197,7 @@ def relate_by_folders(
             video.people += (person(mark, video, folder),)
         others = [folder for i, folder in enumerate(video.folders) if i != place]
         methods = [folder for folder in others if folder.lower() not in of_both]
+        methods = [folder for folder in methods if split_folder(folder) not in of_reals]
         if video.label and methods and not video.method:
             video.method = methods[0]
     notes = []
@@ -218,17 +234,21 @@ def relate_by_names(
             known[*place, pieces.get(video.video, words[video.video])].append(video)
     for video in asked:
         if video.video in folder_of:
-            name = split_name(folder_of[video.video], set())
+            name = split_folder(folder_of[video.video])
             known[FOLDER, video.split, name].append(video)
         elif video.video in pieces:
             video.people += (person(mark, video, " ".join(pieces[video.video])),)
     names = {name for *_, name in known}
     for video in asked:
         if video.label:
-            places = [*near(video), (video.split,), ()]
+            people = (FOLDER, video.split)
+            places = [*near(video), people, (video.split,), ()]
             if video.video in folder_of:
-                places = [(video.split, folder_of[video.video])]
-            relate_fake(video, words, known, names, [(FOLDER, video.split), *places], mark)
+                places = [(video.split, folder_of[video.video]), people]
+            relate_fake(video, words, known, names, places, mark)
+            if len(words[video.video]) > 1:  # the same swap by another method
+                where = f"{video.split}/{folder_of.get(video.video, '')}"
+                video.group_keys += (f"{where} {sorted(words[video.video])}",)
     relate_copies_of_clips(asked, words)
     for video in videos:
         video.people = tuple(dict.fromkeys(video.people))
@@ -242,13 +262,18 @@ def relate_by_names(
 def relate_fake(video: Video, words, known: dict, names: set, places: list, mark: str) -> None:
     """Relate a fake to what its name holds, where that is known first of these places."""
     own = words[video.video]
-    for start, end in find_names(own, names):
-        name = own[start:end]
+    spans = [own[start:end] for start, end in find_names(own, names)]
+    spans += [name for name in map(split_folder, video.folders) if name in names]
+    for name in spans:
         place = next((place for place in places if (*place, name) in known), None)
         found = known[*place, name] if place is not None else []
         if place and place[0] == FOLDER:
             video.people += found[0].people[-1:]
             continue
+        if is_small_number(name) and not (own[-1:] == name or all(map(str.isdigit, own))):
+            continue
+        if len(place or "more") < 2 and len({(real.split, real.folders) for real in found}) > 1:
+            continue  # a name that several reals in different folders have tells nobody
         for real in found:
             if not real.people and not real.is_known:
                 real.people = (person(mark, real, "/".join((*real.folders, *name))),)
@@ -257,8 +282,11 @@ def relate_fake(video: Video, words, known: dict, names: set, places: list, mark
         same = [real for real in found if words[real.video] in (name, (*name, own[-1]))]
         if same:
             video.clip = video.clip or same[0].clip or same[0].video
-    if len(own) > 1:  # the same swap by another method
-        video.group_keys += (f"{places[-1]} {video.split} {sorted(own)}",)
+
+
+def is_small_number(name: Words) -> bool:
+    """Whether a name is a number of one or two digits, as the version of a method may be."""
+    return len(name) == 1 and name[0].isdigit() and len(name[0]) < 3
 
 
 def near(video: Video) -> list[tuple[str, str]]:
@@ -282,7 +310,7 @@ def relate_copies_of_clips(videos: list[Video], words: dict[str, Words]) -> None
 
 
 def relate_copies(videos: list[Video]) -> list[str]:
-    """Keep copies of one file together. Only files of equal size are read, 128 kB of each.
+    """Keep copies of one file together. Only files of equal size and equal ends are read.
 
     Raises InputError where one is real and the other fake.
     """
@@ -298,6 +326,8 @@ def relate_copies(videos: list[Video]) -> list[str]:
         except OSError:  # it will fail when it is read
             continue
         other = first.setdefault(key, video)
+        if other is not video and not filecmp.cmp(other.path, video.path, shallow=False):
+            continue
         if other.label != video.label:
             both = f"{other.video} and {video.video} are one file"
             raise InputError(f"{both}, once real and once fake: take one of them away")
@@ -346,10 +376,10 @@ def describe_lone_fakes(videos: list[Video]) -> list[str]:
     """Which fakes belong to no real video, though neither a list nor ids of people say to whom."""
     with_real = {video.group for video in videos if video.label == 0}
     fakes = [video for video in videos if video.label]
-    lone = [v.video for v in fakes if v.group not in with_real and not v.people]
+    lone = [v for v in fakes if v.group not in with_real and not v.people and not v.clip]
     if not lone or not with_real:
         return []
     known = f"of {len(fakes)} fakes {len(lone)} belong to no real video by name"
-    example = ", ".join(lone[:3])
+    example = ", ".join(video.video for video in lone[:3])
     remedy = "people may be on both sides; --videos-csv with a column group keeps them together"
     return [f"{known} ({example}; in videos.csv those without people and clip): {remedy}"]

@@ -54,7 +54,7 @@ def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tup
     return found
 
 
-def recognise(root: Path, folders: list[Folder]) -> tuple[object, str]:
+def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[object, str]:
     """The set that lies here, and the path below the root where it starts, with / at its end.
 
     Raises InputError where no set is found, or several lie side by side.
@@ -64,9 +64,10 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[object, str]:
     ]
     places = []
     for folder in filled[:: len(filled) // 1000 + 1]:
-        names = folder.videos[:5] or folder.images[:1]
-        places += [tidy(folder.join(name)) for name in names]
+        places += [tidy(folder.join(name)) for name in folder.videos[:5]]
         if folder.images and not folder.videos:
+            first = Folder(folder.path, images=folder.images[:1])
+            places += [item.place for item in read_images(first, None, image_names)[0]]
             places.append(tidy(folder.path, is_folder=True))
     paths = [tidy(folder.join("x")).rpartition("/")[0] for folder in filled]
     sets = find_sets(places, paths)
@@ -75,7 +76,7 @@ def recognise(root: Path, folders: list[Folder]) -> tuple[object, str]:
         return row, base
     if sets:
         found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])
-        remedy = "name one of them, or list all with --videos-csv"
+        remedy = "name one of them; if these are people, list all videos with --videos-csv"
         raise InputError(f"{root} holds several data sets: {found}: {remedy}")
     # of both in one folder labels.csv: the metadata.json of test videos holds other things
     labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
@@ -139,26 +140,22 @@ def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[Left
             expected = f"draw the sample set with `{make}`, or {expected}"
         raise InputError(f"{root} is not a folder: {expected}")
     folders, notes = walk(root)
-    layout, base = recognise(root, folders)
+    layout, base = recognise(root, folders, image_names)
     if base:
         notes.append(f"the data set lies in {base}")
     matched, left, unclear = match_items(root, folders, layout, base, image_names)
     if unclear:
         raise InputError(ask_for_names(root, unclear))
     videos = [make_video(root, item, told, layout.has_public_ids) for item, told in matched]
-    videos, again = drop_frames_of_videos(videos)
+    videos, again = drop_what_gives_away(videos)
     notes += layout.notes
     if isinstance(layout, LabelFiles):
         notes += layout.describe_absent(videos)
     labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
     labels = [file for file in labels if file.startswith(base)]
-    if labels and layout.name != "DFDC":
+    if labels and not isinstance(layout, LabelFiles):
         notes.append(f"{labels[0]} is not used: labels are those of the folders")
     notes += set_splits(layout, videos, root, base)
-    if has_other_reals(videos):
-        reason = "of DFD, whose reals are not here"
-        again += [LeftOut(video.video, reason) for video in videos if is_dfd(video)]
-        videos = [video for video in videos if not is_dfd(video)]
     return layout.name, videos, left + again, notes
 
 
@@ -197,7 +194,7 @@ def match_items(
     """
     matched, left, unclear = [], [], []
     reason = f"not in the layout {layout.name}"
-    if layout.name == "DFDC":
+    if isinstance(layout, LabelFiles):
         reason = "in no metadata.json or labels.csv"
 
     def read(place: str) -> dict | None:
@@ -267,8 +264,21 @@ def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOu
     return kept, left
 
 
-def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[str]]:
-    """The videos of a list and notes: what it does not say is told by the tree it lies in."""
+def drop_what_gives_away(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
+    """The videos without frames of clips that are there, and DFD's fakes without its reals."""
+    videos, left = drop_frames_of_videos(videos)
+    if has_other_reals(videos):
+        reason = "of DFD, whose reals are not here"
+        left += [LeftOut(video.video, reason) for video in videos if is_dfd(video)]
+        videos = [video for video in videos if not is_dfd(video)]
+    return videos, left
+
+
+def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[LeftOut], list[str]]:
+    """The videos of a list, what is left out, and notes.
+
+    What the list does not say is told by the tree it lies in.
+    """
     root = file.parent
     listed, notes = read_list(file, image_names)
     places = [item.place for item, _ in listed]
@@ -276,14 +286,19 @@ def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[str]]:
         places[:: len(places) // 5000 + 1], [place.rpartition("/")[0] for place in places]
     )
     sets = [(base, row) for base, row in sets if row.has_public_ids]
-    official = {base: read_official_split(row, [root / base, root])[0] for base, row in sets}
-    videos = []
+    official = {}
+    for base, row in sets:
+        official[base], missing = read_official_split(row, [root / base, root])
+        notes += missing
+    videos, other = [], []
     for item, told in listed:
         place = item.place
         base, row = next(((b, r) for b, r in sets if place.startswith(b)), ("", AnyFolders()))
         of_set = row.read(place.removeprefix(base))
         if of_set is None:
             base, row, of_set = "", AnyFolders(), AnyFolders().read(place)
+        if of_set.get("label", told["label"]) != told["label"]:
+            other.append(item.path)
         if "people" in told:  # they, not the ids of a public set, say what belongs together
             of_set |= {"group_keys": (), "clip": ""}
         is_public = row.has_public_ids and "people" not in told
@@ -292,7 +307,10 @@ def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[str]]:
             split = find_split(official.get(base, {}), video.key, video.people)
             video.split = split or video.split or "train"
         videos.append(video)
-    return videos, notes
+    if other:
+        found = f"{len(other)} of {len(listed)} labels are not those of the folders"
+        notes.append(f"WARNING: {found}, {other[0]} for one: is 1 fake in this list?")
+    return *drop_what_gives_away(videos), notes
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
@@ -310,17 +328,21 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def describe_classes(videos: list[Video]) -> list[str]:
-    """What is wrong with the classes: one is missing, or images alone tell it from the other."""
-    kinds = [set(), set()]
+    """What is wrong with the classes: one is missing, or files alone tell it from the other."""
+    kinds, compressions = [set(), set()], [set(), set()]
     for video in videos:
         kinds[video.label].add(video.kind.removeprefix("loose "))
+        compressions[video.label].add(video.compression)
     for name, found in zip(CLASSES, kinds, strict=True):
         if not found:
             return [f"no {name} video here: a set to test on, not to train on"]
-    real, fake = (" and ".join(sorted(found)) for found in kinds)
-    if kinds[0] & kinds[1]:
-        return []
-    return [f"WARNING: reals are {real}, fakes {fake}: that alone gives the label away"]
+    notes = []
+    for found in (kinds, compressions):
+        if not found[0] & found[1]:
+            real, fake = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
+            what = f"reals are {real or 'uncompressed'}, fakes {fake or 'uncompressed'}"
+            notes.append(f"WARNING: {what}: that alone gives the label away")
+    return notes
 
 
 def check_pattern(image_names: str) -> None:
@@ -350,8 +372,8 @@ def find_data_set(
     root = Path(root)
     check_pattern(image_names)
     if root.is_file():
-        layout, left = "list", []
-        videos, notes = read_listed(root, image_names)
+        layout = "list"
+        videos, left, notes = read_listed(root, image_names)
     else:
         layout, videos, left, notes = read_tree(root, image_names)
     n = len(videos) + len(left)

@@ -172,7 +172,7 @@ def read_pairs(file: Path, split: str) -> Iterator[tuple[str, str]]:
 def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     """Lines of a label and a path. In this list 1 = real and 0 = fake."""
     expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
-    lines = file.read_text("utf-8", "replace").split("\n")
+    lines = file.read_text("utf-8-sig", "replace").replace("\\", "/").split("\n")
     for number, line in enumerate(lines, 1):
         label, _, name = line.strip().partition(" ")
         if not label:
@@ -270,8 +270,8 @@ SETS = (
     ),
     PublicSet(
         "WildDeepfake",
-        real=(r"(?P<scene>real[ _]{split}/{deeper}\d+)/\d+",),
-        fake=(r"(?P<scene>fake[ _]{split}/{deeper}\d+)/\d+",),
+        real=(r"(?P<scene>real[ _]{split}/{deeper}\d+)(?:/real)?/\d+",),
+        fake=(r"(?P<scene>fake[ _]{split}/{deeper}\d+)(?:/fake)?/\d+",),
         has_public_ids=False,
     ),
 )
@@ -290,7 +290,8 @@ def set_splits(layout, videos: list[Video], root: Path, base: str) -> list[str]:
     """
     named = {video.split for video in videos}
     if "" in named and len(named) > 1:
-        both = f"{root} has both {max(named)}/ and real/ or fake/ outside of such a folder"
+        named = {video.split: video.video for video in videos}
+        both = f"{root} has both {named[max(named)]} and, in no folder of a split, {named['']}"
         raise InputError(f"{both}: which is meant? Move one of them away")
     split_of, notes = read_official_split(layout, [root / base, root])
     n_unlisted = 0

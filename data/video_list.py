@@ -156,7 +156,9 @@ def read_row(row: dict[str, str], folder: Path, where: str) -> tuple[Item, dict]
         told["split"] = split
     if row["method"]:
         told["method"] = normalize("NFC", row["method"])
-    people = [name.strip() for name in normalize("NFC", row["group"]).split(";") if name.strip()]
+    people = [
+        name.strip() for name in normalize("NFC", row["group"].lower()).split(";") if name.strip()
+    ]
     if people:
         told |= {"people": tuple(people), "is_known": True}
     return item, told
@@ -189,9 +191,12 @@ class LabelFiles:
 
     told: dict[str, dict]  # {key: fields of Video}
     notes: list[str]
-    name = "DFDC"
+    name: str  # DFDC, or that of a file of one's own
     lists = ()
-    has_public_ids = True
+
+    @property
+    def has_public_ids(self) -> bool:
+        return self.name == "DFDC"
 
     def read(self, place: str) -> dict | None:
         return self.told.get(place.lower())
@@ -216,28 +221,29 @@ def read_label_files(root: Path, files: list[str]) -> LabelFiles:
     entries_of = {file: read_labels(root / file, notes) for file in files}
     entries = chain.from_iterable(labels.values() for labels in entries_of.values())
     knows_originals = any(isinstance(entry, dict) and entry.get("original") for entry in entries)
-    if knows_originals and len(parts) == 1:
+    is_dfdc = any(file.endswith("metadata.json") for file in files)
+    if is_dfdc and len(parts) == 1:
         notes.append("DFDC does not say who is in a video: the same people may be on both sides")
     for file, labels in entries_of.items():
         folder = file.rpartition("/")[0]
         for name, entry in labels.items():
+            name = name.replace("\\", "/")
             key = tidy(f"{folder}/{name}".lstrip("/")).lower()
             fields = read_entry(entry, split_in(file), f"{root / file}: {name}") | {"key": key}
-            if knows_originals:
-                fields["clip"] = clip = f"DFDC {entry.get('original') or name}"
+            if knows_originals and file in parts:  # of test videos nothing is known
+                clip = f"DFDC {tidy(entry.get('original') or name).lower()}"
                 part = (f"part {folder}",) if len(parts) > 1 else ()
-                keys = (clip, *part) if file in parts else ()  # of test videos nothing is known
-                fields |= {"group_keys": keys, "is_known": bool(keys)}
+                fields |= {"clip": clip, "group_keys": (clip, *part), "is_known": True}
             if told.setdefault(key, fields)["label"] != fields["label"]:
                 raise InputError(f"{root / file}: {name} has two labels: is it listed twice?")
-    return LabelFiles(told, notes)
+    return LabelFiles(told, notes, "DFDC" if is_dfdc else "labels.csv")
 
 
 def read_entry(entry: dict, split: str, where: str) -> dict:
     """Label and split of an entry, if its file does not tell the split. Raises InputError."""
     try:
-        label = ("REAL", "FAKE").index(str(entry["label"]).upper())
-    except (KeyError, TypeError, ValueError):
+        label = LABELS[str(entry["label"]).lower()]
+    except (KeyError, TypeError):
         raise InputError(f"{where} has no label REAL or FAKE") from None
     word = entry.get("split") or "train"
     split = split or SPLIT_WORDS.get(str(word).lower())
@@ -264,16 +270,15 @@ def read_labels(file: Path, notes: list[str]) -> dict[str, dict]:
     _, header = next(table := read_table(file), ("", []))
     columns = [name.lower() for name in header]
     if not {"filename", "label"} <= set(columns):
-        raise InputError(f"{file}: expected the columns filename and label")
-    words = {"0": "REAL", "1": "FAKE"}
+        remedy = "expected the columns filename and label, or give it to --videos-csv"
+        raise InputError(f"{file}: {remedy}")
     labels = {}
     for where, cells in table:
-        row = dict(zip(columns, cells, strict=False))
-        name, label = row["filename"], row.get("label", "")
+        row = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
+        name = row["filename"]
         if row.get("group") or row.get("method"):
             raise InputError(f"{where}: a group or a method: read it with --videos-csv instead")
-        entry = row | {"label": words.get(label, label)}
-        if labels.setdefault(name, entry)["label"] != entry["label"]:
+        if labels.setdefault(name, row)["label"] != row["label"]:
             raise InputError(f"{where}: {name} has two labels")
     others = [name for name in columns if name not in ("filename", "label", "original", "split")]
     if others:

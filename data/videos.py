@@ -50,7 +50,7 @@ class Video:
     clip: str = ""  # the footage that is seen: of a fake, that of its target; "" if not known
     people: tuple[str, ...] = ()  # who is in it, as far as that is known
     group_keys: tuple[str, ...] = ()  # videos with a key or a person in common are in one group
-    is_known: bool = False  # its set or a list tells what it belongs to: names are not asked
+    is_known: bool = False  # a set, a list or ids tell what it belongs to: names are not asked
     video: str = ""  # its identifier: the path below the root with `/` between the parts
     key: str = ""  # what lists, copies and groups know it by: see tidy
     group: str = ""  # what must stay on one side of a split, named after its first video
@@ -264,8 +264,9 @@ def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
     longest = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
     separators = longest[1::2]
     patterns = []
-    if longest[-1].isdigit() and separators:
-        patterns.append(f"{{video}}{separators[-1]}{{frame}}")
+    ending = re.fullmatch(r"(\D*)\d+", longest[-1])  # anna_f0001
+    if ending and separators:
+        patterns.append(f"{{video}}{separators[-1]}{ending[1]}{{frame}}")
     elif separators:
         patterns.append(f"{{frame}}{separators[0]}{{video}}")
     if len(separators) > 1:

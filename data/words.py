@@ -15,7 +15,9 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 # Folders that tell nothing, perhaps with a size: frames_224, faces-256x256
-LEVEL = r"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?)(?:[_-](?:\d{2,4}x)?\d{2,4})?)"
+LEVEL = (
+    r"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?)(?:[_-](?:\d{2,4}x)?[1-9]\d{2,3})?)"
+)
 # Folders whose files are no videos of a set
 SKIPPED = (
     r"(?:\w+[_-])?(?:masks?|landmarks?)(?:[_-]\w+)?|b?box(?:es)?|depths?|thumb(?:nail)?s?|"
@@ -28,8 +30,9 @@ QUALITIES = rf"{'|'.join(COMPRESSIONS)}|[hl]q|u?hd|sd|4k|\d{{3,4}}p|crf\d+|compr
 COPY_BEFORE = r"(?:copy of|kopie von|copie de|copia de|cópia de)\s+"
 COPY_BEHIND = r"(?:[\s_-]+(?:copy|kopie|copie|copia|cópia))?(?:\s*\(\d+\))?"
 PIECES = "parts? pieces? clips? takes? scenes? shots? seg segments? chunks?"  # anna_clip1
-# What names no person before a number: IMG_0001, video_1
+# Words that name no person before a number: IMG_0001, video_1, 2024_01, 20240131_01
 UNNAMED = (
+    r"(?:19|20)\d\d(?:\d{4})? "
     "img dscn? dscf? mvi mov vid pxl mvimg gopr videos? images? photos? frames? faces? file no"
 )
 

@@ -309,6 +309,41 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
             "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001 real/lab/x+fake/lab/y",
             "",
         ),
+        (  # people and takes are both numbered
+            "real/01/01 real/01/02 real/02/01 fake/01/01 fake/01/02 fake/02/01",
+            "real/01/01+real/01/02+fake/01/01+fake/01/02 real/02/01+fake/02/01",
+            "",
+        ),
+        (  # all at the place of most people, not at an inner one
+            "real/an/c1/x real/be/c1/y real/ce/c1/z real/ce/c2/v fake/an/c1/x fake/be/c1/w",
+            "real/an/c1/x+fake/an/c1/x real/be/c1/y+fake/be/c1/w real/ce/c1/z+real/ce/c2/v",
+            "",
+        ),
+        (  # a name that several reals in different folders have tells nobody
+            "real/an/1 real/be/1 real/ce/2 fake/swap/1 fake/swap/2 fake/roop/1_x",
+            "real/an/1 real/be/1 real/ce/2+fake/swap/2 fake/swap/1 fake/roop/1_x",
+            "swap roop",
+        ),
+        (  # small numbers in the names of methods
+            "real/1 real/2 real/13 fake/sora_2_13 fake/sd_1_5_2 fake/1_2",
+            "real/1+real/2+fake/sd_1_5_2+fake/1_2 real/13+fake/sora_2_13",
+            "",
+        ),
+        (  # a folder named after the real
+            "real/000 real/anna fake/000/deepfake1 fake/anna/simswap fake/x/y",
+            "real/000+fake/000/deepfake1 real/anna+fake/anna/simswap fake/x/y",
+            "x",
+        ),
+        (  # folders that are called after a word and a number
+            "real/video_1/a real/video_2/a fake/video_1/a",
+            "real/video_1/a+fake/video_1/a real/video_2/a",
+            "",
+        ),
+        (  # vowel signs are part of a word
+            "real/सीता real/सती fake/सीता_x fake/सती_y",
+            "real/सीता+fake/सीता_x real/सती+fake/सती_y",
+            "",
+        ),
         (  # few reals are numbered, or all alike: no pieces
             "real/anna_1 real/anna_2 real/x real/y fake/z",
             "real/anna_1 real/anna_2 real/x real/y fake/z",
@@ -413,6 +448,10 @@ def test_one_file_in_both_classes_is_an_error(tmp_path, ending):
     for name, content in (("real/a", b"1234"), ("fake/b", b"1235")):
         (tmp_path / f"{name}.{ending}").write_bytes(content)
     assert len(groups_of(find_videos(tmp_path))) == 3  # of one size, but not the same
+    middle = [bytes(70_000) + sign + bytes(70_000) for sign in (b"1", b"2")]  # alike at both ends
+    (tmp_path / f"real/long.{ending}").write_bytes(middle[0])
+    (tmp_path / f"fake/other.{ending}").write_bytes(middle[1])
+    assert len(groups_of(find_videos(tmp_path))) == 5
     (tmp_path / f"fake/copy.{ending}").write_bytes(b"1234")
     message = rf"fake/copy\.{ending} and real/a\.{ending} are one file, once real and once fake"
     with pytest.raises(InputError, match=message):

@@ -221,6 +221,12 @@ g.mp4,1
         sd2.1/fake/1/*.png                     sd2.1 train c FaceForensics++_1
         sd2.1/real/2/*.png                     real train d FaceForensics++_2
     """,
+    "WildDeepfake with the class inside": """
+        WildDeepfake
+        real_train/1/real/1/*.png   real train a .
+        real_train/1/real/2/*.png   real train a .
+        fake_train/1/fake/1/*.png   .    train b .
+    """,
     "WildDeepfake": """
         WildDeepfake
         real_train/0/12/*.png   real train a .
@@ -257,6 +263,14 @@ g.mp4,1
         class folders
         deepfakes/real/a.mp4            real train a .
         deepfakes/fake/b.mp4            .    train b .
+    """,
+    "UADFV as frames": """
+        class folders
+        real/frames/0000/*.png          real train a train_0000
+        real/frames/0001/*.png          real train b .
+        real/faces_001/*.png            real train d .
+        fake/frames/0000_fake/*.png     .    train a train_0000
+        fake/clip_7/*.png               .    train c .
     """,
     "split folders": """
         class folders
@@ -337,7 +351,7 @@ def test_tree(tmp_path, name):
     letters = {}
     for video in data_set.videos:
         group = letters.setdefault(video.group, expected[video.video][2])
-        found_ids = [re.sub("^[0-9a-f]{8} ", "", person) for person in video.people]
+        found_ids = [re.sub("^~?[0-9a-f]{8} ", "", person) for person in video.people]
         ids = {person.rpartition(" ")[0].replace(" ", "-") for person in found_ids}
         people = "+".join(person.rpartition(" ")[2] for person in found_ids)
         method = video.method or "." if video.label else "real"
@@ -371,7 +385,7 @@ CLIPS = {
     ),
     "Celeb-DF v2": ("Celeb-DF id0_0000", "id0_0000 id0_id1_0000"),
     "FakeAVCeleb": ("FakeAVCeleb id00109/00109", "00109 00109_fake 00109_2_id00166_wavtolip"),
-    "DFDC in parts": ("DFDC a.mp4", "a b"),
+    "DFDC in parts": ("DFDC a", "a b"),
     "WildDeepfake": ("WildDeepfake real_train/0", "12 13"),
 }
 
@@ -436,6 +450,35 @@ def test_how_images_are_read_is_said(tmp_path):
         "each folder of images is read as a video (videos: 3, frames: 15)",
         "loose images are read as frames, by their names (videos: 4, frames: 20)",
         "each loose image is read as a video of one frame (videos: 1)",
+    ]
+
+
+def test_a_compression_that_tells_the_class_is_named(tmp_path):
+    real, fake = "original_sequences/youtube", "manipulated_sequences/Deepfakes"
+    touch(tmp_path, f"{real}/c40/videos/000.mp4", f"{fake}/c23/videos/000_003.mp4")
+    warning = "WARNING: reals are c40, fakes c23: that alone gives the label away"
+    assert warning in find_data_set(tmp_path).notes
+    touch(tmp_path, f"{fake}/c40/videos/000_003.mp4")
+    assert warning not in find_data_set(tmp_path).notes
+
+
+def test_one_part_of_dfdc_says_that_people_may_be_on_both_sides(tmp_path):
+    build(tmp_path, TREES["DFDC with one metadata.json"])
+    note = "DFDC does not say who is in a video: the same people may be on both sides"
+    assert note in find_data_set(tmp_path).notes
+
+
+def test_flat_frames_of_a_public_set_are_read_by_the_pattern_of_the_user(tmp_path):
+    names = ("original/000", "original/003", "Face2Face/000_003", "FaceSwap/003_000")
+    touch(tmp_path, *(f"{name}_{frame}.png" for name in names for frame in range(3)))
+    (tmp_path / "test.json").write_text('[["000", "003"]]')
+    data_set = find_data_set(tmp_path, image_names="{video}_{frame}")
+    assert data_set.layout == "FaceForensics++" and data_set.left_out == []
+    assert [(v.method, v.split, v.n_images) for v in data_set.videos] == [
+        ("Face2Face", "test", 3),
+        ("FaceSwap", "test", 3),
+        ("", "test", 3),
+        ("", "test", 3),
     ]
 
 
@@ -652,7 +695,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
         (["footage/x.mp4", "y.png"], r"known \(found footage/x.mp4, y.png\): expected real/"),
         (
             ["a/real/x.mp4", "b/fake/x.mp4"],
-            r"several data sets: a/ \(class folders\), b/ .*: name one of them, or list all with",
+            r"several data sets: a/ \(class folders\), b/ .*: name one of them; if these are",
         ),
         (
             [f"{s}/{c}/x.mp4" for s in ("original", "cropped") for c in ("real", "fake")],
@@ -662,7 +705,10 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
             ["fake/original/x.mp4", "fake/y.mp4", "real/z.mp4"],
             r"^fake/ says fake, but fake/original/ in it real: rename one of the two",
         ),
-        (["real/x.mp4", "test/real/y.mp4"], r"has both test/ and real/ or fake/ outside of such"),
+        (
+            ["real/x.mp4", "test/real/y.mp4"],
+            r"has both test/real/y.mp4 and, in no folder of a split, real/x.mp4: which",
+        ),
     ],
 )
 def test_unexpected_folders(tmp_path, names, message):
@@ -727,6 +773,14 @@ def test_wrong_lists_of_faceforensics(tmp_path, train, val, message):
         find_videos(tmp_path)
 
 
+def test_a_list_of_celeb_df_from_windows(tmp_path):
+    touch(tmp_path, "Celeb-real/id0_0000.mp4", "Celeb-real/id0_0001.mp4")
+    (tmp_path / "List_of_testing_videos.txt").write_bytes(
+        b"\xef\xbb\xbf1 Celeb-real\\id0_0001.mp4\r\n"
+    )
+    assert [video.split for video in find_videos(tmp_path)] == ["train", "test"]
+
+
 @pytest.mark.parametrize(
     "line", ["0 Celeb-real/id0_0000.mp4", "1 Celeb-synthesis/id0_id1_0000.mp4", "real x.mp4"]
 )
@@ -756,12 +810,14 @@ def test_a_list_of_other_videos_is_an_error(tmp_path):
         ("metadata.json", '{"a.mp4": {"label": "UNKNOWN"}}', "a.mp4 has no label REAL or FAKE"),
         ("metadata.json", '{"a.mp4": 1}', "a.mp4 has no label REAL or FAKE"),
         ("metadata.json", '[{"file": "a.mp4"}]', "is a list, as in LAV-DF: make a CSV of it"),
-        ("labels.csv", "name,label\na.mp4,1\n", "expected the columns filename and label"),
+        ("labels.csv", "name,label\na.mp4,1\n", "columns filename and label, or give it to --v"),
+        ("labels.csv", "label,filename\nreal\n", "has no label REAL or FAKE|a.mp4"),
+        ("labels.csv", "filename,label\nb\xe9.mp4,real\n", "not a CSV in UTF-8"),
     ],
 )
 def test_labels_of_another_kind(tmp_path, name, text, message):
     touch(tmp_path, "a.mp4")
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=message):
         find_videos(tmp_path)
 
@@ -825,6 +881,13 @@ def test_a_list_with_labels_may_name_originals_and_splits(tmp_path):
             InputError, match=r"line 2: a group or a method: read it with --videos-csv"
         ):
             find_videos(tmp_path)
+
+
+def test_photos_in_a_list_of_labels_are_used(tmp_path):
+    write_labels(tmp_path, "filename,label,fold", "a.jpg,0,1", "b.png,1,2")
+    data_set = find_data_set(tmp_path)
+    assert [video.label for video in data_set.videos] == [0, 1] and data_set.left_out == []
+    assert "columns of labels.csv that are not used: fold" in data_set.notes
 
 
 def test_files_with_other_endings_are_named(tmp_path):

@@ -179,6 +179,26 @@ def test_frames_and_photos_in_a_list_are_read_and_said_as_in_a_tree(tmp_path):
     assert "each folder of images is read as a video (videos: 1, frames: 2)" in data_set.notes
 
 
+def test_a_list_over_folders_of_people(tmp_path):
+    names = [f"{p}/{name}.mp4" for p in ("p1", "p2") for name in ("real", "fake_video_fake_audio")]
+    touch(tmp_path, *names)
+    text = "\n".join(["path,label", *(f"{name},{int('fake' in name)}" for name in names)])
+    groups = groups_of(find_videos(write(tmp_path, text, names[0])))
+    assert groups == [sorted(names[:2]), sorted(names[2:])]
+
+
+def test_what_a_list_repeats_or_turns_round_is_said(tmp_path):
+    touch(tmp_path, "real/a.mp4", "fake/b.mp4", "fake/b/1.png", "fake/b/2.png")
+    lines = ["path,label", "real/a.mp4,1", "fake/b.mp4,0", "fake/b,0"]
+    data_set = find_data_set(write(tmp_path, "\n".join(lines)))
+    assert [(left.path, left.reason) for left in data_set.left_out] == [
+        ("fake/b", "frames of a clip that is used already")
+    ]
+    assert data_set.found == 3
+    warning = "WARNING: 3 of 3 labels are not those of the folders, real/a.mp4 for one: is 1 fake"
+    assert any(note.startswith(warning) for note in data_set.notes)
+
+
 def test_frames_that_are_listed_one_by_one_are_asked_about(tmp_path):
     names = ["real/ann_1.png", "real/ann_2.png", "real/bo_1.png"]
     touch(tmp_path, *names)
