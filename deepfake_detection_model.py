@@ -244,7 +244,7 @@ def measure_epoch(model: DeepfakeMLP, splits: dict[str, Split], epoch: int, loss
         scores = score_frames(model, splits[name])
         if not np.isfinite(loss) or not np.isfinite(scores).all():
             raise InputError(f"after epoch {epoch} the loss or a score is not a number: lower --lr")
-        _, labels, scores = splits[name].at_level(scores)
+        _, labels, scores = splits[name].video_scores(scores)
         metrics = compute_metrics(labels, scores)
         record |= {f"{name}_{key}": metrics[key] for key in ("accuracy", "eer", "log_loss")}
     return record

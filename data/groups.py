@@ -353,23 +353,36 @@ def size_of(path: Path) -> int:
 # --- Groups ---
 
 
+class Joined:
+    """Names that are joined bit by bit: those that belong together have one name in common."""
+
+    def __init__(self) -> None:
+        self.part_of = {}  # name: another of the same part
+
+    def find(self, name):
+        """The name of the part that this name is in."""
+        while name in self.part_of:
+            above = self.part_of[name]
+            if above in self.part_of:  # shorter for the next one who asks
+                self.part_of[name] = self.part_of[above]
+            name = above
+        return name
+
+    def join(self, first, second) -> None:
+        """Make one part of two; it goes by the name of the first one's."""
+        first, second = self.find(first), self.find(second)
+        if first != second:
+            self.part_of[second] = first
+
+
 def join_related(videos: list[Video]) -> None:
-    """Put into one group what is related, directly or through others."""
-    sharing = defaultdict(list)
-    for video in videos:
-        for key in keys_of(video):
-            sharing[key].append(video)
-    for first in videos:
-        reached = [] if first.group else [first]
-        while reached:
-            video = reached.pop()
-            video.group = first.video
-            for key in keys_of(video):
-                reached += sharing.pop(key, [])  # each key is followed once
-
-
-def keys_of(video: Video) -> tuple[str, ...]:
-    return (video.video, *video.people, *video.group_keys)
+    """Put into one group what is related, directly or through others; it has its first's name."""
+    joined, first = Joined(), {}
+    for i, video in enumerate(videos):
+        for key in (video.video, *video.people, *video.group_keys):
+            joined.join(*sorted((joined.find(first.setdefault(key, i)), joined.find(i))))
+    for i, video in enumerate(videos):
+        video.group = videos[joined.find(i)].video
 
 
 def describe_lone_fakes(videos: list[Video]) -> list[str]:

@@ -135,7 +135,7 @@ def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict
 
 # --- Shortcuts: columns that tell real from fake without a look at the face ---
 
-COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
+TRIVIAL_COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
 HIGH_AUC = 0.75
 
 
@@ -144,7 +144,7 @@ def read_columns(split: Split, index: np.ndarray) -> dict[str, np.ndarray]:
 
     A cell that is empty counts as -1.
     """
-    names = list(COLUMNS)
+    names = list(TRIVIAL_COLUMNS)
     if not set(names) <= set(split.videos[0]):
         return {}
     if "face_share" in split.videos[0]:  # with face crops

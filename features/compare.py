@@ -7,7 +7,7 @@ from data.files import InputError, read_csv, read_json
 from data.words import CLASSES
 from features.metrics import compare_scores
 
-AGAIN = "train or evaluate again with this version"
+TRAIN_AGAIN = "train or evaluate again with this version"
 UNKNOWN = "which frames are of one video is not known, as videos.csv was missing"
 
 
@@ -34,7 +34,7 @@ def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
     scored, report = read_predictions(folder)
     if not scored:
         raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
-    notes = [f"WARNING: {pair} of {folder} share people" for pair in find_shared(report)]
+    notes = [f"WARNING: {pair} of {folder} share people" for pair in list_shared_pairs(report)]
     bare = " and ".join(name for name in report["splits"] if name not in scored)
     if bare:
         notes.append(f"left out {bare} of {folder}: {UNKNOWN}")
@@ -57,7 +57,7 @@ def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
     return scored, notes
 
 
-def find_shared(report: dict) -> list[str]:
+def list_shared_pairs(report: dict) -> list[str]:
     """The pairs of splits in metrics.json that share videos, people or clips, as `train-val`."""
     shared = report.get("split", {}).get("shared", {})
     return [pair for pair, counts in shared.items() if any(counts.values())]
@@ -69,7 +69,7 @@ def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
     report = read_json(folder / "metrics.json")
     try:
         threshold = float(report["thresholds"]["used"])
-        known = [name for name, result in report["splits"].items() if "videos" in result]
+        known = [name for name, result in report["splits"].items() if "frames" in result]
         held_out = describe_division(report)
         seeds = [row["seed"] for row in table]
         by_split = {}
@@ -82,7 +82,7 @@ def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
                 of_split[key] = values | {"score": float(row["score"])}
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
-        raise InputError(f"{problem}: {AGAIN}") from error
+        raise InputError(f"{problem}: {TRAIN_AGAIN}") from error
     scored = {name: Scored(rows, threshold, held_out) for name, rows in by_split.items()}
     return scored, report
 

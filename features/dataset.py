@@ -27,7 +27,6 @@ CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 # clip    the footage that is seen in a video: a fake shows that of the real video it was made from
 # unit    what is held out in one piece: a group or a person; or a video or a frame, which leaves
 #         the same people on both sides
-# level   what a figure is of: videos; frames, where it is not known which are of one video
 # T       the threshold that is chosen on the validation split: a score of T or more is called fake
 
 
@@ -52,8 +51,13 @@ class Split:
 
     @property
     def has_videos(self) -> bool:
-        """Whether results can be of videos."""
+        """Whether it is known which frames are of one video."""
         return bool(self.videos)
+
+    @property
+    def of(self) -> str:
+        """What results are of: where videos are not known, each frame counts as one."""
+        return "videos" if self.videos else "frames"
 
     def gather(self, rows: np.ndarray) -> torch.Tensor:
         """(k, 1000) float32 copy of rows of `features`."""
@@ -103,13 +107,6 @@ class Split:
         means = np.bincount(inverse, scores) / np.bincount(inverse)
         return index, self.labels[first], means
 
-    def at_level(self, scores: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
-        """What results are of, "videos" or else "frames", and the labels and scores of these."""
-        if not self.has_videos:
-            return "frames", self.labels, scores
-        _, labels, means = self.video_scores(scores)
-        return "videos", labels, means
-
 
 def find_features(path: Path | None, split: str) -> Path | None:
     """The features file that a path means: of a folder the one of the split, or the only one."""
@@ -126,7 +123,7 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     training would stumble over.
     """
     features_file = Path(features_file)
-    check_name(features_file, labels_file)
+    check_features_name(features_file, labels_file)
     prefix = str(features_file).removesuffix("features.npy")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     features = load_array(features_file, 2, "f", f"float32 in {N_FEATURES} columns")
@@ -160,7 +157,7 @@ def load_labels(path: Path, n: int, features_file: Path) -> np.ndarray:
     return np.array(labels, np.int64)
 
 
-def check_name(features_file: Path, labels_file: Path | None) -> None:
+def check_features_name(features_file: Path, labels_file: Path | None) -> None:
     """Raise InputError for a folder, and for a name that does not tell where the labels are."""
     if features_file.is_dir():
         names = sorted(path.name for path in features_file.glob("*_features.npy"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.files import InputError
+from data.groups import Joined
 from data.words import CLASSES, SPLITS
 from features.dataset import Split
 from features.extraction import AGAIN
@@ -15,25 +16,6 @@ from features.text import count_units, percent
 
 LEFT_OUT = "left out"  # videos that show people of both sides: in predictions.csv like a split
 FAR_OFF = 2  # times as large or as small as the wanted share: what is held out should be nearer
-
-
-class Joined:
-    """Names that are joined bit by bit: those that belong together have one name in common."""
-
-    def __init__(self) -> None:
-        self.part_of = {}  # name: another of the same part
-
-    def find(self, name):
-        """The name of the part that this name is in."""
-        while name in self.part_of:
-            name = self.part_of[name]
-        return name
-
-    def join(self, first, second) -> None:
-        """Make one part of two; it goes by the name of the first one's."""
-        first, second = self.find(first), self.find(second)
-        if first != second:
-            self.part_of[second] = first
 
 
 # --- Which units ---

@@ -64,7 +64,7 @@ def evaluate_files(
 ) -> None:
     """Print and write what --evaluate asks for: figures of other extracted sets."""
     files = list_features(paths)
-    check_names(files)
+    check_distinct(files)
     screen.print_checkpoint(checkpoint)
     splits = {file: load_split(file) for file in files}
     extractions = {str(file): split.extraction for file, split in splits.items()}
@@ -75,7 +75,7 @@ def evaluate_files(
     with hold_folder(folder, folder / ".lock"), if_interrupted("the sets above are written"):
         for file, split in splits.items():
             name = names[set_and_split(file)]
-            is_shared = screen.warn_of_what_is_known(name, split, checkpoint["trained_on"])
+            is_shared = screen.may_have_seen(name, split, checkpoint["trained_on"])
             known = share_known(split), checkpoint["split"]["known"]
             whose = screen.whose_intervals(not is_shared, *known)
             evaluate_split(file, name, split, model, checkpoint, folder, pictures, whose)
@@ -112,7 +112,7 @@ def gather_evaluated(folder: Path, checkpoint: dict) -> dict[tuple[str, str], di
     return found
 
 
-def check_names(files: list[Path]) -> None:
+def check_distinct(files: list[Path]) -> None:
     """Raise InputError where two files have the name of one set: its results lie in one folder."""
     first = {}
     for file in files:
@@ -182,7 +182,7 @@ def list_evaluated(reports: dict[tuple[str, str], dict]) -> list[dict]:
     rows = []
     for (of_set, of_split), report in reports.items():
         results = report["splits"]["test"]
-        parts = {"": results.get("videos") or results["frames"], **results.get("methods", {})}
+        parts = {"": results["videos"], **results.get("methods", {})}
         for method, metrics in parts.items():
             n_fake = metrics["n_fake"]
             row = {"set": of_set, "split": of_split, "method": method}

@@ -28,9 +28,9 @@ def choose_threshold(
 
     With `max_fpr`, the lowest one whose FPR is at most that.
     """
-    level, labels, values = split.at_level(scores)
+    _, labels, values = split.video_scores(scores)
     n_fake = labels.sum()
-    counts = f"{len(labels) - n_fake} real and {n_fake} fake validation {level}"
+    counts = f"{len(labels) - n_fake} real and {n_fake} fake validation {split.of}"
     if max_fpr is not None and labels.min() == 0:
         origin = f"the lowest with an FPR of at most {percent(max_fpr)} on {counts}"
         return threshold_at_fpr(labels, values, max_fpr), origin
@@ -46,17 +46,17 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
     """{"videos": metrics, "frames": metrics, "methods": {name: metrics}} of a split.
 
     `scores` (n,) are those of its frames. The fakes of each method are held against all reals of
-    the split. Only the figures of videos have intervals. Without videos there are frames alone.
+    the split. Only the figures of videos have intervals. Where it is not known which frames are of
+    one video, each counts as a video, without intervals, and "frames" is missing.
     """
-    frames = compute_metrics(split.labels, scores, threshold)
-    if not split.has_videos:
-        return {"frames": frames}
     index, labels, values = split.video_scores(scores)
     people = np.array([split.people(i) for i in index])
     methods = np.array([split.method(i) for i in index])
 
     def measure(part: np.ndarray) -> dict:
-        metrics = compute_metrics(labels[part], values[part], threshold)
+        metrics = {"of": split.of} | compute_metrics(labels[part], values[part], threshold)
+        if not split.has_videos:
+            return metrics
         names = {name for names in people[part].tolist() for name in names.split(";")}
         metrics |= {"unit": split.unit, "n_units": len(names)}
         if intervals:
@@ -69,5 +69,7 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
     by_method = {}
     if any(names):
         by_method = {name: measure((labels == 0) | (methods == name)) for name in names}
-    everything = np.ones(len(labels), bool)
-    return {"videos": measure(everything), "frames": frames, "methods": by_method}
+    result = {"videos": measure(np.ones(len(labels), bool))}
+    if split.has_videos:
+        result["frames"] = compute_metrics(split.labels, scores, threshold)
+    return result | {"methods": by_method}

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from data.groups import BY_NAME
+from data.groups import BY_NAME, Joined
 from features.dataset import Split, complete_people
-from features.divide import Joined
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ ALIKE = 0.35  # reals that are nearer to an original say nothing of a fake, thou
 FEWEST = 4  # groups with a real video: among fewer, the next one means nothing
 NEAREST = 16  # real videos that are looked at for each video
 MOST_ADDED = 5  # videos that matches may always add to a group: a fake by each of five methods
-CHUNK = 8192  # videos that are looked for at a time
+AT_ONCE = 8192  # videos that are looked for at a time
 
 # What becomes of a match
 JOINED = "one group"
@@ -89,8 +88,8 @@ def find_nearest(means: np.ndarray, videos: np.ndarray, reals: np.ndarray, group
     """Of each of these videos the nearest reals of other groups, and their distances, ascending."""
     finder = NearestNeighbors(n_neighbors=min(NEAREST, len(reals)), algorithm="brute")
     finder.fit(means[reals])
-    for start in range(0, len(videos), CHUNK):
-        chunk = videos[start : start + CHUNK]
+    for start in range(0, len(videos), AT_ONCE):
+        chunk = videos[start : start + AT_ONCE]
         nearest = reals[finder.kneighbors(means[chunk], return_distance=False)]
         for video, others in zip(chunk.tolist(), nearest, strict=True):
             others = others[groups[others] != groups[video]]

@@ -19,7 +19,7 @@ from data.files import InputError, replacing
 from data.words import CLASSES
 from features.dataset import Split
 from features.metrics import FEW_VIDEOS
-from features.text import TITLES, format_figure, name_levels, percent
+from features.text import TITLES, format_figure, name_kinds, percent
 
 # Okabe and Ito: apart for the colour-blind too
 COLOURS = {
@@ -82,21 +82,21 @@ def plot_curves(
 ) -> None:
     """Loss, accuracy and EER by epoch; of several seeds the mean, and the range as a band."""
     shown = {name: results[name] for name in ("train", "val")}
-    level = name_levels(shown)
+    kinds = name_kinds(shown)
     figure = Figure((12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     titles = {}
     for name, result in shown.items():
-        of_level, metrics = next(iter(result.items()))
-        titles[name] = f"{TITLES[name]} (n = {metrics['n']} {of_level})"
+        metrics = result["videos"]
+        titles[name] = f"{TITLES[name]} (n = {metrics['n']} {metrics['of']})"
     draw_curve(left, histories, "log_loss", titles)
     left.axhline(np.log(2), color=GREY, linestyle=":", linewidth=1, label="always 50 %")
-    left.set_title(f"log loss of {level}")
+    left.set_title(f"log loss of {kinds}")
     left.set_ylabel("log loss, lower is better")
     draw_curve(middle, histories, "accuracy", titles)
-    middle.set_title(f"accuracy at 0.5 of {level}")
+    middle.set_title(f"accuracy at 0.5 of {kinds}")
     draw_curve(right, histories, "eer", titles)
-    right.set_title(f"EER of {level}")
+    right.set_title(f"EER of {kinds}")
     for axes in (middle, right):
         axes.set_ylabel("%")
         axes.set_ylim(-2, 102)
@@ -161,11 +161,11 @@ def plot_roc(
     axes.plot((0, 100), (100, 0), color=GREY, linewidth=1, linestyle=":")
     axes.annotate("FPR = FNR", (76, 25), color=GREY, fontsize=8)
     for name in with_roc:
-        level, labels, values = splits[name].at_level(scores[name])
-        metrics = results[name][level]
-        title = f"{titles[name]}, {metrics['n']} {level}"
+        _, labels, values = splits[name].video_scores(scores[name])
+        metrics = results[name]["videos"]
+        title = f"{titles[name]}, {metrics['n']} {metrics['of']}"
         draw_roc(axes, labels, values, metrics, COLOURS[name], title)
-    axes.set_title(f"ROC of {name_levels(results)}")
+    axes.set_title(f"ROC of {name_kinds(results)}")
     axes.set_xlabel("real called fake (FPR), %")
     axes.set_ylabel("fake called fake (1 - FNR), %")
     axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
@@ -222,11 +222,11 @@ def plot_scores(
     figure = Figure((4.2 * len(splits), 0.3 + sum(heights)), layout="constrained")
     grid = figure.subplots(len(heights), len(splits), squeeze=False, height_ratios=heights)
     for axes, (name, split) in zip(grid[0], splits.items(), strict=True):
-        level, labels, values = split.at_level(scores[name])
-        at_threshold = results[name]["frames"]["at_threshold"]
+        _, labels, values = split.video_scores(scores[name])
+        at_threshold = results[name]["videos"]["at_threshold"]
         draw_histogram(axes, labels, values, at_threshold["threshold"])
-        axes.set_title(f"{titles[name]}: {len(labels)} {level}", parse_math=False)
-        axes.set_ylabel(level)
+        axes.set_title(f"{titles[name]}: {len(labels)} {split.of}", parse_math=False)
+        axes.set_ylabel(split.of)
     if most > 1:
         for axes, name, of_split in zip(grid[1], splits, methods, strict=True):
             draw_methods(axes, of_split)

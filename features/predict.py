@@ -39,7 +39,7 @@ from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import prediction_words
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
 
-COLUMNS = (  # of predict_<name>.csv
+PREDICT_COLUMNS = (  # of predict_<name>.csv
     "video",
     "score",
     "at_0.5",
@@ -190,7 +190,7 @@ def predict_and_print(
     with (
         if_interrupted(f"{table} holds what was scored"),
         closing(results),
-        csv_writer(table, COLUMNS) as write_row,
+        csv_writer(table, PREDICT_COLUMNS) as write_row,
         Progress(len(files), "predicting") as progress,
     ):
         for row in results:

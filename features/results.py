@@ -149,7 +149,7 @@ def list_roc(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> list[di
     """The rows of roc.csv: the points of the ROC of each split that has both classes."""
     rows = []
     for name, split in splits.items():
-        _, labels, values = split.at_level(scores[name])
+        _, labels, values = split.video_scores(scores[name])
         if labels.min() == labels.max():
             continue
         for fpr, tpr, threshold in zip(*roc_curve(labels, values), strict=True):
@@ -280,8 +280,8 @@ def append_run(path: Path, report: dict, runs: Iterable[Run]) -> None:
         row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
         row |= describe_run(report | {"split": run.division.report})
         for split in ("val", "test"):
-            level, metrics = next(iter(run.results.get(split, {}).items()), ("", {}))
-            row[f"{split}_level"] = level
+            metrics = run.results.get(split, {}).get("videos", {})
+            row[f"{split}_of"] = metrics.get("of")
             for key in ("n", "accuracy", "eer", "auc"):
                 value = metrics.get(key)
                 row[f"{split}_{key}"] = value if value is None else round(value, 6)

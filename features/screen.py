@@ -89,12 +89,12 @@ def print_checkpoint(checkpoint: dict) -> None:
 
 def print_own_figures(checkpoint: dict) -> None:
     """How well the model told its own validation videos, or frames, apart."""
-    level, metrics = next(iter(checkpoint["validation"].items()))
+    metrics = checkpoint["validation"]["videos"]
     figures = f"AUC {format_figure(metrics, 'auc')}, n = {format_n(metrics)}"
-    print(f"Validation {figures}, {level} like those it was trained on")
+    print(f"Validation {figures}, {metrics['of']} like those it was trained on")
 
 
-def warn_of_what_is_known(name: str, split: Split, trained_on: dict) -> bool:
+def may_have_seen(name: str, split: Split, trained_on: dict) -> bool:
     """Say whether the model has seen videos, people or footage of this set in its training."""
     if split.extraction is None:
         print(f"WARNING: other weights or another crop are possible: {name} has no extraction.json")
@@ -149,8 +149,8 @@ def print_training(
             "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"
         )
     for name, split in splits.items():
-        level, labels, _ = split.at_level(split.labels)
-        counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {level}"
+        _, labels, _ = split.video_scores(split.labels)
+        counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {split.of}"
         frames = f", {len(split.labels)} frames" if split.has_videos else ""
         print(f"{TITLES[name]:<14} {counts}{frames}")
     print(f"Split      {divided['by']}")
@@ -180,11 +180,9 @@ def format_run(results: dict[str, dict]) -> str:
     cells = []
     for name in ("val", "test"):
         if name in results:
-            level = next(iter(results[name]))
-            figures = []
-            for title, key in FIGURES.items():
-                figures.append(f"{title} {percent(results[name][level][key])}")
-            cells.append(f"{TITLES[name]}, {level}: {', '.join(figures)}")
+            metrics = results[name]["videos"]
+            figures = [f"{title} {percent(metrics[key])}" for title, key in FIGURES.items()]
+            cells.append(f"{TITLES[name]}, {metrics['of']}: {', '.join(figures)}")
     return "\n".join(cells)
 
 
@@ -236,7 +234,7 @@ def describe_lost(output: Path, settings: dict) -> str:
     """The validation accuracy of the model in a folder, and how other settings differ from its."""
     try:
         report = read_json(output / "metrics.json")
-        metrics = next(iter(report["splits"]["val"].values()))
+        metrics = report["splits"]["val"]["videos"]
         lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
         for name, value in settings.items():
             then, now = report["settings"].get(name), value

@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.metrics import FEW_VIDEOS, LOW_FPRS
-from features.text import TITLES, count_units, format_figure, name_levels, percent
+from features.text import TITLES, count_units, format_figure, name_kinds, percent
 
 FIGURES = {  # title: key
     "accuracy": "accuracy",
@@ -42,25 +42,30 @@ def headings(title: str, results: dict[str, dict], titles: dict[str, str] = TITL
 
     `results` are what evaluate gives for each, `titles` their names.
     """
-    levels = name_levels(results)
-    if levels in ("videos", "frames"):
-        return f"{title}, {levels}", *(titles[name].rjust(21) for name in results)
-    return title, *(f"{titles[name]}, {next(iter(results[name]))}" for name in results)
+    kinds = name_kinds(results)
+    if kinds in ("videos", "frames"):
+        return f"{title}{kinds}", *(titles[name].rjust(21) for name in results)
+    return f"{title}{kinds}", *(
+        f"{titles[name]}, {results[name]['videos']['of']}" for name in results
+    )
 
 
-def level_table(results: dict[str, dict], level: str, titles: dict[str, str]) -> str:
-    """n, accuracy, EER and AUC of the videos of each split, or of its frames; "" without any."""
-    columns = {name: result[level] for name, result in results.items() if level in result}
+def figures_table(results: dict[str, dict], of: str, titles: dict[str, str]) -> str:
+    """n, accuracy, EER and AUC of the videos of each split, or of frames; "" if there are none."""
+    columns = {name: result[of] for name, result in results.items() if of in result}
     if not columns:
         return ""
-    rows = [(level.capitalize(), *(titles[name].rjust(21) for name in columns))]
+    rows = [("Frames", *(titles[name].rjust(21) for name in columns))]
+    if of == "videos":
+        title, *others = headings("", results, titles)
+        rows = [(title.capitalize(), *others)]
     rows.append(("n, real + fake", *map(format_n, columns.values())))
     for title, key in FIGURES.items():
         cells = [format_figure(metrics, key) for metrics in columns.values()]
         rows.append((title, *cells))
         if key == "accuracy" and any(each["majority"] > 0.5 for each in columns.values()):
             rows.append(("majority", *(percent(each["majority"]) for each in columns.values())))
-    for fpr in LOW_FPRS if level == "videos" else ():
+    for fpr in LOW_FPRS if of == "videos" else ():
         rates = [metrics["tpr_at_fpr"][str(fpr)] for metrics in columns.values()]
         if rates != [None] * len(rates):
             cells = ["too few reals" if rate is None else percent(rate) for rate in rates]
@@ -86,10 +91,10 @@ def threshold_table(
     columns = {}
     shown = {name: result for name, result in results.items() if name != "train"}
     for name, result in shown.items():
-        metrics = result.get("videos") or result["frames"]
+        metrics = result["videos"]
         counts = {key: metrics[key] for key in ("n", "n_fake")}
         columns[name] = metrics["at_threshold"] | counts
-    rows = [headings("At T", shown, titles)]
+    rows = [headings("At T, ", shown, titles)]
     for title, key in AT_THRESHOLD.items():
         cells = [percent(rates[key]) for rates in columns.values()]
         rows.append((title, *cells))
@@ -107,7 +112,7 @@ def results_table(
 
     `whose` is a key of WHOSE.
     """
-    tables = [level_table(results, level, titles) for level in ("videos", "frames")]
+    tables = [figures_table(results, of, titles) for of in ("videos", "frames")]
     text = "\n\n".join(table for table in tables if table)
     if "[" in text:
         text += f"\nIn brackets: 95 % intervals{WHOSE[whose]}."
@@ -122,12 +127,11 @@ def results_table(
 
 def seeds_table(runs: list[dict[str, dict]]) -> str:
     """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
-    rows = [headings(f"Mean (sd) of {len(runs)} seeds", runs[0])]
+    rows = [headings(f"Mean (sd) of {len(runs)} seeds, ", runs[0])]
     for figure, key in FIGURES.items():
         cells = []
-        for name, result in runs[0].items():
-            level = next(iter(result))
-            cells.append(mean_and_deviation([run[name][level][key] for run in runs]))
+        for name in runs[0]:
+            cells.append(mean_and_deviation([run[name]["videos"][key] for run in runs]))
         rows.append((figure, *cells))
     methods = {method for run in runs for method in run["val"].get("methods", {})}
     for method in sorted(methods) if len(methods) > 1 else ():
@@ -165,7 +169,7 @@ def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
     """A line for each evaluated set, below it one for each method; `shared` ones have a mark."""
     rows = [("Evaluated", "real + fake", "accuracy at T", "EER", "AUC")]
     for name, results in evaluated.items():
-        metrics = results.get("videos") or results["frames"]
+        metrics = results["videos"]
         rows.append(set_row(name + " *" * (name in shared), metrics))
         methods = results.get("methods", {})
         for method, of_method in worst_first(methods) if len(methods) > 1 else ():

@@ -41,9 +41,9 @@ def format_figure(metrics: dict, key: str) -> str:
     return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def name_levels(results: dict[str, dict]) -> str:
+def name_kinds(results: dict[str, dict]) -> str:
     """What the figures of splits are of: videos, or frames, or some of these, some of those."""
-    return " and ".join(dict.fromkeys(next(iter(result)) for result in results.values()))
+    return " and ".join(dict.fromkeys(result["videos"]["of"] for result in results.values()))
 
 
 def shorten(name: str, most: int) -> str:

@@ -11,8 +11,8 @@ from features.dataset import Split
 from features.figures import evaluate, score_frames
 from features.metrics import compare_scores
 
-COLUMNS = ("method", "split", "n_real", "n_fake", "n_fewer")
-FIGURES = ("auc", "eer")
+METHOD_COLUMNS = ("method", "split", "n_real", "n_fake", "n_fewer")
+UNSEEN_FIGURES = ("auc", "eer")
 
 
 def pick_methods(train: Split, wanted: str) -> list[str]:
@@ -114,14 +114,14 @@ def write_methods(path: Path, rows: list[dict]) -> None:
         line = {"method": row["method"], "split": row["split"]}
         line |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "n_fewer": row["fewer"]}
         for when in ("unseen", "seen"):
-            for key in FIGURES:
+            for key in UNSEEN_FIGURES:
                 low, high = row[when]["intervals"][key] or (None, None)
                 line |= {f"{key}_{when}": row[when][key]}
                 line |= {f"{key}_{when}_low": low, f"{key}_{when}_high": high}
-        for key in FIGURES:
+        for key in UNSEEN_FIGURES:
             found = row["lost"][key]
             low, high = found["interval"] or (None, None)
             line[f"{key}_seen_less_unseen"] = found["difference"]
             line |= {f"{key}_seen_less_unseen_low": low, f"{key}_seen_less_unseen_high": high}
         table.append(line)
-    write_csv(path, table[0] if table else COLUMNS, table)
+    write_csv(path, table[0] if table else METHOD_COLUMNS, table)

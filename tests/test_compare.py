@@ -134,7 +134,7 @@ def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
 
 
 def test_frames_of_unknown_videos_are_not_compared(tmp_path):
-    write_results(tmp_path / "a", draw_scores(0, 0.5), more={"splits": {"val": {"frames": {}}}})
+    write_results(tmp_path / "a", draw_scores(0, 0.5), more={"splits": {"val": {"videos": {}}}})
     with pytest.raises(InputError, match="which frames are of one video is not known"):
         compare_results(tmp_path / "a", tmp_path / "a")
 

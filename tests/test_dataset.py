@@ -21,11 +21,7 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     index, labels, video_scores = split.video_scores(scores)
     assert index.tolist() == list(range(6)) and labels.tolist() == [1, 1, 1, 0, 0, 0]
     np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
-    level, labels, values = split.at_level(scores)
-    assert level == "videos" and labels.tolist() == [1, 1, 1, 0, 0, 0]
-    np.testing.assert_array_equal(values, video_scores)
-    level, labels, values = replace(split, videos=[]).at_level(scores)
-    assert level == "frames" and labels is split.labels and values is scores
+    assert split.of == "videos" and replace(split, videos=[]).of == "frames"
     assert split.name(3) == "train/real/000.mp4" and split.group(3) == "train000.mp4"
     bare = replace(split, videos=[])
     assert bare.name(3) == "row 3" and bare.group(3) == "3"

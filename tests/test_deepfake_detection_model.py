@@ -73,7 +73,7 @@ def test_chance_stays_chance(tmp_path):
     splits = both_parts(make_split(tmp_path, n_groups=60, shift=0))
     model, _, history = train_on(splits, num_epochs=2, lr=1e-3)
     assert history[-1]["train_accuracy"] > 0.9  # it can memorise
-    _, labels, scores = splits["val"].at_level(score_frames(model, splits["val"]))
+    _, labels, scores = splits["val"].video_scores(score_frames(model, splits["val"]))
     assert 0.25 < sk.roc_auc_score(labels, scores) < 0.75  # and that is worth nothing on others
 
 
@@ -272,8 +272,9 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     for name in ("train_frames.npy", "train_videos.csv", "extraction.json"):
         (tmp_path / "features" / name).unlink()
     report = train(tmp_path)
-    assert report["splits"]["val"].keys() == {"frames"}
-    assert report["splits"]["val"]["frames"]["n"] == 16
+    assert "frames" not in report["splits"]["val"]
+    figures = report["splits"]["val"]["videos"]
+    assert (figures["of"], figures["n"], "intervals" in figures) == ("frames", 16, False)
     assert len(read_table(tmp_path / "results/predictions.csv")) == 80
     out = capsys.readouterr().out
     by = "by frame: 16 of 80 frames held out, 20.0 % of the frames"
@@ -300,7 +301,7 @@ def test_bare_arrays_of_one_split_take_nothing_from_the_others(tmp_path, capsys,
     report = train(tmp_path, "--seeds", "2")
     assert report["split"]["shared"].keys() == {audited}
     (other,) = {"val", "test"} - {bare}
-    assert report["splits"][bare].keys() == {"frames"}
+    assert report["splits"][bare]["videos"]["of"] == "frames"
     assert report["splits"][other]["videos"]["intervals"]["auc"]
     out = capsys.readouterr().out
     train_and_other = f"train and {other} share 0 videos, 0 known people, 0 clips"
@@ -358,7 +359,7 @@ def test_a_validation_split_of_one_class_has_no_eer(tmp_path, capsys):
         (tmp_path / f"features/val_{name}").unlink()
     np.save(tmp_path / "features/val_labels.npy", np.ones(80, np.int64))
     report = train(tmp_path)
-    assert report["splits"]["val"]["frames"]["eer"] is None
+    assert report["splits"]["val"]["videos"]["eer"] is None
     assert "n/a: one class alone has no such figure" in capsys.readouterr().out
 
 

@@ -185,7 +185,7 @@ def test_t_is_the_lowest_threshold_with_the_wanted_fpr(tmp_path):
     scores = rng.permutation(of_video)[index]
     for max_fpr in (0.0, 0.05, 0.5):
         threshold, origin = choose_threshold(split, scores, max_fpr)
-        _, labels, values = split.at_level(scores)
+        _, labels, values = split.video_scores(scores)
         reals = np.sort(values[labels == 0])
         assert np.mean(reals >= threshold) <= max_fpr
         below = reals[reals < threshold][-1]  # a lower T would call this real fake too

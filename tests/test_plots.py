@@ -157,7 +157,8 @@ def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn, figures, tmp_
 def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
     splits, scores, _ = drawn
     one_class = splits["test"].part(splits["test"].labels == 1)
-    parts = {"val": replace(splits["val"], videos=[]), "test": one_class}
+    rows = np.arange(len(splits["val"].rows))
+    parts = {"val": replace(splits["val"], videos=[], video_index=rows), "test": one_class}
     values = {"val": scores["val"], "test": scores["test"][splits["test"].labels == 1]}
     parts["test"] = replace(one_class, videos=[])
     results = {name: evaluate(part, values[name], T) for name, part in parts.items()}

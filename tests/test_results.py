@@ -157,7 +157,7 @@ def test_runs_that_differ_have_lines_that_differ(tmp_path, monkeypatch):
     write_json(path, read_json(path) | {"code": "edited"})
     train(tmp_path)
     rows = [row | {"time": ""} for row in read_table(tmp_path / "runs.csv")]
-    how = [list(row.values())[: list(row).index("val_level")] for row in rows]
+    how = [list(row.values())[: list(row).index("val_of")] for row in rows]
     assert len(set(map(tuple, how))) == len(rows) == 7
     assert {row["parameters"] for row in rows} == {"644097"}
 
@@ -174,10 +174,11 @@ def run_of(results: dict) -> SimpleNamespace:
 
 def test_a_line_of_runs_has_the_figures_of_videos_if_there_are_any(tmp_path):
     videos, frames = ({"n": n, "accuracy": n / 100, "eer": 0.5, "auc": 0.5} for n in (12, 48))
-    for results in ({"videos": videos, "frames": frames}, {"frames": frames}):
+    of_frames = {"videos": frames | {"of": "frames"}}
+    for results in ({"videos": videos | {"of": "videos"}, "frames": frames}, of_frames):
         append_run(tmp_path / "runs.csv", REPORT, [run_of({"val": results})])
     rows = read_table(tmp_path / "runs.csv")
-    assert [row["val_level"] for row in rows] == ["videos", "frames"]
+    assert [row["val_of"] for row in rows] == ["videos", "frames"]
     assert [row["val_n"] for row in rows] == ["12", "48"]
     assert [row["val_accuracy"] for row in rows] == ["0.12", "0.48"]
 
@@ -191,7 +192,7 @@ def test_runs_tell_how_validation_was_held_out_and_features_were_made(tmp_path):
     for name in ("val_features.npy", "train_videos.csv", "extraction.json"):
         (folder / name).unlink()
     train(tmp_path)
-    keys = ("split_unit", "val_fraction", "val_level", "weights", "face_margin", "frames_per_video")
+    keys = ("split_unit", "val_fraction", "val_of", "weights", "face_margin", "frames_per_video")
     assert [[row[key] for key in keys] for row in read_table(tmp_path / "runs.csv")] == [
         ["video", "0.2", "videos", "random", "", "4"],
         ["", "", "videos", "random", "", "4"],

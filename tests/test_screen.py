@@ -102,5 +102,5 @@ def test_what_the_model_was_trained_on_is_not_taken_for_unseen(tmp_path, capsys)
     seen = load_split(make_split(tmp_path))
     unseen = load_split(make_split(tmp_path, "val", seed=1))
     for split, is_warned in ((seen, True), (unseen, False)):
-        screen.warn_of_what_is_known("these", split, describe_training([seen]))
+        screen.may_have_seen("these", split, describe_training([seen]))
         assert ("NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out) == is_warned

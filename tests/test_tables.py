@@ -9,7 +9,15 @@ from features.text import format_figure
 
 
 def metrics(**changes) -> dict:
-    found = {"n": 40, "n_fake": 20, "majority": 0.5, "accuracy": 0.75, "eer": 0.2, "auc": 0.9}
+    found = {
+        "of": "videos",
+        "n": 40,
+        "n_fake": 20,
+        "majority": 0.5,
+        "accuracy": 0.75,
+        "eer": 0.2,
+        "auc": 0.9,
+    }
     found["tpr_at_fpr"] = {"0.01": None, "0.05": None}
     at_threshold = {"threshold": 0.4, "accuracy": 0.8, "fpr": 0.1, "fnr": 0.3}
     return found | {"at_threshold": at_threshold} | changes
@@ -125,7 +133,7 @@ def test_a_set_has_its_methods_below_it_and_a_mark_if_the_training_has_seen_it()
     evaluated = {
         "near, test": {"videos": metrics(intervals=INTERVALS), "methods": {"": metrics()}},
         "far, test": {"videos": metrics(), "methods": methods},
-        "bare, all": {"frames": one_class},
+        "bare, all": {"videos": one_class},
     }
     lines = cells_of(tables.sets_table(evaluated, {"far, test"}))
     assert lines[:6] == [
