@@ -47,7 +47,8 @@ def print_data_set(data_set: DataSet) -> None:
         print(f"  {left.path}: {many}{left.reason}")
     if len(left_out) > MOST_LINES:
         print(f"  and more: {len(left_out) - MOST_LINES} lines, all in failed.csv")
-    print(*mark_notes(data_set.notes + describe_lone_fakes(videos)), sep="\n")
+    for line in mark_notes(data_set.notes + describe_lone_fakes(videos)):
+        print(line)
 
 
 def print_extraction(

@@ -69,7 +69,8 @@ def print_history(extraction: Extraction | None) -> None:
         )
     if counts.get("left_out"):
         print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
-    print(*mark_notes(extraction.notes if extraction else ()), sep="\n")
+    for line in mark_notes(extraction.notes if extraction else ()):
+        print(line)
 
 
 def describe_sharing(shared: dict[str, int]) -> str:
@@ -284,6 +285,7 @@ def print_comparison(folders: list[Path], compared: dict[str, dict], notes: list
     """What compare.compare_results gave, for the folders A and B."""
     for name, folder in zip("AB", folders, strict=True):
         print(f"{name}          {folder}")
-    print(*mark_notes(notes), sep="\n")
+    for line in mark_notes(notes):
+        print(line)
     print(f"\n{comparison_table(compared)}")
     print("In brackets: 95 % intervals for other people, not for other trainings (see --seeds).")
