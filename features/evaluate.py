@@ -104,7 +104,7 @@ def gather_evaluated(folder: Path, checkpoint: dict) -> dict[tuple[str, str], di
         report = read_json(file)
         same = report["thresholds"]["used"] == checkpoint["thresholds"]["used"]
         if same and report.get("sha256") == checkpoint["sha256"]:
-            found[report["set"], report["split"]] = report
+            found[report["set"], report["of_split"]] = report
         else:
             others.append(file.parent.name)
     if others:
@@ -154,7 +154,7 @@ def evaluate_split(
         "checkpoint": checkpoint["file"],
         "sha256": checkpoint["sha256"],  # of the model's weights
         "set": of_set,
-        "split": of_split,
+        "of_split": of_split,
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,

@@ -9,6 +9,7 @@ from conftest import make_split, read_json, read_table, train
 
 import deepfake_detection_model
 from data.files import InputError, write_csv, write_json
+from features.compare import compare_results
 from features.dataset import load_split
 from features.evaluate import list_features
 from features.figures import choose_threshold, evaluate
@@ -56,6 +57,9 @@ def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
         assert [float(row["auc_low"]), float(row["auc_high"])] == metrics["intervals"]["auc"]
         assert (row["n_real"], row["n_fake"], row["shared"]) == ("10", "10", "False")
     assert float(rows["near"]["auc"]) > 0.9 and float(rows["far"]["auc"]) < 0.1
+    compared, _ = compare_results(tmp_path / "results", tmp_path / "results")
+    assert list(compared) == ["val", "far_test", "near_test"]
+    assert compared["near_test"]["auc"] == {"difference": 0, "interval": [0, 0]}
     lines = capsys.readouterr().out.splitlines()
     headings = [line.split() for line in lines]
     assert ["Videos", "near"] in headings and ["At", "T,", "videos", "near"] in headings
