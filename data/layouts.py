@@ -16,15 +16,15 @@ from data.narrow import check_methods, draw, of_compression
 from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
 from data.videos import (
-    PARTS,
     PHOTO,
     Folder,
     Item,
     Video,
+    ask_for_names,
+    check_pattern,
     describe_readings,
     item_of_file,
     read_images,
-    suggest_patterns,
     tidy,
     walk,
 )
@@ -234,18 +234,6 @@ def parent_of_frames(path: str) -> str:
     return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
 
 
-def ask_for_names(root: Path, folders: list[Folder]) -> str:
-    """What to say where names of images leave open which number is the frame."""
-    names = [(folder.path, name) for folder in folders for name in folder.images]
-    example = root / folders[0].join(folders[0].images[0])
-    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
-    readings.append(f"{PHOTO} ({len(names)} photos)")
-    return (
-        f"{example}: its name and others leave open which number is the frame: say it with "
-        f"--image-names {', '.join(readings)}; or put the frames of each video into a folder"
-    )
-
-
 def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
     """The videos without frames of a clip whose video, or other frames, are there; and these."""
     seen = set()
@@ -343,16 +331,6 @@ def describe_classes(videos: list[Video]) -> list[str]:
             what = f"reals are {real or 'uncompressed'}, fakes {fake or 'uncompressed'}"
             notes.append(f"WARNING: {what}: that alone gives the label away")
     return notes
-
-
-def check_pattern(image_names: str) -> None:
-    """Raise InputError for what is no pattern of the names of images."""
-    parts = re.findall(r"\{(.*?)\}", image_names)
-    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
-    if image_names in ("", PHOTO) or is_pattern:
-        return
-    known = ", ".join(f"{{{part}}}" for part in PARTS)
-    raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
 
 
 def find_data_set(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
+from data.files import InputError
 from data.words import (
     IMAGE_SUFFIXES,
     LABEL_FILES,
@@ -278,6 +279,28 @@ def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
         if len(found) > len(stems) / 2:
             suggested[pattern] = len(set(found)) + len(stems) - len(found)
     return suggested
+
+
+def check_pattern(image_names: str) -> None:
+    """Raise InputError for what is no pattern of the names of images."""
+    parts = re.findall(r"\{(.*?)\}", image_names)
+    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
+    if image_names in ("", PHOTO) or is_pattern:
+        return
+    known = ", ".join(f"{{{part}}}" for part in PARTS)
+    raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
+
+
+def ask_for_names(root: Path, folders: list[Folder]) -> str:
+    """What to say where names of images leave open which number is the frame."""
+    names = [(folder.path, name) for folder in folders for name in folder.images]
+    example = root / folders[0].join(folders[0].images[0])
+    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
+    readings.append(f"{PHOTO} ({len(names)} photos)")
+    return (
+        f"{example}: its name and others leave open which number is the frame: say it with "
+        f"--image-names {', '.join(readings)}; or put the frames of each video into a folder"
+    )
 
 
 def describe_readings(videos: list[Video]) -> list[str]:
