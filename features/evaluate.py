@@ -15,7 +15,7 @@ from features import screen
 from features.audit import share_known
 from features.dataset import Split, load_split
 from features.extraction import check_alike, describe_extraction
-from features.figures import evaluate, score_frames
+from features.figures import evaluate, list_cells, score_frames
 from features.pictures import pick_samples, plot_samples
 from features.plots import plot_roc, plot_scores
 from features.results import PREDICTION_COLUMNS, draw_pictures, list_predictions
@@ -189,7 +189,6 @@ def list_evaluated(reports: dict[tuple[str, str], dict]) -> list[dict]:
             row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": report["shared"]}
             for column, (place, key) in SET_FIGURES.items():
                 figures = metrics[place] if place else metrics
-                low, high = figures.get("intervals", {}).get(key) or (None, None)
-                row |= {column: figures[key], f"{column}_low": low, f"{column}_high": high}
+                row |= list_cells(column, figures[key], figures.get("intervals", {}).get(key))
             rows.append(row)
     return rows

@@ -73,3 +73,10 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
     if split.has_videos:
         result["frames"] = compute_metrics(split.labels, scores, threshold)
     return result | {"methods": by_method}
+
+
+def list_cells(column: str, value: float | None, interval: list[float] | None) -> dict:
+    """The cells of a figure in a CSV: the value, and the ends of its interval; empty where None."""
+    low, high = interval or (None, None)
+    cells = {column: value, f"{column}_low": low, f"{column}_high": high}
+    return {name: cell if cell is None else round(cell, 6) for name, cell in cells.items()}

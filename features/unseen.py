@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from data.files import InputError, write_csv
 from features.dataset import Split
-from features.figures import evaluate, score_frames
+from features.figures import evaluate, list_cells, score_frames
 from features.metrics import compare_scores
 
 METHOD_COLUMNS = ("method", "split", "n_real", "n_fake", "n_fewer")
@@ -115,13 +115,10 @@ def write_methods(path: Path, rows: list[dict]) -> None:
         line |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "n_fewer": row["fewer"]}
         for when in ("unseen", "seen"):
             for key in UNSEEN_FIGURES:
-                low, high = row[when]["intervals"][key] or (None, None)
-                line |= {f"{key}_{when}": row[when][key]}
-                line |= {f"{key}_{when}_low": low, f"{key}_{when}_high": high}
+                figures = row[when]
+                line |= list_cells(f"{key}_{when}", figures[key], figures["intervals"][key])
         for key in UNSEEN_FIGURES:
-            found = row["lost"][key]
-            low, high = found["interval"] or (None, None)
-            line[f"{key}_seen_less_unseen"] = found["difference"]
-            line |= {f"{key}_seen_less_unseen_low": low, f"{key}_seen_less_unseen_high": high}
+            lost = row["lost"][key]
+            line |= list_cells(f"{key}_seen_less_unseen", lost["difference"], lost["interval"])
         table.append(line)
     write_csv(path, table[0] if table else METHOD_COLUMNS, table)

@@ -52,9 +52,10 @@ def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
         report = read_json(tmp_path / "results" / "evaluated" / folder / "metrics.json")
         metrics = report["splits"]["test"]["videos"]
         row = rows[name]
-        assert float(row["auc"]) == metrics["auc"] and float(row["eer"]) == metrics["eer"]
-        assert float(row["accuracy_at_T"]) == metrics["at_threshold"]["accuracy"]
-        assert [float(row["auc_low"]), float(row["auc_high"])] == metrics["intervals"]["auc"]
+        at_threshold = metrics["at_threshold"]["accuracy"]
+        expected = metrics["auc"], metrics["eer"], at_threshold, *metrics["intervals"]["auc"]
+        columns = ("auc", "eer", "accuracy_at_T", "auc_low", "auc_high")
+        assert [float(row[column]) for column in columns] == pytest.approx(expected, abs=1e-6)
         assert (row["n_real"], row["n_fake"], row["shared"]) == ("10", "10", "False")
     assert float(rows["near"]["auc"]) > 0.9 and float(rows["far"]["auc"]) < 0.1
     compared, _ = compare_results(tmp_path / "results", tmp_path / "results")

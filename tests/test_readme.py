@@ -10,7 +10,7 @@ import pytest
 
 import deepfake_detection_model
 import feature_extraction
-from features import predict
+from features import evaluate, predict
 
 ROOT = Path(feature_extraction.__file__).parent
 PAGES = ["README.md", "data/README.md", "features/README.md"]
@@ -76,7 +76,7 @@ def test_every_column_of_the_results_is_named(both_scripts_run):
     for line in re.findall(r"^\| `.*", text, re.MULTILINE):
         table, *columns = re.findall("`([^`]+)`", line)
         named.setdefault(table, set()).update(columns)
-    columns = {"predict_*.csv": predict.COLUMNS, "evaluated.csv": predict.SET_FIGURES}
+    columns = {"predict_*.csv": predict.PREDICT_COLUMNS, "evaluated.csv": evaluate.SET_FIGURES}
     for name in ("predictions.csv", "roc.csv", "originals.csv", "../runs.csv"):
         with open(both_scripts_run / "results" / name) as file:
             columns[name.removeprefix("../")] = [
