@@ -18,7 +18,7 @@ from data.files import DownloadError, InputError
 from data.frames import Sampling
 from data.layouts import DataSet
 from data.videos import Video
-from features import screen
+from features import extraction_screen
 from features.cache import Outcome, cache_file
 from features.dataset import load_split
 from features.resnet18 import extract_video
@@ -421,7 +421,7 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     outcomes = [Outcome(4, reason, state) for state, reason in states]
     videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
     data_set = DataSet(Path(), "class folders", videos, left_out=[], notes=[])
-    screen.print_outcomes(data_set, outcomes, overwrite=False)
+    extraction_screen.print_outcomes(data_set, outcomes, overwrite=False)
     result, cache = capsys.readouterr().out.splitlines()
     assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
     assert cache == "Cache      1 taken from an earlier run"
