@@ -4,6 +4,10 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +23,7 @@ import deepfake_detection_model
 import feature_extraction
 from data.files import write_json
 from data.frames import Sampling
+from features import run
 from features.extraction import Extraction
 
 QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
@@ -116,6 +121,27 @@ def train(folder: Path, *more: str, features: str = "features", results: str = "
     flags = ["--train-features-file", str(file), "--output-dir", str(folder / results)]
     deepfake_detection_model.main([*flags, *QUICK, *more])
     return read_json(folder / results / "metrics.json")
+
+
+def run_in_fork(main: Callable, stdout: int = 0) -> subprocess.CompletedProcess:
+    """How a script with this main ends, in a fork of this process: without the import of torch.
+
+    It may print to the file descriptor `stdout` instead.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()
+        if child == 0:
+            os.dup2(stdout or output.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+            run.PATIENCE = 0.3  # seconds
+            run.run_script(main)
+            sys.stdout.flush()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for file in (output, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess([], status, output.read(), errors.read())
 
 
 def read_json(path: Path):
