@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,13 +132,18 @@ def run_in_fork(main: Callable, stdout: int = 0) -> subprocess.CompletedProcess:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if child == 0:
-            os.dup2(stdout or output.fileno(), 1)
-            os.dup2(errors.fileno(), 2)
-            sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(30)  # ends it, should it hang
             run.PATIENCE = 0.3  # seconds
-            run.run_script(main)
-            sys.stdout.flush()
-            os._exit(0)
+            try:
+                os.dup2(stdout or output.fileno(), 1)
+                os.dup2(errors.fileno(), 2)
+                sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+                run.run_script(main)
+                sys.stdout.flush()
+                os._exit(0)
+            finally:
+                os._exit(99)  # not on with the tests
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         for file in (output, errors):
             file.seek(0)
