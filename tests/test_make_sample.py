@@ -31,13 +31,13 @@ def make_sample():
 def sample(make_sample, tmp_path_factory):
     """A part of the sample set, else drawn as README's command draws it."""
     folder = tmp_path_factory.mktemp("drawn") / "sample"
-    make_sample.main(["--people", "6", "--output-dir", str(folder)])
+    make_sample.main(["--people", "4", "--output-dir", str(folder)])
     return folder
 
 
 def draw_short_videos(patch, make_sample):
-    """From now on videos have 8 frames and are drawn in this process: quick, and else as ever."""
-    patch.setattr(make_sample, "FRAMES", 8)
+    """From now on videos have 5 frames and are drawn in this process: quick, and else as ever."""
+    patch.setattr(make_sample, "FRAMES", 5)
     patch.setattr(make_sample, "ProcessPoolExecutor", lambda n, *rest: ThreadPoolExecutor(n))
 
 
@@ -48,7 +48,7 @@ def short_videos(make_sample, monkeypatch):
 
 @pytest.fixture(scope="module")
 def short_set(make_sample, tmp_path_factory):
-    """All people of the sample set, with other movements, in videos of 8 frames instead of 18."""
+    """All people of the sample set, with other movements, in videos of 5 frames instead of 18."""
     folder = tmp_path_factory.mktemp("short") / "sample"
     with pytest.MonkeyPatch.context() as patch:
         draw_short_videos(patch, make_sample)
@@ -95,7 +95,7 @@ def change(fake):
 
 def test_a_fake_differs_from_its_real_video_in_the_face_alone(sample):
     fakes = sorted(sample.rglob("fake/*/*.mp4"))
-    assert len(fakes) == 6
+    assert len(fakes) == 4
     for fake in fakes:
         difference = change(fake)
         assert difference.shape == (256, 256)
@@ -131,7 +131,7 @@ def test_fakes_are_from_crude_to_hardly_visible_and_one_method_is_harder(short_s
 def test_trivial_predictors_fail(short_set):
     """Size, light, contrast, duration and sharpness of the background do not give it away.
 
-    Needs all people, of whom 8 frames are enough.
+    Needs all people, of whom 5 frames are enough.
     """
     rows = {"": [], "FaceSwap": [], "Reenactment": []}
     for video in find_videos(short_set):
@@ -160,7 +160,7 @@ def digest(folder):
 
 def test_drawing_is_deterministic_with_any_number_of_processes(make_sample, sample, tmp_path):
     again = tmp_path / "again"
-    make_sample.main(["--people", "6", "--output-dir", str(again), "--num-workers", "1"])
+    make_sample.main(["--people", "4", "--output-dir", str(again), "--num-workers", "1"])
     assert digest(again) == digest(sample)
 
 
