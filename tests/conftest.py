@@ -65,17 +65,33 @@ def groups_of(videos) -> list[list[str]]:
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A grey video with a red square at each frame's place (x, y), or with none; no still."""
+    """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
     for i, place in enumerate(places):
-        frame = np.full((size[1], size[0], 3), 128, np.uint8)
-        frame[:8, :8] = 100 + 8 * (i % 8)
+        frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
         if place is not None:
             cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
         writer.write(frame)
     writer.release()
     return path
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A BGR picture with coarse shapes and fine noise."""
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
+    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+class Payload:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 class RedSquareDetector:

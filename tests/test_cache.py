@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_video
+from conftest import Payload, write_video
 
 from data import try_video
 from data.files import InputError, hold_folder
@@ -36,16 +36,6 @@ VERSIONS = {"python": "3.11.7", "numpy": "2.4", "torch": "2.14.1", "opencv": "5.
 EXTRACTION = Extraction(
     Sampling(4), weights={"name": "random", "sha256": "0" * 64}, versions=VERSIONS
 )
-
-
-class Payload:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 @pytest.fixture

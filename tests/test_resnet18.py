@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_video
+from conftest import Payload, picture, write_video
 from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
@@ -14,23 +14,6 @@ from torchvision.models import ResNet18_Weights, resnet18
 from data.files import InputError
 from data.frames import Sampling, resize_frame, sample_video
 from features.resnet18 import compute_features, extract_video, kept_weights, load_backbone
-
-
-def picture(height, width, seed=0):
-    """A BGR picture with coarse shapes and fine noise."""
-    rng = np.random.default_rng(seed)
-    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
-    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
-
-
-class Payload:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 @pytest.fixture
