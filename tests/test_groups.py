@@ -1,5 +1,6 @@
 """Groups of videos as far as their names tell. Sets that have ids are in test_layouts.py."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -215,153 +216,66 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
 # --- Folders, takes and words that name people ---
 
 
-@pytest.mark.parametrize(
-    ("names", "groups", "methods"),
-    [
-        (  # a folder for each person, with the same numbers in each
-            "real/anna/1 real/anna/2 fake/anna/1 real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan/2",
-            "real/anna/1+real/anna/2+fake/anna/1 real/ben/1+fake/FaceSwap/ben/1+fake/ben/gan/2",
-            "FaceSwap gan",
-        ),
-        (  # a folder of a source says less than the names in it
-            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 fake/ff/swap/001_9",
-            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001+fake/ff/swap/001_9",
-            "swap",
-        ),
-        (  # a real in the fake's own folder comes first
-            "real/x/1 real/y/1 fake/x/1_swap fake/y/m/1_other",
-            "real/x/1+fake/x/1_swap real/y/1+fake/y/m/1_other",
-            "m",
-        ),
-        (  # the longest name first
-            "real/video real/video_01 fake/fake_video_01 fake/video_b",
-            "real/video+fake/video_b real/video_01+fake/fake_video_01",
-            "",
-        ),
-        ("real/Anna+Smith fake/anna_smith_2", "real/Anna-Smith+fake/anna_smith_2", ""),
-        (  # actors, of whom no real is here
-            "real/001 real/002 real/003 fake/001_M101 fake/002_M101 fake/003_W010",
-            "real/001+real/002+fake/001_M101+fake/002_M101 real/003+fake/003_W010",
-            "",
-        ),
-        (  # but not takes, methods and the like
-            "real/001 real/002 fake/001_take12 fake/002_take12 fake/x_c23 fake/y_c23",
-            "real/001+fake/001_take12 real/002+fake/002_take12 fake/x_c23 fake/y_c23",
-            "",
-        ),
-        (  # takes of people, and swaps of them
-            "real/anna_1 real/anna_2 real/ben_1 real/ben_2 real/eve_1 fake/anna_ben fake/eve_9",
-            "real/anna_1+real/anna_2+real/ben_1+real/ben_2+fake/anna_ben real/eve_1+fake/eve_9",
-            "",
-        ),
-        (  # pieces, with a word before the number
-            "real/anna_clip1 real/anna_clip2 real/ben_part_1 real/ben_part_2 fake/anna_ben_1",
-            "real/anna_clip1+real/anna_clip2+real/ben_part_1+real/ben_part_2+fake/anna_ben_1",
-            "",
-        ),
-        (
-            "real/000_0 real/000_1 real/003_0 real/003_1 real/5_0 fake/000_003_0",
-            "real/000_0+real/000_1+real/003_0+real/003_1+fake/000_003_0 real/5_0",
-            "",
-        ),
-        (  # what a compression or all names add
-            "real/000_c23 real/003_c23 fake/m/000_003_c23 real/5_c23",
-            "real/000_c23+real/003_c23+fake/m/000_003_c23 real/5_c23",
-            "m",
-        ),
-        (
-            "real/ff_000 real/ff_003 fake/ff_000_003 real/ff_5",
-            "real/ff_000+real/ff_003+fake/ff_000_003 real/ff_5",
-            "",
-        ),
-        (
-            "real/orig_000_x real/orig_003_x fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
-            "real/orig_000_x+real/orig_003_x+fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
-            "",
-        ),
-        (  # the fakes of one person share a word that tells
-            "real/anna real/ben real/eve fake/anna_1 fake/anna_2",
-            "real/anna+fake/anna_1+fake/anna_2 real/ben real/eve",
-            "",
-        ),
-        (  # a name that all share is replaced by its folder
-            "real/x1/video real/x2/video fake/y1/video fake/x2_z/video",
-            "real/x1/video real/x2/video+fake/x2_z/video fake/y1/video",
-            "y1 x2_z",
-        ),
-        (  # copies: by their marks, if the name without it is there
-            "real/253 real/253(1) real/Copy+of+253 real/c40+253 real/254(1) fake/x",
-            "real/253+real/253(1)+real/Copy-of-253+real/c40-253 real/254(1) fake/x",
-            "",
-        ),
-        (  # most folders at their place are people, so all are
-            "real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben real/eve/1 fake/eve/1",
-            "real/anna/1+real/ben/1+real/ben/2+fake/anna/anna_ben real/eve/1+fake/eve/1",
-            "",
-        ),
-        (  # the outermost folder that divides
-            "real/anna/s1/x real/anna/s2/y real/ben/s1/x fake/anna/s1/x fake/ben/s2/x",
-            "real/anna/s1/x+real/anna/s2/y+fake/anna/s1/x real/ben/s1/x+fake/ben/s2/x",
-            "",
-        ),
-        (  # unless the names in it tell more
-            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 real/lab/x fake/lab/y",
-            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001 real/lab/x+fake/lab/y",
-            "",
-        ),
-        (  # few reals are numbered, or all alike: no pieces
-            "real/anna_1 real/anna_2 real/x real/y fake/z",
-            "real/anna_1 real/anna_2 real/x real/y fake/z",
-            "",
-        ),
-        (
-            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
-            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
-            "",
-        ),
-        (  # one that holds all is nobody
-            "real/mp4/x real/mp4/y fake/mp4/x fake/mp4/z",
-            "real/mp4/x+fake/mp4/x real/mp4/y fake/mp4/z",
-            "",
-        ),
-        (
-            "fake/deepfakes/x real/y fake/swap/z",
-            "fake/deepfakes/x real/y fake/swap/z",
-            "deepfakes swap",
-        ),
-        (  # where the first number is the person's
-            "real/subject_01_01 real/subject_01_02 real/subject_02_01 fake/x",
-            "real/subject_01_01+real/subject_01_02 real/subject_02_01 fake/x",
-            "",
-        ),
-        (
-            "real/subject1_clip1 real/subject1_clip2 real/subject2_clip1 fake/x",
-            "real/subject1_clip1+real/subject1_clip2 real/subject2_clip1 fake/x",
-            "",
-        ),
-        (  # one word in all names, or a word for any video: no people
-            "real/talk_1 real/talk_2 fake/x",
-            "real/talk_1 real/talk_2 fake/x",
-            "",
-        ),
-        (
-            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
-            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
-            "",
-        ),
-        (  # of people of whom no real is here nothing is known, but for the same swap
-            "real/eve fake/anna_ben fake/anna_carl fake/m/ben_anna",
-            "real/eve fake/anna_ben+fake/m/ben_anna fake/anna_carl",
-            "m",
-        ),
-    ],
-)
-def test_names_that_tell_of_people(tmp_path, names, groups, methods):
-    touch(tmp_path, *(f"{name.replace('+', ' ')}.mp4" for name in names.split()))
+# A line a case: groups with commas between them, a + in a name is a space; after -> the methods.
+PEOPLE = """
+# a folder for each person, with the same numbers in each
+real/anna/1 real/anna/2 fake/anna/1, real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan/2 -> FaceSwap gan
+# a folder of a source says less than the names in it
+real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001 fake/ff/swap/001_9 -> swap
+# a real in the fake's own folder comes first
+real/x/1 fake/x/1_swap, real/y/1 fake/y/m/1_other -> m
+# the longest name first
+real/video fake/video_b, real/video_01 fake/fake_video_01
+real/Anna+Smith fake/anna_smith_2
+# actors, of whom no real is here
+real/001 real/002 fake/001_M101 fake/002_M101, real/003 fake/003_W010
+# but not takes, methods and the like
+real/001 fake/001_take12, real/002 fake/002_take12, fake/x_c23, fake/y_c23
+# takes of people, and swaps of them
+real/anna_1 real/anna_2 real/ben_1 real/ben_2 fake/anna_ben, real/eve_1 fake/eve_9
+# pieces, with a word before the number
+real/anna_clip1 real/anna_clip2 real/ben_part_1 real/ben_part_2 fake/anna_ben_1
+real/000_0 real/000_1 real/003_0 real/003_1 fake/000_003_0, real/5_0
+# what a compression or all names add
+real/000_c23 real/003_c23 fake/m/000_003_c23, real/5_c23 -> m
+real/ff_000 real/ff_003 fake/ff_000_003, real/ff_5
+real/orig_000_x real/orig_003_x fake/swap_000_003, fake/swap_7_8, real/orig_5_x
+# the fakes of one person share a word that tells
+real/anna fake/anna_1 fake/anna_2, real/ben, real/eve
+# a name that all share is replaced by its folder
+real/x1/video, real/x2/video fake/x2_z/video, fake/y1/video -> y1 x2_z
+# copies: by their marks, if the name without it is there
+real/253 real/253(1) real/Copy+of+253 real/c40+253, real/254(1), fake/x
+# most folders at their place are people, so all are
+real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben, real/eve/1 fake/eve/1
+# the outermost folder that divides
+real/anna/s1/x real/anna/s2/y fake/anna/s1/x, real/ben/s1/x fake/ben/s2/x
+# unless the names in it tell more
+real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001, real/lab/x fake/lab/y
+# few reals are numbered, or all alike: no pieces
+real/anna_1, real/anna_2, real/x, real/y, fake/z
+real/anna_1, real/anna_2, fake/ben, fake/anna_x
+# one that holds all is nobody
+real/mp4/x fake/mp4/x, real/mp4/y, fake/mp4/z
+fake/deepfakes/x, real/y, fake/swap/z -> deepfakes swap
+# where the first number is the person's
+real/subject_01_01 real/subject_01_02, real/subject_02_01, fake/x
+real/subject1_clip1 real/subject1_clip2, real/subject2_clip1, fake/x
+# one word in all names, or a word for any video: no people
+real/talk_1, real/talk_2, fake/x
+real/clip_1, real/clip_2, real/img_1, real/img_2, fake/x
+# of people of whom no real is here nothing is known, but for the same swap
+real/eve, fake/anna_ben fake/m/ben_anna, fake/anna_carl -> m
+"""
+
+
+@pytest.mark.parametrize("case", re.findall("^[^#].*", PEOPLE.strip(), re.MULTILINE))
+def test_names_that_tell_of_people(tmp_path, case):
+    groups, _, methods = case.partition(" -> ")
+    named = [[f"{name}.mp4".replace("+", " ") for name in g.split()] for g in groups.split(",")]
+    touch(tmp_path, *(name for group in named for name in group))
     videos = find_videos(tmp_path)
-    named = [[name.replace("-", " ") for name in group.split("+")] for group in groups.split()]
-    expected = [sorted(f"{name}.mp4" for name in group) for group in named]
-    assert groups_of(videos) == sorted(expected)
+    assert groups_of(videos) == sorted(map(sorted, named))
     assert {video.method for video in videos} - {""} == set(methods.split())
 
 

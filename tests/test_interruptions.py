@@ -4,7 +4,6 @@ A run that has to die is a fork of this process, which spares the import of torc
 step that is counted, not after a time.
 """
 
-import multiprocessing
 import os
 import random
 import re
@@ -26,12 +25,6 @@ if not hasattr(os, "fork"):
 import resource
 
 pytestmark = pytest.mark.usefixtures("quick_backbone")
-
-
-def start(target, *arguments) -> multiprocessing.Process:
-    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +59,8 @@ def test_a_run_killed_again_and_again_gives_what_an_undisturbed_one_gives(
 ):
     rng, folder = random.Random(0), tmp_path / "killed"
     for step in (0, 4, 3, 12):  # the last between the final files: three of ten videos were done
-        process = start(extract_and_die, drawn_videos, folder, step)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+        done = run_in_fork(partial(extract_and_die, drawn_videos, folder, step))
+        assert done.returncode == -signal.SIGKILL
         found = contents(folder)
         assert all(found[name] == undisturbed[name] for name in found)  # whole or absent
         cached = sorted(folder.glob("cache/[!.]*.npz"))
