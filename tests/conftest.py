@@ -84,6 +84,18 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
+class Capture:
+    """cv2.VideoCapture, for a test that changes a part of it."""
+
+    original = cv2.VideoCapture
+
+    def __init__(self, *arguments):
+        self.path, self.capture = arguments[0], Capture.original(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.capture, name)
+
+
 class Payload:
     """A pickle that makes a file when it is loaded."""
 

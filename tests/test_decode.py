@@ -7,11 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
+from conftest import Capture, write_video
 
 import data.decode
 from data.decode import ONE_PICTURE, Packets, Taken, read_frames, sample_frame_numbers
@@ -49,22 +50,16 @@ def read_all(path):
     return frames
 
 
-class SpyingCapture:
-    """cv2.VideoCapture, but seeks are counted and, if `lands_on` is set, go there instead."""
+class SpyingCapture(Capture):
+    """Seeks are counted and, if `lands_on` is set, go there instead."""
 
-    original, seeks, lands_on = cv2.VideoCapture, 0, None
-
-    def __init__(self, *arguments):
-        self.capture = SpyingCapture.original(*arguments)
+    seeks, lands_on = 0, None
 
     def set(self, name, value):
         if name == cv2.CAP_PROP_POS_FRAMES and value > 0:
             SpyingCapture.seeks += 1
             value = value if self.lands_on is None else self.lands_on
         return self.capture.set(name, value)
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.fixture
@@ -271,13 +266,13 @@ def test_threads_never_see_the_memory_of_another_video(tmp_path):
     assert found[1::3] in ([[]] * 4, [[1, 4]] * 4)
 
 
-class StaleCapture:
-    """cv2.VideoCapture that converts only some frames, and gives its buffer for the others."""
+class StaleCapture(Capture):
+    """It converts only some frames, and gives its buffer for the others."""
 
-    original, converts = cv2.VideoCapture, None
+    converts = None
 
     def __init__(self, *arguments):
-        self.capture = StaleCapture.original(*arguments)
+        super().__init__(*arguments)
         self.number, self.buffer = -1, np.full((48, 64, 3), 77, np.uint8)
 
     def grab(self):
@@ -293,9 +288,6 @@ class StaleCapture:
         if StaleCapture.converts(int(self.number)):
             self.buffer = frame
         return ok, self.buffer.copy()
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +368,7 @@ def test_a_still_is_refused_and_the_remedy_named(tmp_path, n):
 def test_the_first_frame_is_left_out_where_the_decoder_does_not_return_to_it(
     tmp_path, monkeypatch, lands_on
 ):
-    class LostCapture(SpyingCapture):
+    class LostCapture(Capture):
         def set(self, name, value):
             return self.capture.set(name, lands_on if name == cv2.CAP_PROP_POS_FRAMES else value)
 
@@ -476,13 +468,13 @@ def test_each_frame_is_the_one_that_its_number_names(tmp_path, monkeypatch, tell
         assert not np.array_equal(frame, expected[number + 1])
 
 
-class LimitedCapture:
-    """cv2.VideoCapture that gives so many frames: the next one of `limits` for each opening."""
+class LimitedCapture(Capture):
+    """It gives so many frames: the next one of `limits` for each opening."""
 
-    original, limits = cv2.VideoCapture, []
+    limits: ClassVar = []
 
     def __init__(self, *arguments):
-        self.capture = LimitedCapture.original(*arguments)
+        super().__init__(*arguments)
         self.left = LimitedCapture.limits.pop(0)
 
     def grab(self):
@@ -492,9 +484,6 @@ class LimitedCapture:
     def set(self, name, value):
         self.left = 1 if name == cv2.CAP_PROP_POS_FRAMES else self.left  # back to the first one
         return self.capture.set(name, value)
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.mark.parametrize(

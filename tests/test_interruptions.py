@@ -15,7 +15,16 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import contents, extract, make_split, run_in_fork, small_backbone, train, write_video
+from conftest import (
+    Capture,
+    contents,
+    extract,
+    make_split,
+    run_in_fork,
+    small_backbone,
+    train,
+    write_video,
+)
 
 import features.cache
 
@@ -86,20 +95,13 @@ def test_a_run_killed_again_and_again_gives_what_an_undisturbed_one_gives(
 )
 def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch, number, status, last_line):
     """The signal comes when OpenCV hangs on hang.mp4."""
-    original = cv2.VideoCapture
 
-    class HangingCapture:
-        def __init__(self, path, *rest):
-            self.path, self.capture = path, original(path, *rest)
-
+    class HangingCapture(Capture):
         def grab(self):
             if self.path.endswith("hang.mp4"):
                 os.kill(os.getpid(), number)
                 time.sleep(1000)
             return self.capture.grab()
-
-        def __getattr__(self, name):
-            return getattr(self.capture, name)
 
     for i, name in enumerate(("real/000", "fake/000_003", "fake/hang")):
         write_video(tmp_path / f"videos/{name}.mp4", n=9 + i)
