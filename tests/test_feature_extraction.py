@@ -122,17 +122,17 @@ def test_each_data_set_has_a_folder_of_its_own_and_overwrites_no_other(
     assert 0 < output.index("Replaces   features/videos") < output.index("Result")
 
 
-@pytest.mark.parametrize("content", [b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'])
 def test_a_record_that_is_cut_off_or_of_another_version_locks_no_folder(
-    videos, tmp_path, monkeypatch, quick_backbone, content
+    videos, tmp_path, monkeypatch, quick_backbone
 ):
     monkeypatch.chdir(tmp_path)
-    flags = ["--videos-dir", "videos", "--weights", "random", "--frames-per-video", "1"]
-    feature_extraction.main([*flags, "--device", "cpu"])
+    flags = ["--videos-dir", "videos", "--weights", "random", "--device", "cpu"]
+    feature_extraction.main(flags)
     before = contents(tmp_path / "features/videos")
-    (tmp_path / "features/videos/extraction.json").write_bytes(content)
-    feature_extraction.main([*flags, "--device", "cpu"])
-    assert contents(tmp_path / "features/videos") == before
+    for content in (b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'):
+        (tmp_path / "features/videos/extraction.json").write_bytes(content)
+        feature_extraction.main(flags)
+        assert contents(tmp_path / "features/videos") == before
 
 
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
@@ -400,26 +400,19 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     assert cache == "Cache      1 taken from an earlier run"
 
 
-def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
-    reals, fakes = "original_sequences/youtube", "manipulated_sequences/Deepfakes"
+def test_a_set_is_narrowed_for_a_first_try_and_that_is_written(tmp_path, quick_backbone):
     for i, compression in enumerate(("c23", "c40")):
-        write_video(tmp_path / f"set/{reals}/{compression}/videos/000.mp4", n=4 + i)
-        write_video(tmp_path / f"set/{fakes}/{compression}/videos/000_003.mp4", n=6 + i)
-    for flags, written, n in ((["--compression", "c23"], "c23", 2), ([], "all", 4)):
-        extract(tmp_path / "set", tmp_path / "features", *flags)
-        extraction = read_json(tmp_path / "features/extraction.json")
-        assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)
-        assert extraction["counts"]["left_out"] == 4 - n
-
-
-def test_a_set_is_narrowed_to_methods_and_to_some_videos_for_a_first_try(
-    videos, tmp_path, quick_backbone
-):
-    shutil.copytree(videos / "fake", videos / "fake/A")
-    for path in (videos / "fake/A").iterdir():
-        path.rename(path.with_name(f"again_{path.name}"))
-    narrow = "--methods", "a", "--max-videos", "2"
-    extract(videos, tmp_path / "features", *narrow)
-    rows = read_table(tmp_path / "features/train_videos.csv")
-    assert [row["method"] for row in rows if row["label"] == "1"] == ["A", "A"] and len(rows) == 4
-    assert read_json(tmp_path / "features/extraction.json")["counts"]["left_out"] == 11
+        real = tmp_path / f"set/original_sequences/youtube/{compression}/videos/000.mp4"
+        write_video(real, n=4 + i)
+        for j, method in enumerate(("Deepfakes", "FaceSwap")):
+            fakes = tmp_path / f"set/manipulated_sequences/{method}/{compression}/videos"
+            write_video(fakes / "000_003.mp4", n=6 + 2 * i + j)
+    all_videos = {"compression": "all", "methods": [], "max_videos": 0}
+    cases = [(["--compression", "c23"], {"compression": "c23"}, 3), ([], {}, 6)]
+    cases += [(["--methods", "faceswap"], {"methods": ["faceswap"]}, 4)]
+    cases += [(["--max-videos", "1"], {"max_videos": 1}, 2)]
+    for i, (flags, written, used) in enumerate(cases):
+        extract(tmp_path / "set", tmp_path / f"{i}", *flags)
+        found = read_json(tmp_path / f"{i}/extraction.json")
+        assert {name: found[name] for name in all_videos} == all_videos | written
+        assert (found["counts"]["used"], found["counts"]["left_out"]) == (used, 6 - used)
