@@ -4,6 +4,11 @@ import csv
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +24,7 @@ import deepfake_detection_model
 import feature_extraction
 from data.files import write_json
 from data.frames import Sampling
+from features import run
 from features.extraction import Extraction
 
 QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
@@ -59,17 +65,45 @@ def groups_of(videos) -> list[list[str]]:
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A grey video with a red square at each frame's place (x, y), or with none; no still."""
+    """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
     for i, place in enumerate(places):
-        frame = np.full((size[1], size[0], 3), 128, np.uint8)
-        frame[:8, :8] = 100 + 8 * (i % 8)
+        frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
         if place is not None:
             cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
         writer.write(frame)
     writer.release()
     return path
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A BGR picture with coarse shapes and fine noise."""
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
+    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+class Capture:
+    """cv2.VideoCapture, for a test that changes a part of it."""
+
+    original = cv2.VideoCapture
+
+    def __init__(self, *arguments):
+        self.path, self.capture = arguments[0], Capture.original(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.capture, name)
+
+
+class Payload:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 class RedSquareDetector:
@@ -116,6 +150,32 @@ def train(folder: Path, *more: str, features: str = "features", results: str = "
     flags = ["--train-features-file", str(file), "--output-dir", str(folder / results)]
     deepfake_detection_model.main([*flags, *QUICK, *more])
     return read_json(folder / results / "metrics.json")
+
+
+def run_in_fork(main: Callable, stdout: int = 0) -> subprocess.CompletedProcess:
+    """How a script with this main ends, in a fork of this process: without the import of torch.
+
+    It may print to the file descriptor `stdout` instead.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(30)  # ends it, should it hang
+            run.PATIENCE = 0.3  # seconds
+            try:
+                os.dup2(stdout or output.fileno(), 1)
+                os.dup2(errors.fileno(), 2)
+                sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+                run.run_script(main)
+                sys.stdout.flush()
+                os._exit(0)
+            finally:
+                os._exit(99)  # not on with the tests
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for file in (output, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess([], status, output.read(), errors.read())
 
 
 def read_json(path: Path):

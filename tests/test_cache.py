@@ -2,7 +2,6 @@ import os
 import shutil
 import signal
 import sys
-import textwrap
 import threading
 import time
 from dataclasses import replace
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_video
+from conftest import Payload, write_video
 
 from data import try_video
 from data.files import InputError, hold_folder
@@ -37,16 +36,6 @@ VERSIONS = {"python": "3.11.7", "numpy": "2.4", "torch": "2.14.1", "opencv": "5.
 EXTRACTION = Extraction(
     Sampling(4), weights={"name": "random", "sha256": "0" * 64}, versions=VERSIONS
 )
-
-
-class Payload:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 @pytest.fixture
@@ -82,30 +71,12 @@ def one_video(tmp_path):
 
 
 @pytest.fixture
-def bad_decoder(tmp_path, monkeypatch):
-    """In new processes, OpenCV crashes on files named crash.mp4 and hangs on hang.mp4."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(
-        textwrap.dedent(
-            """
-            import os, time, cv2
-            original = cv2.VideoCapture
-            class VideoCapture:
-                def __init__(self, path, *rest):
-                    self.path, self.capture = path, original(path, *rest)
-                def grab(self):
-                    if self.path.endswith("crash.mp4"):
-                        os.abort()
-                    if self.path.endswith("hang.mp4"):
-                        time.sleep(1000)
-                    return self.capture.grab()
-                def __getattr__(self, name):
-                    return getattr(self.capture, name)
-            cv2.VideoCapture = VideoCapture
-            """
-        )
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+def child(tmp_path, monkeypatch):
+    """child(code) is from now on what the process of its own does that tries a video."""
+    (tmp_path / "repository/data").mkdir(parents=True)
+    monkeypatch.setattr(cache, "REPOSITORY", tmp_path / "repository")
+    file = tmp_path / "repository/data/try_video.py"
+    return lambda code: file.write_text(f"import os, sys, time\n{code}")
 
 
 def extract(videos, folder, backbone, extraction=EXTRACTION, overwrite=False, workers=1):
@@ -341,11 +312,11 @@ def test_a_marked_file_that_can_be_read_is_used(
 
 
 def test_a_file_that_crashes_the_decoder_is_left_out_after_a_second_try(
-    one_video, tmp_path, folder, backbone, bad_decoder, monkeypatch
+    one_video, tmp_path, folder, backbone, child, monkeypatch
 ):
-    path = shutil.copy(one_video.path, tmp_path / "videos/real/crash.mp4")
+    child("open(sys.argv[1]); print('reading', flush=True); os.abort()")
     monkeypatch.chdir(tmp_path)  # not the repository
-    video = Video(Path("videos/real/crash.mp4"), 0, video="real/crash.mp4")
+    video = Video(Path("videos/real/000.mp4"), 0, video="real/000.mp4")
     mark = cache_file(video, folder).with_suffix(".reading")
     mark.write_text(cache_key(video, EXTRACTION))
     status = -signal.SIGABRT
@@ -357,29 +328,27 @@ def test_a_file_that_crashes_the_decoder_is_left_out_after_a_second_try(
     monkeypatch.setattr(cache, "try_alone", lambda *rest: tried.append(rest) or "")
     [again] = extract([video], folder, backbone)
     assert again == outcome and not tried
-    write_video(path, n=8)  # another file of this name
+    write_video(one_video.path, n=8)  # another file of this name
     [outcome] = extract([video], folder, backbone)
     assert outcome == Outcome(frames=4, reason="", state="new")
     assert tried == [(video.path, EXTRACTION.sampling)] and not mark.exists()
 
 
 def test_a_file_that_hangs_is_left_out_after_a_second_try(
-    one_video, tmp_path, folder, backbone, bad_decoder, monkeypatch
+    one_video, folder, backbone, child, monkeypatch
 ):
-    path = tmp_path / "videos/real/hang.mp4"
-    shutil.copy(one_video.path, path)
-    video = Video(path, 0, video="real/hang.mp4")
-    mark = cache_file(video, folder).with_suffix(".reading")
-    mark.write_text(cache_key(video, EXTRACTION))  # as a run leaves it that is killed
-    monkeypatch.setattr(cache, "HANGS_AFTER", 1)  # counted from when it begins to read
-    [outcome] = extract([video], folder, backbone)
+    child("time.sleep(0.5); print('reading', flush=True); time.sleep(1000)")
+    mark = cache_file(one_video, folder).with_suffix(".reading")
+    mark.write_text(cache_key(one_video, EXTRACTION))  # as a run leaves it that is killed
+    monkeypatch.setattr(cache, "HANGS_AFTER", 0.4)  # counted from when it begins to read
+    [outcome] = extract([one_video], folder, backbone)
     assert outcome.frames == 0
-    assert outcome.reason.startswith("the decoder does not come to an end within 1 s; an earlier")
+    assert outcome.reason.startswith("the decoder does not come to an end within 0.4 s; an earlier")
     monkeypatch.setattr(cache, "try_alone", no_child)
-    [again] = extract([video], folder, backbone)
+    [again] = extract([one_video], folder, backbone)
     assert again == outcome
     # --overwrite tries again what was given up
-    [outcome] = extract([video], folder, backbone, overwrite=True)
+    [outcome] = extract([one_video], folder, backbone, overwrite=True)
     assert outcome == Outcome(frames=4, reason="", state="new")
 
 
@@ -416,20 +385,21 @@ def test_a_machine_without_memory_stops_the_run_and_blames_no_video(
     assert extract([one_video], folder, backbone) == [Outcome(frames=4, state="new")]
 
 
-def test_a_fault_of_ours_is_neither_a_crash_nor_a_success(one_video, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "REPOSITORY", tmp_path)  # where there is no package data
-    with pytest.raises(RuntimeError, match=r"status 1: .*No module named"):
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import gone", "(?s)status 1: .*No module named"),
+        ("", "status 0"),
+        ("os.abort()", "status -6"),  # ended before it read anything
+        ("print('reading', flush=True); 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_fault_of_ours_is_neither_a_crash_nor_a_success(one_video, child, code, message):
+    child(code)
+    with pytest.raises(RuntimeError, match=message):
         cache.try_alone(one_video.path, EXTRACTION.sampling)
-    (tmp_path / "data").mkdir()
-    for code, status in (("", 0), ("import os; os.abort()", -6)):  # ended before it read anything
-        (tmp_path / "data/try_video.py").write_text(code)
-        with pytest.raises(RuntimeError, match=rf"data.try_video, status {status}"):
-            cache.try_alone(one_video.path, EXTRACTION.sampling)
-    (tmp_path / "data/try_video.py").write_text("print('reading')")
+    child("print('reading')")
     assert cache.try_alone(one_video.path, EXTRACTION.sampling) == ""
-    (tmp_path / "data/try_video.py").write_text("print('reading', flush=True); 1 / 0")
-    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        cache.try_alone(one_video.path, EXTRACTION.sampling)
 
 
 def test_a_file_of_another_size_is_another_file_even_if_its_time_was_kept(one_video):

@@ -1,4 +1,5 @@
 import os
+import random
 import re
 import subprocess
 import sys
@@ -6,13 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from conftest import Capture, write_video
 
 import data.decode
 from data.decode import ONE_PICTURE, Packets, Taken, read_frames, sample_frame_numbers
@@ -50,22 +50,16 @@ def read_all(path):
     return frames
 
 
-class SpyingCapture:
-    """cv2.VideoCapture, but seeks are counted and, if `lands_on` is set, go there instead."""
+class SpyingCapture(Capture):
+    """Seeks are counted and, if `lands_on` is set, go there instead."""
 
-    original, seeks, lands_on = cv2.VideoCapture, 0, None
-
-    def __init__(self, *arguments):
-        self.capture = SpyingCapture.original(*arguments)
+    seeks, lands_on = 0, None
 
     def set(self, name, value):
         if name == cv2.CAP_PROP_POS_FRAMES and value > 0:
             SpyingCapture.seeks += 1
             value = value if self.lands_on is None else self.lands_on
         return self.capture.set(name, value)
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.fixture
@@ -76,69 +70,31 @@ def spy(monkeypatch):
     return SpyingCapture
 
 
-MUTATIONS = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6)
-
-
-RELAXED = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture],
-    "derandomize": True,
-}
-
-
-def mutate(data, changes, length):
-    data = bytearray(data)
-    for place, value in changes:
-        at = int(place * (len(data) - 1))
-        data[at : at + len(value)] = value
-    return bytes(data[: int(length * len(data))])
-
-
-READER = """
-import sys
-from data.decode import quiet_decoder
-from data.files import InputError
-from data.frames import Sampling, sample_video
-quiet_decoder()
-for line in sys.stdin:
+def outcome_of(path: Path) -> str:
     try:
-        sampled = sample_video(line.strip(), Sampling(frames_per_video=4))
-        assert len(sampled.frames) == len(sampled.numbers) > 0
-        assert sampled.facts["frames"] > sampled.numbers[-1]
-        print("used", flush=True)
+        sampled = read_frames(path, 4)
+        return "used" if sampled.facts["frames"] > sampled.numbers[-1] >= 0 else "untrue"
     except InputError as error:
-        clear = str(error) and "\\n" not in str(error)
-        print("failed" if clear else f"unclear: {error!r}", flush=True)
-"""
+        return "failed" if str(error) and "\n" not in str(error) else "unclear"
 
 
-class Reader:
-    """read_frames in a process of its own, which is started again when a decoder has crashed it."""
-
-    def __init__(self):
-        self.start()
-
-    def start(self):
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        repository = Path(data.decode.__file__).parents[1]
-        command = [sys.executable, "-c", READER]
-        self.process = subprocess.Popen(command, cwd=repository, text=True, **pipes)
-
-    def read(self, path):
-        print(path, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline().strip()
-        if not answer:
-            status, errors = self.process.wait(), self.process.stderr.read()
-            self.start()
-            return "crashed" if status < 0 else errors
-        return answer
-
-
-@pytest.fixture(scope="module")
-def reader():
-    reader = Reader()
-    yield reader
-    reader.process.communicate()
+def outcomes_in_forks(paths: list[Path], results: Path) -> list[str]:
+    """What becomes of files in a fork of this process, and in another once it has crashed."""
+    results.touch()
+    while len(found := results.read_text().split()) < len(paths):
+        child = os.fork()
+        if child == 0:
+            try:
+                with open(results, "a", buffering=1) as file:
+                    for path in paths[len(found) :]:
+                        print(outcome_of(path), file=file)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            with open(results, "a") as file:
+                print("crashed" if status < 0 else "error", file=file)
+    return found
 
 
 def test_sample_frame_numbers():
@@ -310,13 +266,13 @@ def test_threads_never_see_the_memory_of_another_video(tmp_path):
     assert found[1::3] in ([[]] * 4, [[1, 4]] * 4)
 
 
-class StaleCapture:
-    """cv2.VideoCapture that converts only some frames, and gives its buffer for the others."""
+class StaleCapture(Capture):
+    """It converts only some frames, and gives its buffer for the others."""
 
-    original, converts = cv2.VideoCapture, None
+    converts = None
 
     def __init__(self, *arguments):
-        self.capture = StaleCapture.original(*arguments)
+        super().__init__(*arguments)
         self.number, self.buffer = -1, np.full((48, 64, 3), 77, np.uint8)
 
     def grab(self):
@@ -332,9 +288,6 @@ class StaleCapture:
         if StaleCapture.converts(int(self.number)):
             self.buffer = frame
         return ok, self.buffer.copy()
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.mark.parametrize(
@@ -415,7 +368,7 @@ def test_a_still_is_refused_and_the_remedy_named(tmp_path, n):
 def test_the_first_frame_is_left_out_where_the_decoder_does_not_return_to_it(
     tmp_path, monkeypatch, lands_on
 ):
-    class LostCapture(SpyingCapture):
+    class LostCapture(Capture):
         def set(self, name, value):
             return self.capture.set(name, lands_on if name == cv2.CAP_PROP_POS_FRAMES else value)
 
@@ -477,9 +430,8 @@ def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
 
 def test_frames_of_real_clips(real_videos, spy):
     left_out = 0
-    for path in sorted(real_videos.rglob("*.*")):
-        is_video = path.suffix in (".mp4", ".mkv", ".webm", ".ts", ".avi")
-        if not is_video or path.stat().st_size > 1e6:
+    for path in sorted((real_videos / "awkward").iterdir()):
+        if path.suffix not in (".mp4", ".mkv", ".webm", ".ts", ".avi"):
             continue
         expected = read_all(path)
         for n in (2, 16) if expected else ():
@@ -516,13 +468,13 @@ def test_each_frame_is_the_one_that_its_number_names(tmp_path, monkeypatch, tell
         assert not np.array_equal(frame, expected[number + 1])
 
 
-class LimitedCapture:
-    """cv2.VideoCapture that gives so many frames: the next one of `limits` for each opening."""
+class LimitedCapture(Capture):
+    """It gives so many frames: the next one of `limits` for each opening."""
 
-    original, limits = cv2.VideoCapture, []
+    limits: ClassVar = []
 
     def __init__(self, *arguments):
-        self.capture = LimitedCapture.original(*arguments)
+        super().__init__(*arguments)
         self.left = LimitedCapture.limits.pop(0)
 
     def grab(self):
@@ -532,9 +484,6 @@ class LimitedCapture:
     def set(self, name, value):
         self.left = 1 if name == cv2.CAP_PROP_POS_FRAMES else self.left  # back to the first one
         return self.capture.set(name, value)
-
-    def __getattr__(self, name):
-        return getattr(self.capture, name)
 
 
 @pytest.mark.parametrize(
@@ -644,19 +593,25 @@ def test_files_that_only_look_like_videos(tmp_path):
             read_frames(tmp_path / name, 4)
 
 
-@pytest.mark.timeout(600)  # a process for each file that crashes one
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_damaged_containers(tmp_path, reader, suffix):
+def test_damaged_containers(tmp_path, suffix):
     whole = write_video(tmp_path / f"whole{suffix}", n=12).read_bytes()
-    seen = []
+    rng, paths = random.Random(0), []
+    for i in range(80):
+        damaged = bytearray(whole)
+        for _ in range(rng.randrange(7)):
+            damaged[rng.randrange(len(whole))] = rng.randrange(256)
+        paths.append(tmp_path / f"{i}{suffix}")
+        paths[-1].write_bytes(damaged[: rng.choice((len(whole), rng.randrange(len(whole))))])
+    found = outcomes_in_forks(paths, tmp_path / "results.txt")
+    assert {"used", "failed"} <= set(found) <= {"used", "failed", "crashed"}
 
-    @settings(max_examples=40, **RELAXED)
-    @given(MUTATIONS, st.floats(0, 1) | st.just(1.0))
-    def check(changes, length):
-        path = tmp_path / f"damaged{suffix}"
-        path.write_bytes(mutate(whole, changes, length))
-        seen.append(reader.read(path))
-        assert seen[-1] in ("used", "failed", "crashed")
 
-    check()
-    assert {"used", "failed"} <= set(seen)
+def test_neither_opencv_nor_ffmpeg_writes_to_stderr(tmp_path):
+    path = write_video(tmp_path / "clip.mp4")
+    path.write_bytes(path.read_bytes()[:1000])
+    command = [sys.executable, "-m", "data.try_video", str(path), "4", "60"]
+    root = Path(data.decode.__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "reading\n", "")

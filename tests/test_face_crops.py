@@ -104,9 +104,14 @@ def test_other_crops_are_made_anew_and_never_mixed(faces, tmp_path):
         check_alike(extractions)
 
 
-def test_how_often_a_face_is_found_is_a_shortcut_too(faces, tmp_path):
-    extract(faces, tmp_path / "f", "--crop-faces", "--if-no-face", "whole")
-    shortcuts = audit_shortcuts(load_split(tmp_path / "f/train_features.npy"))
+def test_the_flags_of_crops_are_kept_and_how_often_a_face_is_found_is_a_shortcut(faces, tmp_path):
+    flags = ["--crop-faces", "--face-margin", "1.75", "--if-no-face", "whole"]
+    extract(faces, tmp_path / "f", *flags)
+    split = load_split(tmp_path / "f/train_features.npy")
+    sampling = split.extraction.sampling
+    assert (sampling.face_margin, sampling.if_no_face) == (1.75, "whole")
+    assert split.extraction.counts["failed"] == 0
+    shortcuts = audit_shortcuts(split)
     assert shortcuts["face_share"]["auc"] == pytest.approx(2 / 3)  # one real of three has none
     extract(faces, tmp_path / "g")
     assert "face_share" not in audit_shortcuts(load_split(tmp_path / "g/train_features.npy"))
@@ -120,11 +125,3 @@ def test_a_checkpoint_of_another_detector_is_refused(trained_on_faces, faces):
     torch.save(checkpoint | {"extraction": changed}, trained_on_faces / "other.pt")
     with pytest.raises(InputError, match="trained on faces that another detector found"):
         ddm.predict_videos([faces / "fake/1.mp4"], trained_on_faces / "other.pt", "cpu")
-
-
-def test_the_flags_of_crops_are_written_as_they_are_given(faces, tmp_path):
-    flags = ["--crop-faces", "--face-margin", "1.75", "--if-no-face", "whole"]
-    extract(faces, tmp_path / "features", *flags)
-    extraction = load_split(tmp_path / "features/train_features.npy").extraction
-    assert (extraction.sampling.face_margin, extraction.sampling.if_no_face) == (1.75, "whole")
-    assert extraction.counts["failed"] == 0

@@ -19,7 +19,6 @@ from data.faces import (
 )
 from data.files import DownloadError, InputError
 from data.frames import Sampling, resize_frame, sample_video
-from data.layouts import list_videos
 
 
 def follow(*frames):
@@ -262,11 +261,8 @@ def test_the_largest_faces_are_kept_in_a_crowd():
 
 
 def test_real_faces_are_found(real_videos, real_sampling):
-    clips = []
-    for name in ("faceforensics", "dfdc"):
-        clips += list_videos(real_videos / name)[0]
-    assert len(clips) == 11
-    for clip in clips:
+    for name in ("004.mp4", "519_515.mp4", "yhffcuhhjy.mp4"):
+        (clip,) = real_videos.rglob(name)
         sampled = sample_video(clip, real_sampling)
         assert sampled.facts["face_share"] >= 0.95, clip
         sides = sampled.boxes[:, 2:].max(1)

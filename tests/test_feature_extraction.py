@@ -1,8 +1,8 @@
 """Script 1 as a whole: what it writes, what it says, what becomes of files of every kind."""
 
 import os
+import runpy
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import contents, extract, read_json, read_table, small_backbone, touch, write_video
+from conftest import (
+    contents,
+    extract,
+    read_json,
+    read_table,
+    run_in_fork,
+    small_backbone,
+    touch,
+    write_video,
+)
 
 import feature_extraction
 from data.decode import ONE_PICTURE
@@ -24,6 +33,7 @@ from features.dataset import load_split
 from features.resnet18 import extract_video
 
 ROOT = Path(feature_extraction.__file__).parent
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def read_failed(folder: Path) -> dict[str, str]:
@@ -43,24 +53,12 @@ def documented(videos, tmp_path, quick_backbone) -> Path:
     return tmp_path / "features"
 
 
-def test_arrays_are_as_documented(documented):
-    names = ["train_features.npy", "train_labels.npy", "train_frames.npy", "train_videos.csv"]
-    assert sorted(contents(documented)) == sorted([*names, "failed.csv", "extraction.json"])
-    features, labels, frames = (
-        np.load(documented / name, allow_pickle=False) for name in names[:3]
-    )
-    n = 10 * 4 + 2
-    assert features.shape == (n, 1000) and features.dtype == np.float32
-    assert labels.shape == (n,) and labels.dtype == np.int64
-    assert frames.shape == (n, 2) and frames.dtype == np.int32
+def test_a_row_of_the_table_describes_its_video(documented, videos):
+    ends = ("features.npy", "frames.npy", "labels.npy", "videos.csv")
+    files = ["extraction.json", "failed.csv", *(f"train_{end}" for end in ends)]
+    assert sorted(contents(documented)) == files
     rows = read_table(documented / "train_videos.csv")
     assert [row["video"] for row in rows] == sorted(row["video"] for row in rows)
-    assert all((row["video"].startswith("fake")) == (row["label"] == "1") for row in rows)
-    assert [int(rows[i]["label"]) for i in frames[:, 0]] == labels.tolist()
-
-
-def test_a_row_of_the_table_describes_its_video(documented, videos):
-    rows = read_table(documented / "train_videos.csv")
     (row,) = (row for row in rows if row["video"] == "real/short.mp4")
     expected = {"method": "", "group": "real/short.mp4", "frames": "2", "width": "64"}
     expected |= {"height": "48", "fps": "25.0", "duration": "0.08", "people": ""}
@@ -103,43 +101,18 @@ def test_what_failed_and_how_it_was_made_is_written(documented, videos, capsys):
     assert command in output.splitlines()[-1]
 
 
-def test_split_folders_become_files_of_their_own_and_stale_ones_go(
-    videos, tmp_path, quick_backbone
-):
-    root, folder = tmp_path / "splits", tmp_path / "features"
-    for split in ("train", "val", "test"):
-        shutil.copytree(videos, root / split)
-    extract(root, folder)
-    for split in ("train", "val", "test"):
-        assert len(np.load(folder / f"{split}_features.npy")) == 40
-        rows = read_table(folder / f"{split}_videos.csv")
-        assert all(row["video"].startswith(f"{split}/") for row in rows)
-    extract(videos, folder)  # a set without these splits
-    assert not [name for name in contents(folder) if name.startswith(("val", "test"))]
-
-
-def test_two_data_sets_have_folders_of_their_own(videos, tmp_path, monkeypatch, quick_backbone):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(videos, tmp_path / "other set")
-    (tmp_path / "mine.csv").write_text(
-        "path,label\nvideos/real/000.mp4,0\nvideos/fake/fifty.mp4,1\n"
-    )
-    flags = ["--weights", "random", "--frames-per-video", "1", "--device", "cpu"]
-    for source in (["--videos-dir", "videos"], ["--videos-dir", "other set/."]):
-        feature_extraction.main([*source, *flags])
-    feature_extraction.main(["--videos-csv", "mine.csv", *flags])
-    found = {path.name for path in (tmp_path / "features").iterdir()}
-    assert found == {"videos", "other set", "mine"}
-
-
-def test_a_data_set_of_the_same_name_does_not_overwrite_another(
+def test_each_data_set_has_a_folder_of_its_own_and_overwrites_no_other(
     videos, tmp_path, monkeypatch, quick_backbone, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    flags = ["--weights", "random", "--frames-per-video", "1", "--device", "cpu"]
-    feature_extraction.main(["--videos-dir", "videos", *flags])
-    before = contents(tmp_path / "features/videos")
     shutil.copytree(videos, tmp_path / "elsewhere/videos")
+    lines = ["path,label", "videos/real/000.mp4,0", "videos/fake/fifty.mp4,1"]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    flags = ["--weights", "random", "--frames-per-video", "1", "--device", "cpu"]
+    for source in (["--videos-dir", "videos/."], ["--videos-csv", "mine.csv"]):
+        feature_extraction.main([*source, *flags])
+    assert {path.name for path in (tmp_path / "features").iterdir()} == {"videos", "mine"}
+    before = contents(tmp_path / "features/videos")
     other = ["--videos-dir", "elsewhere/videos", *flags]
     with pytest.raises(InputError, match=r"features/videos holds features of .*--features-dir"):
         feature_extraction.main(other)
@@ -150,17 +123,17 @@ def test_a_data_set_of_the_same_name_does_not_overwrite_another(
     assert 0 < output.index("Replaces   features/videos") < output.index("Result")
 
 
-@pytest.mark.parametrize("content", [b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'])
 def test_a_record_that_is_cut_off_or_of_another_version_locks_no_folder(
-    videos, tmp_path, monkeypatch, quick_backbone, content
+    videos, tmp_path, monkeypatch, quick_backbone
 ):
     monkeypatch.chdir(tmp_path)
-    flags = ["--videos-dir", "videos", "--weights", "random", "--frames-per-video", "1"]
-    feature_extraction.main([*flags, "--device", "cpu"])
+    flags = ["--videos-dir", "videos", "--weights", "random", "--device", "cpu"]
+    feature_extraction.main(flags)
     before = contents(tmp_path / "features/videos")
-    (tmp_path / "features/videos/extraction.json").write_bytes(content)
-    feature_extraction.main([*flags, "--device", "cpu"])
-    assert contents(tmp_path / "features/videos") == before
+    for content in (b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'):
+        (tmp_path / "features/videos/extraction.json").write_bytes(content)
+        feature_extraction.main(flags)
+        assert contents(tmp_path / "features/videos") == before
 
 
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
@@ -285,27 +258,30 @@ def test_help_has_sections_and_defaults(capsys):
     )
 
 
+@forks
 @pytest.mark.parametrize(
-    ("script", "arguments"),
-    [
-        ("feature_extraction.py", ["--videos-dir", "nowhere"]),
-        ("deepfake_detection_model.py", ["--train-features-file", "nowhere_features.npy"]),
-        ("data/make_sample.py", ["--output-dir", "."]),  # a folder with something else in it
-    ],
+    ("script", "flag"),
+    [("feature_extraction", "--videos-dir"), ("deepfake_detection_model", "--train-features-file")],
 )
-def test_a_wrong_input_is_one_line_and_status_1_from_any_folder(script, arguments, tmp_path):
-    (tmp_path / "mine").write_text("")
-    command = [sys.executable, str(ROOT / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_a_wrong_input_is_one_line_and_status_1_and_leaves_nothing(
+    script, flag, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, flag, "nowhere_features.npy"])
+    done = run_in_fork(lambda: runpy.run_path(ROOT / f"{script}.py", run_name="__main__"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- Files of every kind ---
 
 
-def test_files_that_cannot_be_read_fail_alone(videos, tmp_path, capsys, quick_backbone):
+def test_files_that_cannot_be_read_fail_alone(
+    videos, tmp_path, capsys, quick_backbone, monkeypatch
+):
+    monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "")
+    monkeypatch.delenv("OPENCV_FFMPEG_LOGLEVEL")
     undecodable = os.fsdecode(b"na\xffme.mp4")
     shutil.copy(videos / "real/000.mp4", videos / "real" / undecodable)
     shutil.copy(videos / "fake/fifty.mp4", videos / "fake/two\nlines\r.mp4")
@@ -315,6 +291,7 @@ def test_files_that_cannot_be_read_fail_alone(videos, tmp_path, capsys, quick_ba
     expected = {"fake/link.mp4": "a broken link", "fake/two\\nlines\\r.mp4": reason}
     assert read_failed(tmp_path / "features") == expected | {"real/na\\udcffme.mp4": reason}
     assert f"failed: fake/two\\nlines\\r.mp4: {reason}" in capsys.readouterr().err
+    assert os.environ["OPENCV_FFMPEG_LOGLEVEL"] == "-8"  # FFmpeg says nothing of its own
     assert len(load_split(tmp_path / "features/train_features.npy").videos) == 10
 
 
@@ -380,17 +357,14 @@ REAL_FILES = {
 }
 
 
-def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path):
-    """In a process of its own: no broken file may end it, or write to its stderr."""
+def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path, quick_backbone, capsys):
     shutil.copytree(real_videos / "awkward", videos / "fake/awkward")
     files = {path.name: path for path in (videos / "fake/awkward").iterdir()}
     expected = REAL_FILES | {name: 180 for name in files if name.startswith("visage")}
     assert files.keys() == expected.keys() | {".hidden.mp4", "._resource_fork.mp4"}
     folder = tmp_path / "features"
-    command = [sys.executable, feature_extraction.__file__, "--videos-dir", str(videos)]
-    command += ["--features-dir", str(folder), "--weights", "random", "--frames-per-video", "4"]
-    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True)
-    assert done.returncode == 0
+    extract(videos, folder)
+    output, errors = capsys.readouterr()
     rows = {}
     for row in read_table(folder / "train_videos.csv"):
         if row["method"] == "awkward":
@@ -409,8 +383,8 @@ def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path):
     assert notes["truncated_faststart.mp4"] == expected_note
     assert (rows["rot90.mp4"]["width"], rows["rot90.mp4"]["height"]) == ("234", "320")
     found = f"{len(expected) + 10} found = {len(rows) + 10} used + 8 failed"
-    assert found in done.stdout
-    errors = [line for line in done.stderr.splitlines() if line.strip()]
+    assert found in output
+    errors = [line for line in errors.splitlines() if line.strip()]
     failures = [line for line in errors if not line.startswith("extracting")]
     assert len(failures) == 8
     assert all(line.startswith("failed: fake/awkward/") for line in failures)
@@ -427,26 +401,19 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     assert cache == "Cache      1 taken from an earlier run"
 
 
-def test_the_compression_that_was_chosen_is_written(tmp_path, quick_backbone):
-    reals, fakes = "original_sequences/youtube", "manipulated_sequences/Deepfakes"
+def test_a_set_is_narrowed_for_a_first_try_and_that_is_written(tmp_path, quick_backbone):
     for i, compression in enumerate(("c23", "c40")):
-        write_video(tmp_path / f"set/{reals}/{compression}/videos/000.mp4", n=4 + i)
-        write_video(tmp_path / f"set/{fakes}/{compression}/videos/000_003.mp4", n=6 + i)
-    for flags, written, n in ((["--compression", "c23"], "c23", 2), ([], "all", 4)):
-        extract(tmp_path / "set", tmp_path / "features", *flags)
-        extraction = read_json(tmp_path / "features/extraction.json")
-        assert (extraction["compression"], extraction["counts"]["used"]) == (written, n)
-        assert extraction["counts"]["left_out"] == 4 - n
-
-
-def test_a_set_is_narrowed_to_methods_and_to_some_videos_for_a_first_try(
-    videos, tmp_path, quick_backbone
-):
-    shutil.copytree(videos / "fake", videos / "fake/A")
-    for path in (videos / "fake/A").iterdir():
-        path.rename(path.with_name(f"again_{path.name}"))
-    narrow = "--methods", "a", "--max-videos", "2"
-    extract(videos, tmp_path / "features", *narrow)
-    rows = read_table(tmp_path / "features/train_videos.csv")
-    assert [row["method"] for row in rows if row["label"] == "1"] == ["A", "A"] and len(rows) == 4
-    assert read_json(tmp_path / "features/extraction.json")["counts"]["left_out"] == 11
+        real = tmp_path / f"set/original_sequences/youtube/{compression}/videos/000.mp4"
+        write_video(real, n=4 + i)
+        for j, method in enumerate(("Deepfakes", "FaceSwap")):
+            fakes = tmp_path / f"set/manipulated_sequences/{method}/{compression}/videos"
+            write_video(fakes / "000_003.mp4", n=6 + 2 * i + j)
+    all_videos = {"compression": "all", "methods": [], "max_videos": 0}
+    cases = [(["--compression", "c23"], {"compression": "c23"}, 3), ([], {}, 6)]
+    cases += [(["--methods", "faceswap"], {"methods": ["faceswap"]}, 4)]
+    cases += [(["--max-videos", "1"], {"max_videos": 1}, 2)]
+    for i, (flags, written, used) in enumerate(cases):
+        extract(tmp_path / "set", tmp_path / f"{i}", *flags)
+        found = read_json(tmp_path / f"{i}/extraction.json")
+        assert {name: found[name] for name in all_videos} == all_videos | written
+        assert (found["counts"]["used"], found["counts"]["left_out"]) == (used, 6 - used)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_squares
+from conftest import picture, write_squares
 from PIL import Image
 
 from data.decode import read_frames, sample_frame_numbers
@@ -20,13 +20,6 @@ def crop_faces(n=8, margin=1.5, if_no_face="skip") -> Sampling:
 def is_red(frame: torch.Tensor) -> np.ndarray:
     pixels = frame.permute(1, 2, 0).numpy()
     return (pixels[..., 0] > 150) & (pixels[..., 1] < 100)
-
-
-def picture(height, width, seed=0):
-    """A BGR picture with coarse shapes and fine noise."""
-    rng = np.random.default_rng(seed)
-    coarse = cv2.resize(rng.integers(0, 256, (6, 8, 3)).astype(np.float32), (width, height))
-    return np.clip(coarse + rng.normal(0, 30, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
 def test_each_frame_is_cropped_to_its_own_box_from_the_full_resolution(detector, tmp_path):
@@ -158,8 +151,8 @@ def test_whole_frames_are_those_that_are_named(tmp_path, reads, keep_whole):
         assert not torch.equal(frame, resize_frame(expected[number + 1]))
     assert sampled.boxes is None and "face_share" not in sampled.facts
     assert len(sampled.whole) == (5 if keep_whole else 0) and len(reads) == 1
-    for picture, number in zip(sampled.whole, sampled.numbers, strict=keep_whole):
-        assert np.array_equal(picture[..., ::-1], shrink(expected[number], 480))
+    for shown, number in zip(sampled.whole, sampled.numbers, strict=keep_whole):
+        assert np.array_equal(shown[..., ::-1], shrink(expected[number], 480))
 
 
 @pytest.mark.parametrize("missing", [(), (2, 16)])
@@ -172,5 +165,5 @@ def test_crops_and_boxes_are_those_of_the_frames_that_are_named(detector, tmp_pa
     assert np.allclose(sampled.boxes[:, 0], [8 + 6 * number for number in numbers], atol=2.5)
     for frame, box, number in zip(sampled.frames, sampled.boxes, numbers, strict=True):
         assert torch.equal(frame, resize_frame(crop_square(expected[number], box, 1.5)))
-    for picture, number in zip(sampled.whole, numbers, strict=True):
-        assert np.array_equal(picture[..., ::-1], shrink(expected[number], 480))
+    for shown, number in zip(sampled.whole, numbers, strict=True):
+        assert np.array_equal(shown[..., ::-1], shrink(expected[number], 480))

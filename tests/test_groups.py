@@ -1,5 +1,6 @@
 """Groups of videos as far as their names tell. Sets that have ids are in test_layouts.py."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,24 +12,6 @@ from data.layouts import find_data_set, find_videos, mark
 from features.extraction_screen import print_data_set
 
 # --- Any names ---
-
-
-def test_groups_join_a_swap_with_both_its_people(tmp_path):
-    touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005", "my_clip", "alone")))
-    touch(
-        tmp_path,
-        *(f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "my_clip_7", "1000")),
-    )
-    touch(tmp_path, "fake/other/003_005.mp4")
-    assert groups_of(find_videos(tmp_path)) == [
-        sorted(
-            [f"real/{name}.mp4" for name in ("000", "003", "005")]
-            + [f"fake/{name}.mp4" for name in ("000_003", "003_000", "005_999", "other/003_005")]
-        ),
-        ["fake/1000.mp4"],
-        ["fake/my_clip_7.mp4", "real/my_clip.mp4"],
-        ["real/alone.mp4"],
-    ]
 
 
 def test_same_names_in_different_splits_are_different_videos(tmp_path):
@@ -179,26 +162,6 @@ def test_public_names_join_people_across_splits(tmp_path):
     assert len(groups_of(videos.values())) == 5
 
 
-@pytest.mark.parametrize(
-    ("real", "fake", "groups"),
-    [
-        # own clips of person and take, each with a fake of the same name
-        (["ida_0001", "ida_0002"], ["ida_0001", "ida_0002"], [["ida_0001"] * 2, ["ida_0002"] * 2]),
-        (["001_002", "002_003"], ["001_002", "002_003"], [["001_002"] * 2, ["002_003"] * 2]),
-        (
-            ["id1_id2_0", "id3_0"],
-            ["id1_0", "id4_id5_0"],
-            [["id1_0"], ["id1_id2_0"], ["id3_0"], ["id4_id5_0"]],
-        ),
-        (["001", "002"], ["001_100", "002_100"], [["001", "001_100"], ["002", "002_100"]]),
-        (["a__x", "a__y"], ["a__x_1", "a__y_2"], [["a__x", "a__x_1"], ["a__y", "a__y_2"]]),
-    ],
-)
-def test_names_that_only_look_public(tmp_path, real, fake, groups):
-    touch(tmp_path, *(f"real/{name}.mp4" for name in real), *(f"fake/{name}.mp4" for name in fake))
-    assert grouped_names(find_videos(tmp_path)) == groups
-
-
 @pytest.mark.parametrize(("real", "fake"), [("real", "fake"), ("Celeb-real", "Celeb-synthesis")])
 def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
     names = [f"{real}/id1_0000", f"{real}/id1_0001", f"{fake}/id1_id2_0000", f"{fake}/id1_id2_0001"]
@@ -215,188 +178,89 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
 # --- Folders, takes and words that name people ---
 
 
-@pytest.mark.parametrize(
-    ("names", "groups", "methods"),
-    [
-        (  # a folder for each person, with the same numbers in each
-            "real/anna/1 real/anna/2 fake/anna/1 real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan/2",
-            "real/anna/1+real/anna/2+fake/anna/1 real/ben/1+fake/FaceSwap/ben/1+fake/ben/gan/2",
-            "FaceSwap gan",
-        ),
-        (  # a folder of a source says less than the names in it
-            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 fake/ff/swap/001_9",
-            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001+fake/ff/swap/001_9",
-            "swap",
-        ),
-        (  # a real in the fake's own folder comes first
-            "real/x/1 real/y/1 fake/x/1_swap fake/y/m/1_other",
-            "real/x/1+fake/x/1_swap real/y/1+fake/y/m/1_other",
-            "m",
-        ),
-        (  # the longest name first
-            "real/video real/video_01 fake/fake_video_01 fake/video_b",
-            "real/video+fake/video_b real/video_01+fake/fake_video_01",
-            "",
-        ),
-        ("real/Anna+Smith fake/anna_smith_2", "real/Anna-Smith+fake/anna_smith_2", ""),
-        (  # actors, of whom no real is here
-            "real/001 real/002 real/003 fake/001_M101 fake/002_M101 fake/003_W010",
-            "real/001+real/002+fake/001_M101+fake/002_M101 real/003+fake/003_W010",
-            "",
-        ),
-        (  # but not takes, methods and the like
-            "real/001 real/002 fake/001_take12 fake/002_take12 fake/x_c23 fake/y_c23",
-            "real/001+fake/001_take12 real/002+fake/002_take12 fake/x_c23 fake/y_c23",
-            "",
-        ),
-        (  # takes of people, and swaps of them
-            "real/anna_1 real/anna_2 real/ben_1 real/ben_2 real/eve_1 fake/anna_ben fake/eve_9",
-            "real/anna_1+real/anna_2+real/ben_1+real/ben_2+fake/anna_ben real/eve_1+fake/eve_9",
-            "",
-        ),
-        (  # pieces, with a word before the number
-            "real/anna_clip1 real/anna_clip2 real/ben_part_1 real/ben_part_2 fake/anna_ben_1",
-            "real/anna_clip1+real/anna_clip2+real/ben_part_1+real/ben_part_2+fake/anna_ben_1",
-            "",
-        ),
-        (
-            "real/000_0 real/000_1 real/003_0 real/003_1 real/5_0 fake/000_003_0",
-            "real/000_0+real/000_1+real/003_0+real/003_1+fake/000_003_0 real/5_0",
-            "",
-        ),
-        (  # what a compression or all names add
-            "real/000_c23 real/003_c23 fake/m/000_003_c23 real/5_c23",
-            "real/000_c23+real/003_c23+fake/m/000_003_c23 real/5_c23",
-            "m",
-        ),
-        (
-            "real/ff_000 real/ff_003 fake/ff_000_003 real/ff_5",
-            "real/ff_000+real/ff_003+fake/ff_000_003 real/ff_5",
-            "",
-        ),
-        (
-            "real/orig_000_x real/orig_003_x fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
-            "real/orig_000_x+real/orig_003_x+fake/swap_000_003 fake/swap_7_8 real/orig_5_x",
-            "",
-        ),
-        (  # the fakes of one person share a word that tells
-            "real/anna real/ben real/eve fake/anna_1 fake/anna_2",
-            "real/anna+fake/anna_1+fake/anna_2 real/ben real/eve",
-            "",
-        ),
-        (  # a name that all share is replaced by its folder
-            "real/x1/video real/x2/video fake/y1/video fake/x2_z/video",
-            "real/x1/video real/x2/video+fake/x2_z/video fake/y1/video",
-            "y1 x2_z",
-        ),
-        (  # copies: by their marks, if the name without it is there
-            "real/253 real/253(1) real/Copy+of+253 real/c40+253 real/254(1) fake/x",
-            "real/253+real/253(1)+real/Copy-of-253+real/c40-253 real/254(1) fake/x",
-            "",
-        ),
-        (  # most folders at their place are people, so all are
-            "real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben real/eve/1 fake/eve/1",
-            "real/anna/1+real/ben/1+real/ben/2+fake/anna/anna_ben real/eve/1+fake/eve/1",
-            "",
-        ),
-        (  # the outermost folder that divides
-            "real/anna/s1/x real/anna/s2/y real/ben/s1/x fake/anna/s1/x fake/ben/s2/x",
-            "real/anna/s1/x+real/anna/s2/y+fake/anna/s1/x real/ben/s1/x+fake/ben/s2/x",
-            "",
-        ),
-        (  # unless the names in it tell more
-            "real/ff/000 real/ff/003 real/ff/001 fake/ff/000_003 real/lab/x fake/lab/y",
-            "real/ff/000+real/ff/003+fake/ff/000_003 real/ff/001 real/lab/x+fake/lab/y",
-            "",
-        ),
-        (  # people and takes are both numbered
-            "real/01/01 real/01/02 real/02/01 fake/01/01 fake/01/02 fake/02/01",
-            "real/01/01+real/01/02+fake/01/01+fake/01/02 real/02/01+fake/02/01",
-            "",
-        ),
-        (  # all at the place of most people, not at an inner one
-            "real/an/c1/x real/be/c1/y real/ce/c1/z real/ce/c2/v fake/an/c1/x fake/be/c1/w",
-            "real/an/c1/x+fake/an/c1/x real/be/c1/y+fake/be/c1/w real/ce/c1/z+real/ce/c2/v",
-            "",
-        ),
-        (  # a name that several reals in different folders have tells nobody
-            "real/an/1 real/be/1 real/ce/2 fake/swap/1 fake/swap/2 fake/roop/1_x",
-            "real/an/1 real/be/1 real/ce/2+fake/swap/2 fake/swap/1 fake/roop/1_x",
-            "swap roop",
-        ),
-        (  # small numbers in the names of methods
-            "real/1 real/2 real/13 fake/sora_2_13 fake/sd_1_5_2 fake/1_2",
-            "real/1+real/2+fake/sd_1_5_2+fake/1_2 real/13+fake/sora_2_13",
-            "",
-        ),
-        (  # a folder named after the real
-            "real/000 real/anna fake/000/deepfake1 fake/anna/simswap fake/x/y",
-            "real/000+fake/000/deepfake1 real/anna+fake/anna/simswap fake/x/y",
-            "x",
-        ),
-        (  # folders that are called after a word and a number
-            "real/video_1/a real/video_2/a fake/video_1/a",
-            "real/video_1/a+fake/video_1/a real/video_2/a",
-            "",
-        ),
-        (  # vowel signs are part of a word
-            "real/सीता real/सती fake/सीता_x fake/सती_y",
-            "real/सीता+fake/सीता_x real/सती+fake/सती_y",
-            "",
-        ),
-        (  # few reals are numbered, or all alike: no pieces
-            "real/anna_1 real/anna_2 real/x real/y fake/z",
-            "real/anna_1 real/anna_2 real/x real/y fake/z",
-            "",
-        ),
-        (
-            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
-            "real/anna_1 real/anna_2 fake/ben fake/anna_x",
-            "",
-        ),
-        (  # one that holds all is nobody
-            "real/mp4/x real/mp4/y fake/mp4/x fake/mp4/z",
-            "real/mp4/x+fake/mp4/x real/mp4/y fake/mp4/z",
-            "",
-        ),
-        (
-            "fake/deepfakes/x real/y fake/swap/z",
-            "fake/deepfakes/x real/y fake/swap/z",
-            "deepfakes swap",
-        ),
-        (  # where the first number is the person's
-            "real/subject_01_01 real/subject_01_02 real/subject_02_01 fake/x",
-            "real/subject_01_01+real/subject_01_02 real/subject_02_01 fake/x",
-            "",
-        ),
-        (
-            "real/subject1_clip1 real/subject1_clip2 real/subject2_clip1 fake/x",
-            "real/subject1_clip1+real/subject1_clip2 real/subject2_clip1 fake/x",
-            "",
-        ),
-        (  # one word in all names, or a word for any video: no people
-            "real/talk_1 real/talk_2 fake/x",
-            "real/talk_1 real/talk_2 fake/x",
-            "",
-        ),
-        (
-            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
-            "real/clip_1 real/clip_2 real/img_1 real/img_2 fake/x",
-            "",
-        ),
-        (  # of people of whom no real is here nothing is known, but for the same swap
-            "real/eve fake/anna_ben fake/anna_carl fake/m/ben_anna",
-            "real/eve fake/anna_ben+fake/m/ben_anna fake/anna_carl",
-            "m",
-        ),
-    ],
-)
-def test_names_that_tell_of_people(tmp_path, names, groups, methods):
-    touch(tmp_path, *(f"{name.replace('+', ' ')}.mp4" for name in names.split()))
+# A line a case: groups with commas between them, a + in a name is a space; after -> the methods.
+PEOPLE = """
+# a swap joins both its people, and those whom another swap joins with them
+real/000 real/003 real/005 fake/000_003 fake/003_000 fake/005_999 fake/x/003_005, fake/1000 -> x
+real/my_clip fake/my_clip_7, real/alone
+# names that only look public: own clips of person and take, each with a fake of the same name
+real/ida_0001 fake/ida_0001, real/ida_0002 fake/ida_0002
+real/001_002 fake/001_002, real/002_003 fake/002_003
+real/id1_id2_0, real/id3_0, fake/id1_0, fake/id4_id5_0
+real/001 fake/001_100, real/002 fake/002_100
+real/a__x fake/a__x_1, real/a__y fake/a__y_2
+# a folder for each person, with the same numbers in each
+real/anna/1 real/anna/2 fake/anna/1, real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan/2 -> FaceSwap gan
+# a folder of a source says less than the names in it
+real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001 fake/ff/swap/001_9 -> swap
+# a real in the fake's own folder comes first
+real/x/1 fake/x/1_swap, real/y/1 fake/y/m/1_other -> m
+# the longest name first
+real/video fake/video_b, real/video_01 fake/fake_video_01
+real/Anna+Smith fake/anna_smith_2
+# actors, of whom no real is here
+real/001 real/002 fake/001_M101 fake/002_M101, real/003 fake/003_W010
+# but not takes, methods and the like
+real/001 fake/001_take12, real/002 fake/002_take12, fake/x_c23, fake/y_c23
+# takes of people, and swaps of them
+real/anna_1 real/anna_2 real/ben_1 real/ben_2 fake/anna_ben, real/eve_1 fake/eve_9
+# pieces, with a word before the number
+real/anna_clip1 real/anna_clip2 real/ben_part_1 real/ben_part_2 fake/anna_ben_1
+real/000_0 real/000_1 real/003_0 real/003_1 fake/000_003_0, real/5_0
+# what a compression or all names add
+real/000_c23 real/003_c23 fake/m/000_003_c23, real/5_c23 -> m
+real/ff_000 real/ff_003 fake/ff_000_003, real/ff_5
+real/orig_000_x real/orig_003_x fake/swap_000_003, fake/swap_7_8, real/orig_5_x
+# the fakes of one person share a word that tells
+real/anna fake/anna_1 fake/anna_2, real/ben, real/eve
+# a name that all share is replaced by its folder
+real/x1/video, real/x2/video fake/x2_z/video, fake/y1/video -> y1 x2_z
+# copies: by their marks, if the name without it is there
+real/253 real/253(1) real/Copy+of+253 real/c40+253, real/254(1), fake/x
+# most folders at their place are people, so all are
+real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben, real/eve/1 fake/eve/1
+# the outermost folder that divides
+real/anna/s1/x real/anna/s2/y fake/anna/s1/x, real/ben/s1/x fake/ben/s2/x
+# unless the names in it tell more
+real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001, real/lab/x fake/lab/y
+# people and takes are both numbered
+real/01/01 real/01/02 fake/01/01 fake/01/02, real/02/01 fake/02/01
+# all at the place of most people, not at an inner one
+real/an/c1/x fake/an/c1/x, real/be/c1/y fake/be/c1/w, real/ce/c1/z real/ce/c2/v
+# a name that several reals in different folders have tells nobody
+real/an/1, real/be/1, real/ce/2 fake/swap/2, fake/swap/1, fake/roop/1_x -> swap roop
+# small numbers in the names of methods
+real/1 real/2 fake/sd_1_5_2 fake/1_2, real/13 fake/sora_2_13
+# a folder named after the real
+real/000 fake/000/deepfake1, real/anna fake/anna/simswap, fake/x/y -> x
+# folders that are called after a word and a number
+real/video_1/a fake/video_1/a, real/video_2/a
+# vowel signs are part of a word
+real/सीता fake/सीता_x, real/सती fake/सती_y
+# few reals are numbered, or all alike: no pieces
+real/anna_1, real/anna_2, real/x, real/y, fake/z
+real/anna_1, real/anna_2, fake/ben, fake/anna_x
+# one that holds all is nobody
+real/mp4/x fake/mp4/x, real/mp4/y, fake/mp4/z
+fake/deepfakes/x, real/y, fake/swap/z -> deepfakes swap
+# where the first number is the person's
+real/subject_01_01 real/subject_01_02, real/subject_02_01, fake/x
+real/subject1_clip1 real/subject1_clip2, real/subject2_clip1, fake/x
+# one word in all names, or a word for any video: no people
+real/talk_1, real/talk_2, fake/x
+real/clip_1, real/clip_2, real/img_1, real/img_2, fake/x
+# of people of whom no real is here nothing is known, but for the same swap
+real/eve, fake/anna_ben fake/m/ben_anna, fake/anna_carl -> m
+"""
+
+
+@pytest.mark.parametrize("case", re.findall("^[^#].*", PEOPLE.strip(), re.MULTILINE))
+def test_names_that_tell_of_people(tmp_path, case):
+    groups, _, methods = case.partition(" -> ")
+    named = [[f"{name}.mp4".replace("+", " ") for name in g.split()] for g in groups.split(",")]
+    touch(tmp_path, *(name for group in named for name in group))
     videos = find_videos(tmp_path)
-    named = [[name.replace("-", " ") for name in group.split("+")] for group in groups.split()]
-    expected = [sorted(f"{name}.mp4" for name in group) for group in named]
-    assert groups_of(videos) == sorted(expected)
+    assert groups_of(videos) == sorted(map(sorted, named))
     assert {video.method for video in videos} - {""} == set(methods.split())
 
 

@@ -102,8 +102,8 @@ def test_frames_of_a_lossless_video_are_its_frames_and_give_its_features(tmp_pat
 
 
 def test_frames_are_listed_and_not_looked_at(tmp_path):
-    """100,000 in a second of the CPU, twice: by the walk, and all names of each in order."""
-    for i in range(100):
+    """30,000 in a second of the CPU at least: by the walk, and all names of each in order."""
+    for i in range(10):
         folder = tmp_path / ("real", "fake")[i % 2] / f"{i}"
         folder.mkdir(parents=True)
         for j in range(300):
@@ -112,9 +112,9 @@ def test_frames_are_listed_and_not_looked_at(tmp_path):
     for _ in range(3):
         start = time.process_time()
         videos = find_videos(tmp_path)
-        assert [len(list_images(video.path)[1]) for video in videos] == [300] * 100
+        assert [len(list_images(video.path)[1]) for video in videos] == [300] * 10
         spent.append(time.process_time() - start)
-    assert min(spent) < 2 * 0.3, spent
+    assert min(spent) < 0.1, spent
 
 
 @pytest.fixture
@@ -293,51 +293,32 @@ def test_twenty_damaged_and_odd_files_are_used_or_named(tmp_path, quick_backbone
 
 # --- From extraction to prediction ---
 
-TREES = {
-    "FaceForensics++": (
-        "original_sequences/youtube/c23/images/{real}",
-        "manipulated_sequences/Deepfakes/c23/images/{real}_{other}",
-    ),
-    "FaceForensics++ of DeepfakeBench": (
-        "original_sequences/youtube/c23/frames/{real}",
-        "manipulated_sequences/Deepfakes/c23/frames/{real}_{other}",
-    ),
-    "WildDeepfake": ("real_train/{number}/1", "fake_train/{number}/1"),
-    "DF40": ("simswap/real/{real}", "simswap/fake/{real}_{other}"),
-}
 
-
-@pytest.mark.parametrize("name", TREES)
-def test_a_set_of_frames_runs_from_extraction_to_prediction(name, tmp_path, quick_backbone):
+def test_a_set_of_frames_runs_from_extraction_to_prediction(tmp_path, quick_backbone):
+    """What other trees of frames are taken for is held in test_layouts.py."""
     root = tmp_path / "set"
+    fakes = root / "manipulated_sequences/Deepfakes/c23"
     for i in range(8):
-        words = {"real": f"{i:03d}", "other": f"{i ^ 1:03d}", "number": i}
-        for label, pattern in enumerate(TREES[name]):
-            write_frames(root / pattern.format(**words), seed=10 * i + label)
+        write_frames(root / f"original_sequences/youtube/c23/frames/{i:03d}", seed=10 * i)
+        write_frames(fakes / f"frames/{i:03d}_{i ^ 1:03d}", seed=10 * i + 1)
     shutil.copytree(root, tmp_path / "copy")
-    if name.endswith("Bench"):
-        masks = root / "manipulated_sequences/Deepfakes/c23/masks/000_001"
-        write_frames(masks, seed=99)
+    write_frames(fakes / "masks/000_001", seed=99)
     extract(root, tmp_path / "features")
     rows = read_table(tmp_path / "features" / "train_videos.csv")
-    assert (
-        [row["label"] for row in rows].count("0") == [row["label"] for row in rows].count("1") == 8
-    )
+    assert [row["label"] for row in rows] == ["1"] * 8 + ["0"] * 8
     counts = read_json(tmp_path / "features" / "extraction.json")["counts"]
-    assert counts["used"] == 16 and counts["left_out"] == name.endswith("Bench")
+    assert counts["used"] == 16 and counts["left_out"] == 1
     features = np.load(tmp_path / "features" / "train_features.npy")
-    backbone, _ = small_backbone()
-    expected, _ = extract_video(root / rows[3]["video"], backbone, Sampling(4))
+    expected, _ = extract_video(root / rows[3]["video"], small_backbone()[0], Sampling(4))
     assert np.array_equal(features[12:16], expected)
     report = train(tmp_path)
     assert report["split"]["shared"]["train-val"] == {"videos": 0, "people": 0, "clips": 0}
     flags = ["--checkpoint", str(tmp_path / "results/model.pt"), "--device", "cpu"]
-    ddm.main([*flags, "--predict", str(tmp_path / "copy"), "--plot"])
+    ddm.main([*flags, "--predict", str(tmp_path / "copy")])
     predicted = read_table(tmp_path / "results" / "predict_copy.csv")
     scores = {row["video"].rpartition("copy/")[2]: float(row["score"]) for row in predicted}
-    trained = read_table(tmp_path / "results" / "predictions.csv")
     assert len(predicted) == 16
-    for row in trained:
+    for row in read_table(tmp_path / "results" / "predictions.csv"):
         assert scores[row["video"]] == pytest.approx(float(row["score"]), abs=1e-6)
     assert all(row["note"].endswith("trained or tuned on this video") for row in predicted)
 

@@ -1,5 +1,6 @@
 """What torchrun starts: processes that share the work on one machine or several."""
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import contents, extract
-from test_interruptions import extract_and_die, start
+from test_interruptions import extract_and_die
 
 from data.files import InputError
 from data.frames import Sampling
@@ -89,11 +90,11 @@ def extract_as_one_of_two(rank: int, port: int, videos: Path, folder: Path, dies
 
 def run_two(videos: Path, folder: Path, dies: bool = False) -> list[int]:
     """The exit codes of two processes; the second can be killed at its third video."""
-    port = free_port()
-    processes = []
+    port, processes, fork = free_port(), [], multiprocessing.get_context("fork")
     for rank in (0, 1):
         arguments = (rank, port, videos, folder, dies and rank == 1)
-        processes.append(start(extract_as_one_of_two, *arguments))
+        processes.append(fork.Process(target=extract_as_one_of_two, args=arguments))
+        processes[-1].start()
     for process in processes:
         process.join()
     return [process.exitcode for process in processes]

@@ -3,10 +3,9 @@
 import io
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
+import time
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import closing
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import run_in_fork
 
 from data.files import InputError
 from features import run
@@ -30,8 +30,8 @@ from features.run import (
     pick_device,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 # --- Device and cores ---
 
@@ -301,55 +301,51 @@ def test_a_fault_of_ours_keeps_its_traceback(leave, error):
     assert status == 1 and message.startswith("Traceback") and "in main" in message
 
 
-def run_main(body: str, **options) -> subprocess.CompletedProcess:
-    """A process that runs a script with this body of its main."""
-    code = "import os, sys, threading, time\nfrom data.files import InputError\n"
-    code += "from features import run\nrun.PATIENCE = 0.5\ndef main():\n"
-    code += textwrap.indent(textwrap.dedent(body), "    ") + "\nrun.run_script(main)\n"
-    command = [sys.executable, "-c", code]
-    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 100} | options
-    return subprocess.run(command, cwd=ROOT, env=environment, text=True, **options)
+def start(function, *arguments) -> None:
+    threading.Thread(target=function, args=arguments).start()
 
 
+@forks
 def test_an_error_ends_a_script_whose_decoder_hangs():
-    done = run_main(
-        """
-        def short():
-            time.sleep(0.1)
-            print("ended well")
-        threading.Thread(target=short).start()
-        threading.Thread(target=time.sleep, args=(1000,)).start()
+    def main():
+        start(lambda: time.sleep(0.1) or print("ended well"))
+        start(time.sleep, 1000)
         print("begun")
         raise InputError("no such folder")
-        """
-    )
+
+    done = run_in_fork(main)
     assert (done.returncode, done.stdout) == (1, "begun\nended well\n")
     assert done.stderr == "error: no such folder\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals from outside")
+@forks
 def test_an_interruption_reaches_a_run_that_waits_for_its_threads():
-    done = run_main(
-        f"""
-        def hang(item):
-            os.kill(os.getpid(), {signal.SIGINT.value})
-            time.sleep(1000)
-        with run.if_interrupted("the same command goes on from here"):
-            list(run.map_threads(hang, range(3), 1))
-        """
-    )
+    def hang(item):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1000)
+
+    def main():
+        with if_interrupted("the same command goes on from here"):
+            list(map_threads(hang, range(3), 1))
+
+    done = run_in_fork(main)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted: the same command goes on from here\n"
 
 
-@pytest.mark.parametrize("end", ["print(flush=True)", "raise InputError('no such folder')"])
-def test_nobody_reads_what_is_printed(end):
+@forks
+@pytest.mark.parametrize("error", [None, InputError("no such folder")])
+def test_nobody_reads_what_is_printed(error):
     """As with `| head -1`: an end in one line, and no hang."""
+
+    def main():
+        start(time.sleep, 1000)
+        print("more", flush=error is None)
+        raise error
+
     reader, writer = os.pipe()
     os.close(reader)
-    hang = "threading.Thread(target=time.sleep, args=(1000,)).start()"
-    done = run_main(f"{hang}\nprint('more')\n{end}", stdout=writer)
+    done = run_in_fork(main, stdout=writer)
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr.startswith("error: no") and done.stderr.count("\n") == 1
