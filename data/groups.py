@@ -24,20 +24,22 @@ from data.videos import Video
 from data.words import CLASS_WORDS, COPY_BEFORE, COPY_BEHIND, PIECES, QUALITIES, UNNAMED
 
 Words = tuple[str, ...]  # of a name: Anna_02-b is ("anna", "02", "b")
-BY_NAME = "~"  # begins people that names or folders tell: they may have another name, too
+# How people begin who mean somebody in this data set alone
+BY_NAME = "~"  # told by names or folders: they may have another name, too
+BY_LIST = "@"  # told by a list
 FOLDER = "folder"  # in place of a place: a name is that of a folder that is a person
 
 
-def set_groups(videos: list[Video], mark: str) -> list[str]:
+def set_groups(videos: list[Video]) -> list[str]:
     """Give each video its group, clip, people and method, and return what is to be said of them.
 
-    In people that names tell is the `mark` of this data set: they are people of it alone. Raises
+    People that names tell are those of this data set alone: they begin with BY_NAME. Raises
     InputError where one file is in both classes.
     """
     words = read_words(videos)
     asked = [video for video in videos if not video.is_known]
-    folder_of, notes = relate_by_folders(asked, words, mark)
-    notes += relate_by_names(videos, words, folder_of, mark)
+    folder_of, notes = relate_by_folders(asked, words)
+    notes += relate_by_names(videos, words, folder_of)
     files = [video for video in videos if video.kind in ("videos", "photos")]
     notes += relate_copies(files)
     join_related(videos)
@@ -174,7 +176,7 @@ def hold_pairs(videos: list[Video], words: dict[str, Words]) -> bool:
 
 
 def relate_by_folders(
-    videos: list[Video], words: dict[str, Words], mark: str
+    videos: list[Video], words: dict[str, Words]
 ) -> tuple[dict[str, str], list[str]]:
     """{identifier: folder of a person}, and what is to be said. Sets people, and methods.
 
@@ -194,7 +196,7 @@ def relate_by_folders(
         if place is not None:
             folder = folder_of[video.video] = video.folders[place].lower()
             splits[folder].add(video.split)
-            video.people += (person(mark, video, folder),)
+            video.people += (person(video, folder),)
         others = [folder for i, folder in enumerate(video.folders) if i != place]
         methods = [folder for folder in others if folder.lower() not in of_both]
         methods = [folder for folder in methods if split_folder(folder) not in of_reals]
@@ -210,16 +212,16 @@ def relate_by_folders(
     return folder_of, notes
 
 
-def person(mark: str, video: Video, name: str) -> str:
+def person(video: Video, name: str) -> str:
     """A person of this data set, as told by names: not the same one in another split."""
-    return f"{BY_NAME}{mark} {video.split} {name}".replace(";", ",")
+    return f"{BY_NAME}{video.split} {name}".replace(";", ",")
 
 
 # --- Fakes and their reals ---
 
 
 def relate_by_names(
-    videos: list[Video], words: dict[str, Words], folder_of: dict[str, str], mark: str
+    videos: list[Video], words: dict[str, Words], folder_of: dict[str, str]
 ) -> list[str]:
     """Relate fakes to the reals and people whose names theirs hold, and copies of one clip.
 
@@ -237,7 +239,7 @@ def relate_by_names(
             name = split_folder(folder_of[video.video])
             known[FOLDER, video.split, name].append(video)
         elif video.video in pieces:
-            video.people += (person(mark, video, " ".join(pieces[video.video])),)
+            video.people += (person(video, " ".join(pieces[video.video])),)
     names = {name for *_, name in known}
     for video in asked:
         if video.label:
@@ -245,7 +247,7 @@ def relate_by_names(
             places = [*near(video), people, (video.split,), ()]
             if video.video in folder_of:
                 places = [(video.split, folder_of[video.video]), people]
-            relate_fake(video, words, known, names, places, mark)
+            relate_fake(video, words, known, names, places)
             if len(words[video.video]) > 1:  # the same swap by another method
                 where = f"{video.split}/{folder_of.get(video.video, '')}"
                 video.group_keys += (f"{where} {sorted(words[video.video])}",)
@@ -259,7 +261,7 @@ def relate_by_names(
     return [f"people that names with a number tell: {len(people)}, {people[0]} for one"]
 
 
-def relate_fake(video: Video, words, known: dict, names: set, places: list, mark: str) -> None:
+def relate_fake(video: Video, words, known: dict, names: set, places: list) -> None:
     """Relate a fake to what its name holds, where that is known first of these places."""
     own = words[video.video]
     spans = [own[start:end] for start, end in find_names(own, names)]
@@ -276,7 +278,7 @@ def relate_fake(video: Video, words, known: dict, names: set, places: list, mark
             continue  # a name that several reals in different folders have tells nobody
         for real in found:
             if not real.people and not real.is_known:
-                real.people = (person(mark, real, "/".join((*real.folders, *name))),)
+                real.people = (person(real, "/".join((*real.folders, *name))),)
             video.people += real.people
             video.group_keys += (real.video,)
         same = [real for real in found if words[real.video] in (name, (*name, own[-1]))]

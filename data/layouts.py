@@ -1,17 +1,15 @@
 """Every video below a root: used, with what is known of it, or left out with a reason."""
 
-import hashlib
 import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from data.class_folders import AnyFolders, ClassFolders, names_nothing
 from data.files import InputError, command, printable, read_json
-from data.groups import set_groups
+from data.groups import BY_NAME, set_groups
 from data.narrow import check_methods, draw, of_compression
 from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
@@ -163,16 +161,9 @@ def make_video(root: Path, item: Item, told: dict, has_public_ids: bool) -> Vide
     """A video of the item, of which the layout or a list has told these fields."""
     if not has_public_ids and not told.get("is_known"):
         told |= read_name(item.place.rpartition("/")[2], told["label"])
-    if not has_public_ids:
-        told["people"] = tuple(f"{mark(root)} {name}" for name in told.get("people", ()))
+        told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
     path = told.pop("path", root / item.path)
     return Video(path, video=printable(item.path), n_images=item.n_images, **told)
-
-
-@cache
-def mark(root: Path) -> str:
-    """What makes names of people mean those of this folder alone: anna here, anna there."""
-    return hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:8]
 
 
 def is_dfd(video: Video) -> bool:
@@ -366,7 +357,7 @@ def find_data_set(
         wanted, more = of_compression(layout, videos, compression)
         notes += more
         videos = keep(lambda video: video.video in wanted, f"not {compression}")
-    notes += set_groups(videos, mark(root.parent if root.is_file() else root))
+    notes += set_groups(videos)
     wanted = {method.lower() for method in methods}
     check_methods(videos, wanted)
     if wanted:

@@ -10,6 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError, printable, read_json
+from data.groups import BY_LIST
 from data.images import count_images
 from data.videos import PHOTO, Folder, Item, Video, is_template, read_images, tidy
 from data.words import IMAGE_SUFFIXES, SPLIT_WORDS, VIDEO_SUFFIXES
@@ -160,7 +161,7 @@ def read_row(row: dict[str, str], folder: Path, where: str) -> tuple[Item, dict]
         name.strip() for name in normalize("NFC", row["group"].lower()).split(";") if name.strip()
     ]
     if people:
-        told |= {"people": tuple(people), "is_known": True}
+        told |= {"people": tuple(f"{BY_LIST}{name}" for name in people), "is_known": True}
     return item, told
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from data.files import InputError
+from data.groups import BY_LIST, BY_NAME
 from data.public_sets import PUBLIC, SHARES_PEOPLE
 from features.dataset import Split
 from features.extraction import AGAIN
@@ -42,7 +43,9 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
         keys["videos"][video].add(file)
         keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
         for person in split.people(index).split(";"):
-            keys["people"][person] |= {file, person if row.get("people") else f"{root}/{group}"}
+            name = person if row.get("people") else group
+            is_of_all = row.get("people") and not person.startswith((BY_NAME, BY_LIST))
+            keys["people"][person] |= {file, name if is_of_all else f"{root}/{name}"}
             if "named_group" in row:  # what originals.py has joined has the name that it had, too
                 keys["people"][person].add(f"{root}/{row['named_group']}")
             if is_public and not row.get("people"):

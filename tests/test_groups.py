@@ -8,7 +8,7 @@ from conftest import groups_of, touch
 
 from data.files import InputError
 from data.groups import describe_lone_fakes
-from data.layouts import find_data_set, find_videos, mark
+from data.layouts import find_data_set, find_videos
 from features.extraction_screen import print_data_set
 
 # --- Any names ---
@@ -148,8 +148,7 @@ def test_celeb_df_in_class_folders(tmp_path):
     assert len(groups_of(videos.values())) == 3
     assert videos["id9_id26_0000"].group == videos["id9_0001"].group == videos["id26_0000"].group
     assert videos["id9_id26_0000"].clip == videos["id9_0000"].clip != videos["id9_0001"].clip
-    people = [name.partition(" ")[2] for name in videos["id9_id26_0000"].people]
-    assert people == ["Celeb-DF id9", "Celeb-DF id26"]
+    assert videos["id9_id26_0000"].people == ("~Celeb-DF id9", "~Celeb-DF id26")
     assert find_data_set(tmp_path).notes == []
 
 
@@ -170,9 +169,7 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     videos = find_videos(tmp_path / "list.csv")
     assert grouped_names(videos) == [["id1_0000", "id1_id2_0000"], ["id1_0001", "id1_id2_0001"]]
-    assert {name for video in videos for name in video.people} == {
-        f"{mark(tmp_path)} {name}" for name in "ab"
-    }
+    assert {name for video in videos for name in video.people} == {f"@{name}" for name in "ab"}
 
 
 # --- Folders, takes and words that name people ---
@@ -273,7 +270,7 @@ def test_a_list_reads_folders_and_names_as_the_tree_does(tmp_path):
     in_list = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path / "list.csv")}
     assert in_list == in_tree and len({group for group, *_ in in_list.values()}) == 2
     assert {people for _, people, _ in in_list.values()} == {
-        (f"~{mark(tmp_path)} train {name}",) for name in ("anna", "ben")
+        (f"~train {name}",) for name in ("anna", "ben")
     }
 
 

@@ -3,7 +3,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -351,7 +350,7 @@ def test_tree(tmp_path, name):
     letters = {}
     for video in data_set.videos:
         group = letters.setdefault(video.group, expected[video.video][2])
-        found_ids = [re.sub("^~?[0-9a-f]{8} ", "", person) for person in video.people]
+        found_ids = [person.removeprefix("~") for person in video.people]
         ids = {person.rpartition(" ")[0].replace(" ", "-") for person in found_ids}
         people = "+".join(person.rpartition(" ")[2] for person in found_ids)
         method = video.method or "." if video.label else "real"

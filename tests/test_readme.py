@@ -11,6 +11,7 @@ import pytest
 import deepfake_detection_model
 import feature_extraction
 from features import evaluate, predict
+from features.tables import results_table
 
 ROOT = Path(feature_extraction.__file__).parent
 PAGES = ["README.md", "data/README.md", "features/README.md"]
@@ -38,11 +39,10 @@ def code_blocks(page: str) -> list[str]:
 
 @pytest.fixture
 def somewhere(tmp_path, monkeypatch, drawn_videos, both_scripts_run) -> Path:
-    """A folder with what the pages assume: my_videos, the sample set, other features."""
+    """A folder with what the pages assume: mine, the sample set, other features."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(drawn_videos, tmp_path / "my_videos")
+    shutil.copytree(drawn_videos, tmp_path / "mine")
     shutil.copytree(drawn_videos, tmp_path / "data/sample")
-    shutil.copytree(drawn_videos / "fake", tmp_path / "more_videos")
     shutil.copy(drawn_videos / "real/000.mp4", tmp_path / "video.mp4")
     (tmp_path / "data/sample/fake/FaceSwap").mkdir()
     for name in ("real/000.mp4", "fake/FaceSwap/000_001.mp4"):
@@ -102,17 +102,51 @@ def test_the_commands_for_your_own_videos_run(somewhere):
         elif "--evaluate" in arguments:
             more += ["--no-pictures"]
         SCRIPTS[script]([*arguments, *more])
-    results = somewhere / "results/my_videos"
+    results = somewhere / "results/mine"
     written = {path.name for path in results.iterdir()}
     tables = {"predictions.csv", "roc.csv", "originals.csv", "predict_video.csv"}
     assert {"model.pt", "metrics.json", "evaluated", "predict_video.json", *tables} <= written
-    assert len(list(results.glob("predict_video_*.png"))) == 6
+    assert len(list(results.glob("predict_video_*.png"))) == 1
     assert (somewhere / "results/runs.csv").is_file()
     assert (results / "evaluated/other_train/metrics.json").is_file()
+    assert (results / "evaluated/evaluated.csv").is_file()
+
+
+def read_column(lines: list[str], column: int) -> dict:
+    """The figures in a column of the first table, as evaluate gives them."""
+    cells = [re.findall(r"[\d.]+", re.split("  +", line)[column]) for line in lines]
+    (n_real, n_fake, people), *figures = ([float(cell) for cell in row] for row in cells)
+    metrics = {"n": int(n_real + n_fake), "n_fake": int(n_fake), "majority": 0.5}
+    metrics |= {"unit": "person", "n_units": int(people)}
+    metrics["tpr_at_fpr"] = {"0.01": None, "0.05": figures.pop()[0] / 100}
+    for key, (value, *interval) in zip(("accuracy", "eer", "auc"), figures, strict=True):
+        metrics[key] = value / 100
+        if interval:
+            metrics.setdefault("intervals", {})[key] = [end / 100 for end in interval]
+    return metrics
+
+
+def test_the_first_table_is_as_the_program_prints_it():
+    table = (ROOT / "README.md").read_text().split("You see:\n```\n")[1].split("\n```")[0]
+    lines = table.splitlines()[1:]
+    train, val = ({"videos": read_column(lines, column)} for column in (1, 2))
+    assert results_table({"train": train, "val": val}).startswith(table + "\n")
+
+
+def test_every_link_leads_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text()):
+            path, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / path if path else ROOT / page
+            assert target.exists(), f"{page}: {link}"
+            if anchor:
+                titles = re.findall("^#+ (.*)", target.read_text().lower(), re.MULTILINE)
+                names = [re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles]
+                assert anchor in names, f"{page}: {link}"
 
 
 def test_the_notebook_example_runs(somewhere):
-    _, code = code_blocks("features/README.md")
+    code = code_blocks("features/README.md")[1]
     found = {}
     exec(code.replace('"imagenet"', '"random"'), found)
     assert found["features"].shape[1] == 1000
@@ -121,5 +155,13 @@ def test_the_notebook_example_runs(somewhere):
 
 
 def test_the_arrays_are_read_as_the_example_reads_them(somewhere):
-    code, _ = code_blocks("features/README.md")
+    code = code_blocks("features/README.md")[0]
     exec(code, {})
+
+
+def test_the_first_page_repeats_the_figures_of_the_table():
+    figures = r"EER \(mean of 5 seeds\) falls from ([\d.]+) % to ([\d.]+) %"
+    first_page = re.search(figures, (ROOT / "README.md").read_text()).groups()
+    lines = re.findall(r"^(.*?)  +\S+ \S+ +([\d.]+) ", (ROOT / PAGES[2]).read_text(), re.MULTILINE)
+    eer = dict(lines)
+    assert first_page == (eer["defaults"], eer["--split-unit frame"])
