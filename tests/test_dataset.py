@@ -21,6 +21,8 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     index, labels, video_scores = split.video_scores(scores)
     assert index.tolist() == list(range(6)) and labels.tolist() == [1, 1, 1, 0, 0, 0]
     np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
+    uneven = split.part(np.arange(24) > 1)  # of the first video two frames are left
+    assert uneven.video_scores(scores[2:])[2][0] == pytest.approx(scores[2:4].mean())
     level, labels, values = split.at_level(scores)
     assert level == "videos" and labels.tolist() == [1, 1, 1, 0, 0, 0]
     np.testing.assert_array_equal(values, video_scores)
