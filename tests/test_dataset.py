@@ -21,6 +21,8 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     index, labels, video_scores = split.video_scores(scores)
     assert index.tolist() == list(range(6)) and labels.tolist() == [1, 1, 1, 0, 0, 0]
     np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
+    uneven = split.part(np.arange(24) > 1)  # of the first video two frames are left
+    assert uneven.video_scores(scores[2:])[2][0] == pytest.approx(scores[2:4].mean())
     assert split.of == "videos" and replace(split, videos=[]).of == "frames"
     assert split.name(3) == "train/real/000.mp4" and split.group(3) == "train000.mp4"
     bare = replace(split, videos=[])

@@ -214,6 +214,8 @@ real/anna fake/anna_1 fake/anna_2, real/ben, real/eve
 real/x1/video, real/x2/video fake/x2_z/video, fake/y1/video -> y1 x2_z
 # copies: by their marks, if the name without it is there
 real/253 real/253(1) real/Copy+of+253 real/c40+253, real/254(1), fake/x
+# a number in brackets is a word where the name without it is not there
+real/260(1), fake/260_x, real/7
 # most folders at their place are people, so all are
 real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben, real/eve/1 fake/eve/1
 # the outermost folder that divides
