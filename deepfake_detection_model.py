@@ -16,6 +16,7 @@ test split is looked at after training only. The threshold T comes from the vali
 
 import argparse
 import copy
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import torch
@@ -40,7 +42,7 @@ from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
 from features.divide import LEFT_OUT, Division, divide
 from features.evaluate import evaluate_files
-from features.extraction import describe_extraction
+from features.extraction import describe_extraction, hash_code
 from features.figures import choose_threshold, evaluate, score_frames
 from features.metrics import (  # noqa: F401
     compare_scores,
@@ -353,6 +355,9 @@ def train_all(
     screen.print_training(first.splits, first.report, leaks[0], settings, str(device))
     screen.print_originals(found)
     make_folder(output, "--output-dir")
+    code = hash_code(
+        dedent(inspect.getsource(DeepfakeMLP))
+    )  # now: the file may be edited meanwhile
     with hold_folder(output, output / ".lock"):
         screen.print_replaced(output, settings)
         runs = []
@@ -365,7 +370,7 @@ def train_all(
             if n_seeds > 1:
                 print(screen.format_run(run.results))
             if seed == training.seed:
-                report = make_report(run, settings, device)
+                report = make_report(run, settings, device, code)
                 report["split"] = first.report | {"shared": leaks[0]}
                 report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
                 report["split"]["originals"] = count_originals(found)
@@ -539,6 +544,8 @@ def main(argv=None):
         seeds = range(args.seed, args.seed + args.seeds)
         unit = args.split_unit
         divisions = [divide(found.splits, args.val_fraction, seed, unit) for seed in seeds]
+        if len({each.report["unit"] for each in divisions}) > 1:  # one unit for all seeds
+            divisions = [divide(found.splits, args.val_fraction, s, "person") for s in seeds]
         training = Training(
             args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
         )

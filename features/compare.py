@@ -9,8 +9,6 @@ from features.metrics import compare_scores
 
 TRAIN_AGAIN = "train or evaluate again with this version"
 UNKNOWN = "which frames are of one video is not known, as videos.csv was missing"
-
-
 FEW = 0.5  # of the videos of a model: where fewer are in common, the reason is said
 
 
@@ -40,14 +38,14 @@ def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
         notes.append(f"left out {bare} of {folder}: {UNKNOWN}")
     if len(report.get("seeds", ())) > 1:
         notes.append(f"{folder}: the first of {len(report['seeds'])} seeds counts")
-    threshold = next(iter(scored.values())).threshold
+    model = next(iter(scored.values())).threshold, report.get("sha256")
     scored.pop("train", None)
     for file in sorted(folder.glob("evaluated/*/predictions.csv")):
         predicted, report = read_predictions(file.parent)
         reason = "" if predicted else UNKNOWN
         for of_set in predicted.values():
-            if of_set.threshold != threshold:
-                reason = "of an earlier model, evaluate again"
+            if (of_set.threshold, report.get("sha256")) != model:
+                reason = "of another model, evaluate again"
             elif report.get("shared"):
                 reason = "the training has seen some of it"
             else:

@@ -109,11 +109,15 @@ class Split:
 
 
 def find_features(path: Path | None, split: str) -> Path | None:
-    """The features file that a path means: of a folder the one of the split, or the only one."""
+    """The features file that a path means: of a folder the one of the split, or the only one.
+
+    Only to train on is val_features.npy or test_features.npy not what is meant.
+    """
     if not path or not path.is_dir():
         return path
     file, found = path / f"{split}_features.npy", list(path.glob("*features.npy"))
-    return file if len(found) != 1 else found[0]
+    others = [path / "val_features.npy", path / "test_features.npy"] if split == "train" else []
+    return found[0] if len(found) == 1 and found[0] not in others else file
 
 
 def load_split(features_file: Path, labels_file: Path | None = None) -> Split:

@@ -134,10 +134,11 @@ def find_nearest(parts: list[tuple], n_units: int, fraction: float) -> int:
     """
     of_class = [shares for shares, _ in parts if shares is not None]
     mean = np.prod(of_class, axis=0) ** (1 / max(1, len(of_class)))  # the geometric mean
-    off = abs(mean - fraction) + np.zeros(n_units + 1)
+    mean = np.maximum(mean, 1e-9) + np.zeros(n_units + 1)
+    off = np.maximum(mean / fraction, fraction / mean)  # times too many or too few
     for _, whole in parts:
         if whole is not None:
-            off += (whole == 0) | (whole == 1)
+            off[(whole == 0) | (whole == 1)] = np.inf
     return int(off.argmin())
 
 
@@ -182,14 +183,15 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
     whole = splits["train"]
     if not whole.videos:  # each row is then a unit of its own
         unit = "frame"
-    if unit == "person" and whole.unit == "group":  # nobody is known
+    if unit == "person" and whole.unit == "group":
         unit = "group"
+        warnings.append("nobody is known in these videos: held out by group, not by person")
     if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
         warnings.append("val_features.npy of the extraction is gone")
     choice, reason = choose(whole, val_fraction, seed, unit), ""
     if unit == "group" and choice.miss > FAR_OFF:
         by_person = choose(whole, val_fraction, seed, "person")
-        if by_person.miss < choice.miss:
+        if by_person.miss < choice.miss and (by_person.miss <= FAR_OFF or not choice.is_possible):
             share, what = choice.largest
             unit, choice = "person", by_person
             reason = f"by group {percent(share)} of the {what} are one group; "

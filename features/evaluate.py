@@ -102,7 +102,7 @@ def gather_evaluated(folder: Path, checkpoint: dict) -> dict[tuple[str, str], di
     found, others = {}, []
     for file in sorted(folder.glob("*/metrics.json")):
         report = read_json(file)
-        same = report["thresholds"]["used"] == checkpoint["thresholds"]["used"]
+        same = report.get("thresholds", {}).get("used") == checkpoint["thresholds"]["used"]
         if same and report.get("sha256") == checkpoint["sha256"]:
             found[report["set"], report["of_split"]] = report
         else:

@@ -126,7 +126,8 @@ def find_left_out(earlier: Extraction, now: Extraction) -> str | None:
     ours, theirs = ([name.lower() for name in each.methods] for each in (now, earlier))
     if ours and not set(theirs or [""]) <= set(ours):
         return f"--methods {','.join(now.methods)}"
-    if now.max_videos and not 0 < earlier.max_videos <= now.max_videos:
+    found = earlier.counts.get("found", now.max_videos + 1)
+    if now.max_videos < found and now.max_videos and not 0 < earlier.max_videos <= now.max_videos:
         return f"--max-videos {now.max_videos}"
     return None
 

@@ -230,7 +230,7 @@ def plot_scores(
     if most > 1:
         for axes, name, of_split in zip(grid[1], splits, methods, strict=True):
             draw_methods(axes, of_split)
-            axes.set_title(f"{TITLES[name]}: method against all reals", fontsize=10)
+            axes.set_title(f"{titles[name]}: method against all reals", fontsize=10)
             axes.set_visible(len(of_split) > 1)
     save_figure(figure, path, footer)
 

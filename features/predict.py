@@ -1,6 +1,6 @@
-"""New videos and other sets with a trained model: what --predict and --evaluate do.
+"""New videos with a trained model: what --predict does.
 
-Both are handed the model, and the checkpoint it came from as features.checkpoint.load_checkpoint
+It is handed the model, and the checkpoint it came from as features.checkpoint.load_checkpoint
 gives it.
 """
 
@@ -136,7 +136,7 @@ def load_backbone_of(
         if sampling.face_model != FACE_MODEL_SHA256:
             raise InputError("the model was trained on faces that another detector found")
     if extraction.code not in ("", hash_extraction_code()):
-        print(f"WARNING: the model's features and these {OTHER_CODE}")
+        print(f"WARNING: the model's features and those of these videos {OTHER_CODE}")
     return backbone
 
 
@@ -216,6 +216,3 @@ def draw_prediction(row: dict, checkpoint: dict, path: Path) -> None:
     footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
     caution = caution_of(extraction)
     plot_prediction(row, checkpoint["thresholds"]["used"], path, footer, caution)
-
-
-# --- Other sets ---

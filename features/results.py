@@ -1,14 +1,12 @@
 """A run, which is what a training gives, and the files in results/ that it leaves."""
 
 import csv
-import inspect
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from textwrap import dedent
 
 import matplotlib
 import numpy as np
@@ -23,10 +21,11 @@ from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.divide import Division
-from features.extraction import describe_extraction, hash_code
+from features.extraction import describe_extraction
 from features.originals import ORIGINALS_COLUMNS, Originals
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
+from features.resnet18 import hash_weights
 from features.run import package_versions
 from features.text import verdict
 
@@ -179,15 +178,16 @@ def draw_pictures(
 # --- The files of a run ---
 
 
-def make_report(run: Run, settings: dict, device: torch.device) -> dict:
-    """What metrics.json and the checkpoint both hold."""
+def make_report(run: Run, settings: dict, device: torch.device, code: str) -> dict:
+    """What metrics.json and the checkpoint both hold; `code` is a hash of that of the model."""
     extraction = run.splits["train"].extraction
     versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
     network = {
         "parameters": sum(weights.numel() for weights in run.model.parameters()),
-        "code": hash_code(dedent(inspect.getsource(type(run.model)))),
+        "code": code,
     }
     return {
+        "sha256": hash_weights(run.model.cpu()),
         "network": network,
         "settings": settings,
         "versions": package_versions() | versions,

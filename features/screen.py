@@ -53,9 +53,6 @@ def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None
     print(f"Written    {table}, {table.stem}.json{pictures}")
 
 
-# --- Extraction ---
-
-
 # --- Training, evaluation, prediction ---
 
 
@@ -200,8 +197,8 @@ def print_results(runs: list, report: dict, select: str) -> None:
     print(f"\n{threshold_table(run.results, report['thresholds'])}")
     if run.half_seen:
         metrics = run.half_seen["videos"]
-        right = percent(metrics["at_threshold"]["accuracy"])
-        print(f"Left out: of {metrics['n']} videos with people on both sides {right} right at T.")
+        rates = [f"{key.upper()} {percent(metrics['at_threshold'][key])}" for key in ("fpr", "fnr")]
+        print(f"{metrics['n']} videos with people on both sides, at T: {', '.join(rates)}")
     methods = methods_table(run.results)
     if methods:
         print(f"\n{methods}")
@@ -231,6 +228,13 @@ def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
+def name_value(value) -> str:
+    """The value of a flag in words."""
+    if value is None or value is False or value == "":
+        return "not given"
+    return "given" if value is True else str(value)
+
+
 def describe_lost(output: Path, settings: dict) -> str:
     """The validation accuracy of the model in a folder, and how other settings differ from its."""
     try:
@@ -240,7 +244,7 @@ def describe_lost(output: Path, settings: dict) -> str:
         for name, value in settings.items():
             then, now = report["settings"].get(name), value
             if then != now and name not in ("output_dir", "device", "no_pictures"):
-                then, now = ("not given" if each is None else each for each in (then, now))
+                then, now = (name_value(each) for each in (then, now))
                 lost += f"; --{name.replace('_', '-')} {then}, now {now}"
         return lost
     except (OSError, InputError, LookupError, TypeError):  # of another version

@@ -119,7 +119,7 @@ def results_table(
     for name, result in results.items():
         low, high = result.get("videos", {}).get("intervals", {}).get("auc") or (1, 1)
         if low <= 0.5 <= high:
-            text += f"\n{TITLES[name]}: nothing better than chance is shown, the AUC may be 50 %."
+            text += f"\n{titles[name]}: nothing better than chance is shown, the AUC may be 50 %."
     if "n/a" in text:
         text += "\nn/a: one class alone has no such figure."
     return text

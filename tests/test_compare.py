@@ -129,7 +129,7 @@ def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
     assert [line[11:] for line in lines if line[:5] == "Note "] == [
         f"{tmp_path / 'b'}: the first of 2 seeds counts",
         f"left out {tmp_path / 'b/evaluated/x'}: the training has seen some of it",
-        f"left out {tmp_path / 'b/evaluated/y'}: of an earlier model, evaluate again",
+        f"left out {tmp_path / 'b/evaluated/y'}: of another model, evaluate again",
     ]
 
 

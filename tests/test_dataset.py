@@ -129,6 +129,8 @@ def test_of_a_folder_the_file_of_the_split_is_taken_or_the_only_one(tmp_path):
     assert find_features(tmp_path / "b", "val") == find_features(file, "train") == file
     assert find_features(tmp_path / "a", "test") == tmp_path / "a/train_features.npy"
     assert find_features(tmp_path / "b", "test") == tmp_path / "b/test_features.npy"
+    make_split(tmp_path / "c", "test")  # not to train on
+    assert find_features(tmp_path / "c", "train") == tmp_path / "c/train_features.npy"
     assert find_features(None, "test") is None
 
 

@@ -220,7 +220,7 @@ def test_people_of_one_group_are_held_out_by_person_and_what_joins_both_sides_is
     assert len(rows) == len(dfd(12))
     out = capsys.readouterr().out
     assert f"Split      {division['by']}\n" in out and "NOT THE FIGURES OF UNSEEN" not in out
-    assert f"of {n_left} videos with people on both sides" in out
+    assert f"{n_left} videos with people on both sides, at T: FPR n/a, FNR " in out
     assert " of 3 people" in out or " of 4 people" in out
     (row,) = read_table(tmp_path / "runs.csv")
     assert row["split_unit"] == "person"
@@ -313,3 +313,10 @@ def test_a_lost_validation_part_is_said(tmp_path):
     division = divide(splits, 0.2, 0, "group")
     assert division.report["by"] == "as extracted"
     assert division.splits["train"] is splits["train"]
+
+
+def test_a_share_is_missed_by_how_many_times_it_is_too_large_or_too_small():
+    shares = np.array([0, 1 / 12, 1 / 3, 1])  # 2.4 times too small, 1.7 times too large
+    assert find_nearest([(shares, shares)], 3, 0.2) == 2
+    assert find_nearest([(shares, shares)], 3, 0.1) == 1
+    assert find_nearest([(None, None)], 3, 0.2) == 0

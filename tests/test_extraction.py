@@ -150,7 +150,8 @@ def test_the_hash_of_code_is_the_same_from_each_python():
 
 def test_what_a_second_extraction_would_leave_out_is_named():
     def missing(earlier: dict, now: dict) -> str | None:
-        return find_left_out(replace(EXTRACTION, **earlier), replace(EXTRACTION, **now))
+        whole = replace(EXTRACTION, counts={"found": 40})
+        return find_left_out(replace(whole, **earlier), replace(EXTRACTION, **now))
 
     c23, two, ten = {"compression": "c23"}, {"methods": ["A", "B"]}, {"max_videos": 10}
     for part, flag in (
@@ -160,6 +161,7 @@ def test_what_a_second_extraction_would_leave_out_is_named():
     ):
         assert missing({}, part) == flag
         assert missing(part, part) is missing(part, {}) is None  # the same, and more
+    assert missing({}, {"max_videos": 40}) is None  # that leaves nothing out
     assert missing({"methods": ["a"]}, two) is missing(ten, {"max_videos": 20}) is None
     assert missing(two, {"methods": ["A"]}) == "--methods A"
     assert missing(ten, {"max_videos": 5}) == "--max-videos 5"

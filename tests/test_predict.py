@@ -70,7 +70,7 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
     threshold = ddm.load_model(trained / "results/model.pt")[1]["thresholds"]["used"]
     rows = predict(trained, videos, videos / "real/000.mp4")
     out = capsys.readouterr().out
-    assert len(rows) == 12 and tuple(rows[0]) == room.COLUMNS
+    assert len(rows) == 12 and tuple(rows[0]) == room.PREDICT_COLUMNS
     for row in rows:
         name = row["video"].removeprefix(f"{videos}/")
         assert name in out
@@ -100,7 +100,7 @@ def test_a_video_that_is_copied_is_known_and_another_is_not(trained, videos, tmp
     assert out.startswith("WARNING: model trained on features of an untrained network")
     change_checkpoint(trained, code="edited")
     assert predict(trained, tmp_path / "renamed.mp4")[0]["score"] == rows[0]["score"]
-    warning = "WARNING: the model's features and these were made by different code: extract again"
+    warning = "WARNING: the model's features and those of these videos were made by different code"
     assert warning not in out and warning in capsys.readouterr().out
 
 

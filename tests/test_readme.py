@@ -116,7 +116,7 @@ def read_column(lines: list[str], column: int) -> dict:
     """The figures in a column of the first table, as evaluate gives them."""
     cells = [re.findall(r"[\d.]+", re.split("  +", line)[column]) for line in lines]
     (n_real, n_fake, people), *figures = ([float(cell) for cell in row] for row in cells)
-    metrics = {"n": int(n_real + n_fake), "n_fake": int(n_fake), "majority": 0.5}
+    metrics = {"of": "videos", "n": int(n_real + n_fake), "n_fake": int(n_fake), "majority": 0.5}
     metrics |= {"unit": "person", "n_units": int(people)}
     metrics["tpr_at_fpr"] = {"0.01": None, "0.05": figures.pop()[0] / 100}
     for key, (value, *interval) in zip(("accuracy", "eer", "auc"), figures, strict=True):
