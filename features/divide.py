@@ -109,7 +109,7 @@ def choose_units(
             is_last = so_far.sum() == mine.sum()  # of what can bring this class to both sides
             whole = shares_held_out(first[so_far], last[so_far], len(members)) if is_last else None
             parts.append((shares, whole))
-        n_held_out = find_nearest(parts, len(members), fraction)
+        n_held_out = choose_number(parts, len(members), fraction)
         place[members] = np.where(place[members] < n_held_out, -1, n_units)
 
     held_out = place == -1
@@ -126,7 +126,7 @@ def choose_units(
     return Choice(side, n_units, int(held_out.sum()), n_of_class, miss, (float(largest), what))
 
 
-def find_nearest(parts: list[tuple], n_units: int, fraction: float) -> int:
+def choose_number(parts: list[tuple], n_units: int, fraction: float) -> int:
     """With how many units the shares of the classes come nearest to the fraction.
 
     parts: of each class the share of its videos for each number of units, and the share of all its

@@ -10,7 +10,7 @@ from conftest import make_split, read_table, train
 
 from data.files import InputError, write_csv, write_json
 from features.dataset import load_split
-from features.divide import LEFT_OUT, choose_units, divide, hold_out
+from features.divide import LEFT_OUT, choose_number, choose_units, divide, hold_out
 
 
 def groups_of(split) -> set[str]:
@@ -317,6 +317,6 @@ def test_a_lost_validation_part_is_said(tmp_path):
 
 def test_a_share_is_missed_by_how_many_times_it_is_too_large_or_too_small():
     shares = np.array([0, 1 / 12, 1 / 3, 1])  # 2.4 times too small, 1.7 times too large
-    assert find_nearest([(shares, shares)], 3, 0.2) == 2
-    assert find_nearest([(shares, shares)], 3, 0.1) == 1
-    assert find_nearest([(None, None)], 3, 0.2) == 0
+    assert choose_number([(shares, shares)], 3, 0.2) == 2
+    assert choose_number([(shares, shares)], 3, 0.1) == 1
+    assert choose_number([(None, None)], 3, 0.2) == 0
