@@ -105,7 +105,7 @@ def extract_with_the_script(paths: list[str], n: int, device: str, more: tuple =
         flags = ["--videos-csv", str(listed), "--features-dir", folder, "--weights", "random"]
         flags += ["--device", device, "--frames-per-video", str(n), *more]
         feature_extraction.main(flags)
-        return len(np.load(Path(folder, "train_labels.npy")))
+        return sum(len(np.load(file)) for file in Path(folder).glob("*_labels.npy"))
 
 
 def decode_alone(paths: list[str], n: int, device: str) -> int:
