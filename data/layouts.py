@@ -280,8 +280,7 @@ def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[LeftOut
             other.append(item.path)
         if "people" in told:  # they, not the ids of a public set, say what belongs together
             of_set |= {"group_keys": (), "clip": ""}
-        is_public = row.has_public_ids and "people" not in told
-        video = make_video(root, item, of_set | told, is_public)
+        video = make_video(root, item, of_set | told, row.has_public_ids)
         if "split" not in told:
             split = find_split(official.get(base, {}), video.key, video.people)
             video.split = split or video.split or "train"

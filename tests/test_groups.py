@@ -165,10 +165,10 @@ def test_public_names_join_people_across_splits(tmp_path):
 def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
     names = [f"{real}/id1_0000", f"{real}/id1_0001", f"{fake}/id1_id2_0000", f"{fake}/id1_id2_0001"]
     touch(tmp_path, *(f"{name}.mp4" for name in names))
-    lines = [f"{name}.mp4,{i // 2},{'ab'[i % 2]}" for i, name in enumerate(names)]
+    lines = [f"{name}.mp4,{i // 2},{'abba'[i]}" for i, name in enumerate(names)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     videos = find_videos(tmp_path / "list.csv")
-    assert grouped_names(videos) == [["id1_0000", "id1_id2_0000"], ["id1_0001", "id1_id2_0001"]]
+    assert grouped_names(videos) == [["id1_0000", "id1_id2_0001"], ["id1_0001", "id1_id2_0000"]]
     assert {name for video in videos for name in video.people} == {f"@{name}" for name in "ab"}
 
 
@@ -235,9 +235,9 @@ real/000 fake/000/deepfake1, real/anna fake/anna/simswap, fake/x/y -> x
 # folders that are called after a word and a number
 real/video_1/a fake/video_1/a, real/video_2/a
 # vowel signs are part of a word
-real/सीता fake/सीता_x, real/सती fake/सती_y
+real/सीता fake/सीता_x, fake/सोता, real/y
 # few reals are numbered, or all alike: no pieces
-real/anna_1, real/anna_2, real/x, real/y, fake/z
+real/anna_1, real/anna_2, real/ben_1, real/ben_2, real/x, real/y, real/z, fake/w
 real/anna_1, real/anna_2, fake/ben, fake/anna_x
 # one that holds all is nobody
 real/mp4/x fake/mp4/x, real/mp4/y, fake/mp4/z
