@@ -51,15 +51,13 @@ from features.metrics import (  # noqa: F401
     compute_metrics,
 )
 from features.originals import Originals, count_originals, keep_originals
-from features.pictures import pick_samples
+from features.pictures import draw_pictures, draw_run, pick_samples
 from features.plots import plot_unseen
 from features.predict import load_backbone_of, predict_and_print, score_videos
 from features.resnet18 import N_FEATURES
 from features.results import (
     Run,
     append_run,
-    draw_pictures,
-    draw_run,
     find_checkpoint,
     make_report,
     name_seed,

@@ -16,11 +16,11 @@ from features.audit import share_known
 from features.dataset import Split, load_split
 from features.extraction import check_alike, describe_extraction
 from features.figures import evaluate, list_cells, score_frames
-from features.pictures import pick_samples, plot_samples
+from features.pictures import draw_pictures, pick_samples, plot_samples
 from features.plots import plot_roc, plot_scores
-from features.results import PREDICTION_COLUMNS, draw_pictures, list_predictions
+from features.results import PREDICTION_COLUMNS, list_predictions
 from features.run import if_interrupted
-from features.tables import results_table, sets_table, threshold_table
+from features.text import results_table, sets_table, threshold_table
 
 SET_FIGURES = {  # name in evaluated.csv: where the figure stands, its key
     "accuracy_at_T": ("at_threshold", "accuracy"),

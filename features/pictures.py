@@ -1,6 +1,7 @@
-"""Pictures of frames: the preview, sample frames, a prediction."""
+"""Pictures of frames: the preview, sample frames, a prediction; all pictures of a run."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +20,17 @@ from data.frames import Sampling, sample_video
 from data.videos import Video
 from data.words import CLASSES
 from features.dataset import Split
-from features.extraction import Extraction
+from features.extraction import Extraction, describe_extraction
 from features.originals import Originals
-from features.plots import COLOURS, save_figure
+from features.plots import (
+    COLOURS,
+    plot_curves,
+    plot_features,
+    plot_roc,
+    plot_scores,
+    save_figure,
+)
+from features.results import Run, name_seed
 from features.run import map_threads
 from features.text import percent, shorten, verdict
 
@@ -282,3 +291,46 @@ def show_middle(axes: Axes, split: Split, video: str, remark: str) -> None:
     title = f"{CLASSES[label]}: {shorten(video, 30)}\nframe {number}\n{remark}"
     frame = find_frame(SampleFrame(video, number, label, 0, 0), split.extraction)
     show_frame(axes, frame, title)
+
+
+# --- All pictures of a run ---
+
+
+def draw_pictures(
+    folder: Path, pictures: dict[str, Callable], footer: str, wanted: bool
+) -> list[str]:
+    """Draw pictures, {file name: function of a path and a footer}; the names of those drawn.
+
+    Those of an earlier model go first, also where none are `wanted`.
+    """
+    for name in pictures:
+        (folder / name).unlink(missing_ok=True)
+    drawn = []
+    for name, plot in pictures.items() if wanted else ():
+        try:
+            plot(path=folder / name, footer=footer)
+            drawn.append(name)
+        except InputError as error:
+            print(f"{name} is not drawn: {error}")
+    return drawn
+
+
+def draw_run(
+    output: Path, runs: list[Run], samples: list[SampleFrame], found: Originals, wanted: bool
+) -> list[str]:
+    """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
+    run = runs[0]
+    histories = [each.history for each in runs]
+    curves = {"training_curves.png": partial(plot_curves, histories, run.results)}
+    pictures = {
+        "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
+        "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
+        "features.png": partial(plot_features, run.splits, run.seed),
+        "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
+    }
+    if found.matches:
+        pictures["originals.png"] = partial(plot_originals, found)
+    made = describe_extraction(run.splits["train"].extraction)
+    all_seeds = f"seeds {run.seed} to {runs[-1].seed}" if len(runs) > 1 else name_seed(runs)
+    drawn = draw_pictures(output, curves, f"{made}; {all_seeds}", wanted)
+    return drawn + draw_pictures(output, pictures, f"{made}; {name_seed(runs)}", wanted)

@@ -3,9 +3,8 @@
 import csv
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -21,10 +20,7 @@ from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.divide import Division
-from features.extraction import describe_extraction
 from features.originals import ORIGINALS_COLUMNS, Originals
-from features.pictures import SampleFrame, plot_originals, plot_samples
-from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.resnet18 import hash_weights
 from features.run import package_versions
 from features.text import verdict
@@ -156,25 +152,6 @@ def list_roc(splits: dict[str, Split], scores: dict[str, np.ndarray]) -> list[di
     return rows
 
 
-def draw_pictures(
-    folder: Path, pictures: dict[str, Callable], footer: str, wanted: bool
-) -> list[str]:
-    """Draw pictures, {file name: function of a path and a footer}; the names of those drawn.
-
-    Those of an earlier model go first, also where none are `wanted`.
-    """
-    for name in pictures:
-        (folder / name).unlink(missing_ok=True)
-    drawn = []
-    for name, plot in pictures.items() if wanted else ():
-        try:
-            plot(path=folder / name, footer=footer)
-            drawn.append(name)
-        except InputError as error:
-            print(f"{name} is not drawn: {error}")
-    return drawn
-
-
 # --- The files of a run ---
 
 
@@ -228,27 +205,6 @@ def write_run(output: Path, runs: list[Run], report: dict, found: Originals) -> 
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
     write_csv(output / "originals.csv", ORIGINALS_COLUMNS, found.matches)
     return ["model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"]
-
-
-def draw_run(
-    output: Path, runs: list[Run], samples: list[SampleFrame], found: Originals, wanted: bool
-) -> list[str]:
-    """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
-    run = runs[0]
-    histories = [each.history for each in runs]
-    curves = {"training_curves.png": partial(plot_curves, histories, run.results)}
-    pictures = {
-        "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
-        "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
-        "features.png": partial(plot_features, run.splits, run.seed),
-        "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
-    }
-    if found.matches:
-        pictures["originals.png"] = partial(plot_originals, found)
-    made = describe_extraction(run.splits["train"].extraction)
-    all_seeds = f"seeds {run.seed} to {runs[-1].seed}" if len(runs) > 1 else name_seed(runs)
-    drawn = draw_pictures(output, curves, f"{made}; {all_seeds}", wanted)
-    return drawn + draw_pictures(output, pictures, f"{made}; {name_seed(runs)}", wanted)
 
 
 def name_seed(runs: list[Run]) -> str:

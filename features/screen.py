@@ -8,17 +8,20 @@ from features.audit import KINDS, NAMES, count_shared, name_clips, name_shortcut
 from features.dataset import Split
 from features.extraction import Extraction, caution_of, describe_extraction
 from features.originals import Originals, describe_originals
-from features.tables import (
+from features.text import (
     FIGURES,
+    TITLES,
     comparison_table,
+    format_figure,
     format_n,
+    mark_notes,
     methods_table,
+    percent,
     results_table,
     seeds_table,
     threshold_table,
     unseen_table,
 )
-from features.text import TITLES, format_figure, mark_notes, percent
 
 NEARLY_ALL = 0.9  # of the fakes: where people are known of so many, others are other people
 

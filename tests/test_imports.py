@@ -18,27 +18,6 @@ NAMES = []
 for pattern in ("*.py", "data/*.py", "features/*.py"):
     NAMES += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
 
-# From the bottom to the top. A room that is not named may stand anywhere in its folder.
-LEVELS = {
-    "data": (
-        ("words",),
-        ("files", "videos"),
-        ("upright", "images", "class_folders", "narrow", "groups"),
-        ("decode", "video_list", "public_sets"),
-        ("faces", "layouts"),
-        ("frames",),
-    ),
-    "features": (
-        ("run", "metrics", "extraction"),
-        ("text", "resnet18"),
-        ("cache", "dataset", "checkpoint"),
-        ("write", "processes", "figures", "audit", "divide", "extraction_screen"),
-        ("unseen", "originals", "tables", "plots", "compare"),
-        ("pictures", "screen"),
-        ("results",),
-        ("predict", "evaluate"),
-    ),
-}
 PACKAGES = {"torch", "torchvision", "cv2", "numpy", "sklearn", "tqdm", "matplotlib"}
 PACKAGES |= {"threadpoolctl"}  # which comes with scikit-learn
 
@@ -71,14 +50,6 @@ def imported_modules(module: str) -> set[str]:
     return imported_names(module) & set(MODULES)
 
 
-def level_of(module: str) -> int | None:
-    folder, _, room = module.partition(".")
-    for level, rooms in enumerate(LEVELS.get(folder, ())):
-        if room in rooms:
-            return level
-    return None
-
-
 @cache
 def reachable(module: str) -> set[str]:
     """All modules of the project that are loaded when this one is."""
@@ -91,13 +62,6 @@ def reachable(module: str) -> set[str]:
     return found
 
 
-def test_every_room_that_has_a_level_is_there():
-    for folder, levels in LEVELS.items():
-        for rooms in levels:
-            assert {f"{folder}.{room}" for room in rooms} <= set(MODULES)
-    assert set(SCRIPTS) == {module for module in MODULES if MODULES[module].parent == ROOT}
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_downwards(module):
     height = {"data": 0, "features": 1}
@@ -107,9 +71,6 @@ def test_imports_run_downwards(module):
         other_folder = other.partition(".")[0]
         allowed = height[other_folder] <= height.get(folder, 2)
         assert allowed, f"{module} loads {other}, but {other_folder}/ is above {folder}/"
-        level, other_level = level_of(module), level_of(other)
-        if other_folder == folder and level is not None and other_level is not None:
-            assert other_level <= level, f"{module} loads {other}, which is above it"
     assert module not in reachable(module), f"{module} imports itself by way of others"
 
 

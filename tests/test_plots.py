@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 import deepfake_detection_model as ddm
 from data.files import InputError
-from features import results as room
+from features import pictures as room
 from features.dataset import load_split
 from features.divide import Division
 from features.figures import evaluate

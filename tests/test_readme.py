@@ -11,7 +11,7 @@ import pytest
 import deepfake_detection_model
 import feature_extraction
 from features import evaluate, predict
-from features.tables import results_table
+from features.text import results_table
 
 ROOT = Path(feature_extraction.__file__).parent
 PAGES = ["README.md", "data/README.md", "features/README.md"]

@@ -11,12 +11,12 @@ import deepfake_detection_model as ddm
 from data.files import InputError, hold_folder, write_json
 from features.dataset import load_split
 from features.originals import Originals
+from features.pictures import draw_run
 from features.results import (
     PREDICTION_COLUMNS,
     RUN_FILES,
     RUN_SETTINGS,
     append_run,
-    draw_run,
     find_checkpoint,
     list_predictions,
 )
@@ -220,7 +220,7 @@ def test_what_the_model_needs_is_told_by_the_training_features(tmp_path, capsys,
     run.splits["val"] = load_split(val)
     run.seed, run.history, run.scores, run.results = 0, [], {}, {}
     monkeypatch.setattr(
-        "features.results.draw_pictures", lambda *args: footers.append(args[2]) or []
+        "features.pictures.draw_pictures", lambda *args: footers.append(args[2]) or []
     )
     draw_run(tmp_path, [run], [], Originals({}), True)
     assert footers == ["features, ResNet-18 weights: random; seed 0"] * 2

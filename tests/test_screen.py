@@ -12,7 +12,7 @@ from features import extraction_screen, screen
 from features.audit import audit_leaks, describe_training
 from features.dataset import load_split
 from features.divide import divide
-from features.results import draw_pictures
+from features.pictures import draw_pictures
 
 SETTINGS = {"batch_size": 16, "num_epochs": 25, "lr": 1e-5}
 
