@@ -213,9 +213,10 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
     elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
     assert count_shared(elsewhere, known) == NOTHING
-    for row in split.videos:  # as earlier versions left it
-        del row["fingerprint"], row["people"], row["clip"]
-    assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
+    rows = read_table(tmp_path / "train_videos.csv")
+    columns = [name for name in rows[0] if name not in ("fingerprint", "people", "clip")]
+    write_csv(tmp_path / "train_videos.csv", columns, rows)  # as somebody else may leave it
+    assert count_shared(load_split(path), known) == {"videos": 20, "people": 10, "clips": 20}
 
 
 def write_set(root, lengths):
@@ -373,10 +374,6 @@ def test_columns_that_cannot_be_audited(tmp_path):
     for row in split.videos:
         row["width"] = "0"
     assert audit_shortcuts(split)["bits per pixel"]["auc"] == 0.5
-    for value, message in (("wide", "column width: could not convert"), ("nan", "width holds NaN")):
-        split.videos[3]["width"] = value
-        with pytest.raises(InputError, match=message):
-            audit_shortcuts(split)
 
 
 def test_bits_per_pixel_are_those_of_all_frames(tmp_path):

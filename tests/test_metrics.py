@@ -102,8 +102,8 @@ def test_eer_table(labels, scores, eer):
 WRONG_INPUT = [
     ((), (), r"values \[\]"),
     ((0, 1, 2), (0.1, 0.2, 0.3), r"values \[0, 1, 2\]"),
-    ((0, 1), (0.1, 0.2, 0.3), r"shape \(2,\) and scores of shape \(3,\)"),
-    (((0, 1),), ((0.1, 0.2),), r"shape \(1, 2\)"),
+    ((0, 1), (0.1, 0.2, 0.3), r"labels of \(2,\), scores of \(3,\)"),
+    (((0, 1),), ((0.1, 0.2),), r"labels of \(1, 2\)"),
     ((0, 1), (0.1, math.nan), "NaN"),
     ((0, 1), (0.1, math.inf), "infinity"),
 ]
@@ -161,7 +161,8 @@ def test_percent():
 
 # reals 0.1 0.4 0.4 0.8, fakes 0.3 0.4 0.6 0.8 0.9; the ROC's points (FPR, TPR) from the top:
 # 0.9 (0, 1/5), 0.8 (1/4, 2/5), 0.6 (1/4, 3/5), 0.4 (3/4, 4/5), 0.3 (3/4, 1), 0.1 (1, 1)
-TABLE = (0, 0, 0, 0, 1, 1, 1, 1, 1), (0.1, 0.4, 0.4, 0.8, 0.3, 0.4, 0.6, 0.8, 0.9)
+LABELS = np.array((0, 0, 0, 0, 1, 1, 1, 1, 1))
+SCORES = np.array((0.1, 0.4, 0.4, 0.8, 0.3, 0.4, 0.6, 0.8, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ TABLE = (0, 0, 0, 0, 1, 1, 1, 1, 1), (0.1, 0.4, 0.4, 0.8, 0.3, 0.4, 0.6, 0.8, 0.
     ],
 )
 def test_tpr_at_fpr_table(fpr, tpr):
-    assert compute_tpr_at_fpr(*TABLE, fpr) == (tpr and pytest.approx(tpr, abs=1e-12))
+    assert compute_tpr_at_fpr(LABELS, SCORES, fpr) == (tpr and pytest.approx(tpr, abs=1e-12))
 
 
 def test_tpr_at_low_fpr_needs_enough_reals_and_a_fake():
@@ -207,16 +208,15 @@ def test_tpr_at_low_fpr_needs_enough_reals_and_a_fake():
     ],
 )
 def test_threshold_at_fpr_table(max_fpr, threshold):
-    assert threshold_at_fpr(*TABLE, max_fpr) == pytest.approx(threshold, abs=1e-12)
+    assert threshold_at_fpr(LABELS, SCORES, max_fpr) == pytest.approx(threshold, abs=1e-12)
 
 
 def test_where_the_highest_score_is_a_real_nothing_is_called_fake():
-    assert threshold_at_fpr((0, 0, 1), (0.2, 0.6, 0.5), 0.1) == pytest.approx(0.8)
-    for highest in (1, 1.5):
-        threshold = threshold_at_fpr((0, 1, 1), (highest, highest, 0.5), 0.1)
-        assert highest < threshold < highest + 1e-9
+    labels = np.array((0, 0, 1))
+    assert threshold_at_fpr(labels, np.array((0.2, 0.6, 0.5)), 0.1) == pytest.approx(0.8)
+    assert 1 < threshold_at_fpr(labels, np.array((0.2, 1, 1)), 0.1) < 1 + 1e-9
     below = math.nextafter(0.5, 0)  # no number lies between the two scores
-    assert threshold_at_fpr((0, 1), (below, 0.5), 0) == 0.5
+    assert threshold_at_fpr(labels, np.array((below, below, 0.5)), 0) == 0.5
 
 
 def test_threshold_at_fpr_is_the_lowest_that_keeps_to_it():
@@ -229,22 +229,6 @@ def test_threshold_at_fpr_is_the_lowest_that_keeps_to_it():
             assert np.abs(scores - threshold).min() > 1e-4  # rounding moves no video
             lower = scores[scores < threshold]
             assert np.mean(reals >= lower.max()) > max_fpr
-
-
-@pytest.mark.parametrize(("labels", "scores", "message"), WRONG_INPUT)
-def test_operating_points_refuse(labels, scores, message):
-    for find in (compute_tpr_at_fpr, threshold_at_fpr):
-        with pytest.raises(ValueError, match=message):
-            find(labels, scores, 0.1)
-
-
-def test_operating_points_refuse_other_rates():
-    for find, wrong in ((compute_tpr_at_fpr, (0, -0.1, 1.1, 5)), (threshold_at_fpr, (-0.1, 1, 5))):
-        for fpr in wrong:
-            with pytest.raises(ValueError, match=f"an FPR of .*{fpr}: expected"):
-                find(*TABLE, fpr)
-    with pytest.raises(ValueError, match="needs 0 too"):
-        threshold_at_fpr((1, 1), (0.2, 0.3), 0.1)
 
 
 # --- Intervals ---
@@ -413,7 +397,7 @@ def test_intervals_refuse(labels, scores, message):
 
 
 def test_intervals_refuse_other_groups():
-    with pytest.raises(ValueError, match=r"groups of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
         compute_intervals([0, 1], [0.2, 0.3], [0, 1, 2])
 
 
@@ -637,5 +621,5 @@ def test_comparison_refuses(labels, scores, message):
     for a, b in ((scores, scores), (fine, scores), (scores, fine)):
         with pytest.raises(ValueError, match=message):
             compare_scores(labels, a, b, groups)
-    with pytest.raises(ValueError, match=r"groups of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
         compare_scores([0, 1], [0.2, 0.3], [0.2, 0.3], [0, 1, 2])
