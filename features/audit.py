@@ -35,7 +35,8 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
     keys = {kind: defaultdict(set) for kind in KINDS}
     for index in np.unique(split.video_index):
         row = split.videos[index]
-        video, clip, people = row["video"], row["clip"] or row["video"], row["people"]
+        video, people = row["video"], row["people"]
+        clip = row["clip"] or video
         file = f"file {row['fingerprint']}" if row["fingerprint"] else f"{root}/{video}"
         keys["videos"][video].add(file)
         keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
@@ -98,7 +99,8 @@ def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str,
     `unit` is that by which the validation part was held out, or would have been. Celeb-DF's
     official test list shares people and footage with the rest.
     """
-    some, extraction = ("people", "clips"), splits["train"].extraction
+    some = ("people", "clips")
+    extraction = splits["train"].extraction
     is_divided = unit in ("video", "frame")
     by_list = extraction and extraction.layout in SHARES_PEOPLE
     train_val = some if is_divided else ()
@@ -120,16 +122,15 @@ def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict
     for first, second in combinations(known, 2):
         pair = f"{first}-{second}"
         shared = find_shared(splits[second], describe_training([splits[first]]))
+        audit[pair] = {kind: len(names) for kind, names in shared.items()}
         for kind, names in shared.items():
             if names and kind not in allowed[pair]:
                 found = f"{first} and {second} share {len(names)} {kind}, {names[0]} for one"
                 remedy = "put what belongs together into one split"
                 if kind == "videos":
-                    found += ", perhaps under another name"
-                else:
-                    remedy += ", or, knowing that the figures are too good, give --split-unit video"
-                raise InputError(f"{found}: {remedy}")
-        audit[pair] = {kind: len(names) for kind, names in shared.items()}
+                    raise InputError(f"{found}, perhaps under another name: {remedy}")
+                way_on = "or, knowing that the figures are too good, give --split-unit video"
+                raise InputError(f"{found}: {remedy}, {way_on}")
     return audit
 
 
@@ -139,35 +140,27 @@ TRIVIAL_COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
 HIGH_AUC = 0.75
 
 
-def read_columns(split: Split, index: np.ndarray) -> dict[str, np.ndarray]:
-    """(k,) values of the trivial columns for the videos of this index; {} where one is missing.
-
-    A cell that is empty counts as -1.
-    """
-    names = [*TRIVIAL_COLUMNS, "face_share"]  # the last one is of face crops
-    if not set(TRIVIAL_COLUMNS) <= set(split.videos[0]):
-        return {}
-    columns = {}
-    for name in names:
-        if name in split.videos[0]:
-            columns[name] = np.array([split.videos[i][name] or -1 for i in index], np.float64)
-    pixels = columns["width"] * columns["height"] * columns["frames"]
-    bits = 8 * columns["size"]
-    columns["bits per pixel"] = np.divide(bits, pixels, out=-np.ones_like(bits), where=pixels != 0)
-    return columns
-
-
 def audit_shortcuts(split: Split) -> dict[str, dict]:
     """{column: {"auc", "interval"}} of each trivial column of <split>_videos.csv alone.
 
-    Taken in the better direction. {} where there are no such columns or one class alone.
+    Taken in the better direction; a cell that is empty counts as -1. {} where there are no such
+    columns or one class alone.
     """
     index, labels, _ = split.video_scores(split.labels)
-    if not split.videos or labels.min() == labels.max():
+    rows = [split.row(i) for i in index]
+    is_known = set(TRIVIAL_COLUMNS) <= set(rows[0])
+    if not is_known or labels.min() == labels.max():
         return {}
+    columns = {}
+    for name in (*TRIVIAL_COLUMNS, "face_share"):  # the last one is of face crops
+        if name in rows[0]:
+            columns[name] = np.array([row[name] or -1 for row in rows], np.float64)
+    pixels = columns["width"] * columns["height"] * columns["frames"]
+    bits = 8 * columns["size"]
+    columns["bits per pixel"] = np.divide(bits, pixels, out=-np.ones_like(bits), where=pixels != 0)
     people = [split.people(i) for i in index]
     shortcuts = {}
-    for name, values in read_columns(split, index).items():
+    for name, values in columns.items():
         auc = roc_auc_score(labels, values)
         if auc < 0.5:
             auc, values = 1 - auc, -values

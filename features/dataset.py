@@ -64,7 +64,7 @@ class Split:
         return torch.from_numpy(self.features[rows].astype(np.float32, copy=False))
 
     def chunks(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Slices of the n frames, and their features (k, 1000)."""
+        """Slices of the n frames, and (k, 1000) features."""
         for start in range(0, len(self.rows), CHUNK):
             chunk = slice(start, start + CHUNK)
             yield chunk, self.gather(self.rows[chunk])
@@ -75,11 +75,10 @@ class Split:
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def row(self, index: int) -> dict:
-        """What is known of a video: its row in `videos`, or of a frame that stands alone."""
+        """What is known of a video: its row in `videos`, or that of a frame that stands alone."""
         if self.videos:
             return self.videos[index]
-        alone = {"video": f"row {index}", "group": str(index)}
-        return dict.fromkeys(OTHER_COLUMNS, "") | alone
+        return {"video": f"row {index}", "group": str(index)} | dict.fromkeys(OTHER_COLUMNS, "")
 
     def name(self, index: int) -> str:
         """The identifier of a video."""
@@ -89,7 +88,7 @@ class Split:
         return self.row(index)["group"]
 
     def people(self, index: int) -> str:
-        """The people in a video, `;` between them, or else its group."""
+        """The people in a video with `;` between them, or else its group."""
         return self.row(index)["people"] or self.group(index)
 
     def fingerprint(self, index: int) -> str:
@@ -119,38 +118,41 @@ def find_features(path: Path | None, split: str) -> Path | None:
     """
     if not path or not path.is_dir():
         return path
-    file, found = path / f"{split}_features.npy", list(path.glob("*features.npy"))
-    others = [path / "val_features.npy", path / "test_features.npy"] if split == "train" else []
-    return found[0] if len(found) == 1 and found[0] not in others else file
+    names = [file.name for file in path.glob("*features.npy")]
+    not_meant = ("val_features.npy", "test_features.npy") if split == "train" else ()
+    if len(names) == 1 and names[0] not in not_meant:
+        return path / names[0]
+    return path / f"{split}_features.npy"
 
 
 def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
-    """The split in a features file, its labels, and what else lies beside it.
+    """The split in a features file, with its labels and what else lies beside it.
 
-    The labels are those beside the features unless a file is named. Raises InputError for all that
-    training would stumble over.
+    Or with the labels in another file. Raises InputError for all that training would stumble over.
     """
     features_file = Path(features_file)
     if not labels_file and not features_file.name.endswith("features.npy"):
         problem = f"{features_file} is not named ..._features.npy, so its labels are not known"
-        raise InputError(f"{problem}: rename it, or give --train-labels-file if it is for training")
+        raise InputError(f"{problem}: rename it, or give --train-labels-file to train on it")
     prefix = str(features_file).removesuffix("features.npy")
+    frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     expected = f"float32 of shape (n, {N_FEATURES})"
     features = load_array(features_file, np.floating, (None, N_FEATURES), expected)
-    n, rows = len(features), np.arange(len(features))
+    n = len(features)
+    rows = np.arange(n)
     labels = load_array(labels_file, np.generic, (n,), f"the {n} rows of {features_file}")
     if not np.isin(labels, (0, 1)).all():
         found = np.unique(labels)[:5].tolist()
         raise InputError(f"{labels_file} has the labels {found}, expected only 0 (real), 1 (fake)")
-    frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
     missing = tuple(path.name for path in (frames_file, videos_file) if not path.is_file())
     frames, videos = np.stack([rows, np.zeros_like(rows)], axis=1), []
     if not missing:
         frames = load_array(frames_file, np.integer, (n, 2), f"whole numbers of shape ({n}, 2)")
         videos = load_videos(videos_file)
         check_labels(labels, labels_file, frames[:, 0], videos, videos_file)
-    labels, (video_index, numbers) = np.array(labels, np.int64), frames.T.copy()
+    labels = np.array(labels, np.int64)
+    video_index, numbers = frames.T.copy()
     extraction = load_extraction(features_file.parent)
     split = Split(features, rows, labels, video_index, numbers, videos, extraction, missing)
     for chunk, part in split.chunks():
@@ -164,16 +166,17 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
 def check_labels(
     labels: np.ndarray, labels_file: Path, index: np.ndarray, videos: list[dict], videos_file: Path
 ) -> None:
-    """Raise InputError where the (n,) labels of frames are not those of their videos."""
+    """Raise InputError where labels of frames are not those of their videos."""
     if index.min() < 0 or index.max() >= len(videos):
         raise InputError(f"{videos_file} does not have the videos of _frames.npy: {AGAIN}")
     told = np.array([row["label"] for row in videos])[index]
     wrong = np.flatnonzero(told != labels.astype(int).astype("U1"))
     if len(wrong):
-        row, video = wrong[0], videos[index[wrong[0]]]["video"]
+        row = wrong[0]
         ours = f"{labels_file} has {labels[row]} in row {row}"
+        video = videos[index[row]]["video"]
         theirs = f"{videos_file} has {told[row]} for its video, {video}"
-        remedy = "make them agree, or take labels and videos from one extraction"
+        remedy = "make them agree, or take both from one extraction"
         raise InputError(f"{ours}, {theirs} ({len(wrong)} such rows): {remedy}")
 
 
@@ -185,15 +188,13 @@ def load_array(path: Path, kind: type, shape: tuple, expected: str) -> np.memmap
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
-        hint = "run feature_extraction.py first, or name another file"
-        raise InputError(f"{path}: no such file; {hint}") from None
+        raise InputError(f"{path}: no such file; run feature_extraction.py first") from None
     except OSError:
         raise
     except Exception as error:
         raise InputError(f"{path} is not a .npy file of numbers: {AGAIN}") from error
-    is_shape = [n in (None, found) for n, found in zip(shape, array.shape, strict=False)]
-    is_right = array.ndim == len(shape) and all(is_shape) and np.issubdtype(array.dtype, kind)
-    if not is_right or not array.size:
+    is_shape = shape[0] in (None, *array.shape[:1]) and shape[1:] == array.shape[1:]
+    if not (is_shape and array.size and np.issubdtype(array.dtype, kind)):
         found = f"{array.dtype} of shape {array.shape}"
         raise InputError(f"{path} holds {found}, expected {expected}: {AGAIN}")
     return array
@@ -230,9 +231,9 @@ def load_splits(
             labels_file = train_labels_file if name == "train" else None
             splits[name] = load_split(file, labels_file)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
-    if 0 in (n_real, n_fake):
-        found = f"{n_real} real and {n_fake} fake frames"
+    if not n_real or not n_fake:
+        found = f"{files['train']} has {n_real} real and {n_fake} fake frames"
         other = "for one class there is --evaluate, with a model trained on both"
-        raise InputError(f"{files['train']} has {found}: training needs both; {other}")
+        raise InputError(f"{found}: training needs both; {other}")
     check_alike({name: split.extraction for name, split in splits.items()})
     return splits

@@ -24,24 +24,20 @@ FAR_OFF = 2  # times as large or as small as the wanted share: what is held out 
 
 
 def find_units(split: Split, unit: str) -> tuple[np.ndarray, list[Sequence[str]]]:
-    """(n,) labels of the videos of a split, for unit frame of its frames; the units each shows."""
+    """(n,) labels of the videos of a split, for unit frame of its frames; the units each shows.
+
+    One name, or those of all of its people. A group goes by the first name of its people. Copies of
+    one file are of the same units.
+    """
     if unit == "frame":
         frames = zip(split.video_index, split.numbers, strict=True)
         return split.labels, [(f"{split.name(video)} {number}",) for video, number in frames]
     index, labels, _ = split.video_scores(split.labels)
-    return labels, list_units(split, index, unit)
-
-
-def list_units(split: Split, index: np.ndarray, unit: str) -> list[Sequence[str]]:
-    """The names of the units that each of these videos shows: one, or all of its people.
-
-    A group goes by the first name of its people. Copies of one file are of the same units.
-    """
     files = [split.fingerprint(i) or split.name(i) for i in index]
     people = [split.people(i).split(";") for i in index]
     if unit == "person":
         in_file = collect(files, people)
-        return [sorted(in_file[file]) for file in files]
+        return labels, [sorted(in_file[file]) for file in files]
     units = [split.name(i) for i in index]
     if unit == "group":
         groups = [split.group(i) for i in index]
@@ -52,7 +48,7 @@ def list_units(split: Split, index: np.ndarray, unit: str) -> list[Sequence[str]
         first, *others = sorted(map(joined.find, names))
         for name in others:
             joined.join(first, name)
-    return [(joined.find(name),) for name in units]
+    return labels, [(joined.find(name),) for name in units]
 
 
 def collect(keys: Iterable[str], names: Iterable[Iterable[str]]) -> dict[str, set[str]]:
@@ -152,9 +148,9 @@ def choose_number(shares: list[np.ndarray], is_possible: np.ndarray, fraction: f
 
 
 def shares_held_out(first: np.ndarray, last: np.ndarray, n_units: int) -> np.ndarray:
-    """(n_units + 1,) the share of videos that are held out with so many of the units in order.
+    """(n_units + 1,) of videos not left out the share held out with so many units in order.
 
-    Of those that are not left out. first, last (n,): the places of a video's units in the order.
+    first, last (n,): the places of a video's units in the order.
     """
     numbers = np.arange(n_units + 1)
     held_out = np.searchsorted(np.sort(last), numbers)  # all its units are
@@ -211,7 +207,9 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
     by = f"by {unit}: {reason}{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
     report["by"] = f"{by}, {percent(len(val.rows) / len(whole.rows))} of the frames"
     if len(left_out.rows):
-        report["by"] += f"; {describe_left_out(left_out)} with people on both sides left out"
+        counts = zip(np.bincount(left_out.video_scores(left_out.labels)[1]), CLASSES, strict=False)
+        left = " and ".join(f"{n} {name}s" for n, name in counts if n)
+        report["by"] += f"; {left} with people on both sides left out"
     report |= {"unit": unit, "n_units": choice.n_units, "n_held_out": choice.n_held_out}
     report["n_left_out"] = len(np.unique(left_out.video_index))
     parts = splits | {"train": train, "val": val}
@@ -231,7 +229,7 @@ def hold_out(
 
 
 def choose(split: Split, fraction: float, seed: int, unit: str) -> Choice:
-    """What is held out of a split; for unit frame of its frames, else of its videos in order."""
+    """What is held out of the videos of a split, or for unit frame of its frames."""
     return choose_units(*find_units(split, unit), fraction, seed)
 
 
@@ -261,16 +259,10 @@ def explain_impossible(split: Split, unit: str) -> str:
 def describe_largest(split: Split) -> str:
     """The largest share that one group has of a class, such as `81.0 % of the fakes`."""
     labels, groups = find_units(split, "group")
-    counts = Counter(zip(labels.tolist(), groups, strict=True))
     n_of_class = np.bincount(labels)
+    counts = Counter(zip(labels.tolist(), groups, strict=True))
     share, label = max((n / n_of_class[label], label) for (label, _), n in counts.items())
     return f"{percent(share)} of the {CLASSES[label]}s"
-
-
-def describe_left_out(split: Split) -> str:
-    """How many videos are left out, such as `132 fakes` or `3 reals and 132 fakes`."""
-    counts = np.bincount(split.video_scores(split.labels)[1], minlength=2)
-    return " and ".join(f"{n} {name}s" for n, name in zip(counts, CLASSES, strict=True) if n)
 
 
 def describe_bare(splits: dict[str, Split]) -> list[str]:

@@ -18,9 +18,8 @@ def check_scores(labels, scores) -> tuple[np.ndarray, np.ndarray]:
     labels = np.asarray(labels)
     scores = np.asarray(scores, np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
-        raise ValueError(
-            f"labels of {labels.shape}, scores of {scores.shape}: expected two of (n,)"
-        )
+        found = f"labels of {labels.shape}, scores of {scores.shape}"
+        raise ValueError(f"{found}: expected two of (n,)")
     values = np.unique(labels).tolist()
     if not values or not set(values) <= {0, 1}:
         raise ValueError(f"labels have the values {values}: expected 0 and 1")
@@ -98,7 +97,8 @@ def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | N
     Accuracy, FPR and FNR are those at 0.5, and below `at_threshold` those at a given threshold.
     `majority` is the accuracy of always naming the more frequent class.
     """
-    n, n_fake = len(labels), int(labels.sum())
+    n = len(labels)
+    n_fake = int(labels.sum())
     metrics = {"n": n, "n_fake": n_fake, "majority": max(n_fake, n - n_fake) / n}
     metrics |= compute_rates(labels, scores, 0.5)
     metrics |= dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision"))
@@ -110,7 +110,7 @@ def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | N
     metrics["tpr_at_fpr"] = {str(fpr): compute_tpr_at_fpr(labels, scores, fpr) for fpr in LOW_FPRS}
     if threshold is not None:
         rates = compute_rates(labels, scores, threshold)
-        metrics["at_threshold"] = {"threshold": threshold, **rates}
+        metrics["at_threshold"] = {"threshold": threshold} | rates
     return metrics
 
 
@@ -175,7 +175,7 @@ class People:
 
     def __init__(self, names: Iterable[str]) -> None:
         """names: those of the people in a video, with `;` between them."""
-        both = [(name.split(";") * 2)[:2] for name in names]  # one person is both
+        both = [(name.split(";") * 2)[:2] for name in names]  # one person twice
         known, people = np.unique(both, return_inverse=True)
         people = people.reshape(-1, 2)
         pair = np.unique(np.sort(people, axis=1), axis=0, return_inverse=True)[1]
@@ -210,7 +210,8 @@ def find_interval(estimate: Estimate | None) -> list[float] | None:
     """[low, high] of a figure: Wilson's interval (1927) of the effective number of videos."""
     if estimate is None or estimate.n_people < 2:
         return None
-    share, effective = estimate.share, estimate.effective_number()
+    share = estimate.share
+    effective = estimate.effective_number()
     shrink = 1 + Z**2 / effective
     centre = (share + Z**2 / (2 * effective)) / shrink
     half = Z * np.sqrt(share * (1 - share) / effective + (Z / (2 * effective)) ** 2) / shrink
@@ -269,8 +270,9 @@ def weigh_classes(labels: np.ndarray, scores: np.ndarray, eer: float) -> tuple[f
     spread = max(eer * (1 - eer), 0.02)
     half = min(1.0, max(2 * np.sqrt(spread / n_rarer), 2 / n_rarer))
     way = 1 - half, 1 + half  # of FPR + TPR, which is 1 at the EER
-    gain_fpr, gain_tpr = (float(np.diff(np.interp(way, fpr + tpr, rate))[0]) for rate in (fpr, tpr))
-    return gain_tpr / (gain_fpr + gain_tpr), gain_fpr / (gain_fpr + gain_tpr)
+    gain_fpr, gain_tpr = (np.diff(np.interp(way, fpr + tpr, rate))[0] for rate in (fpr, tpr))
+    both = gain_fpr + gain_tpr
+    return float(gain_tpr / both), float(gain_fpr / both)
 
 
 def estimate_figures(
@@ -294,12 +296,13 @@ def estimate_figures(
     placed[fake] = placements(scores[fake], scores[real])
     auc = placed[fake].mean()
     of_eer, of_auc = np.empty((2, len(labels)))  # influences
-    for mine, weight in zip(classes, weights, strict=True):
-        of_eer[mine] = weight * (wrong[mine] - wrong[mine].mean()) / mine.sum()
-        of_auc[mine] = (placed[mine] - auc) / mine.sum()
+    n_reals, n_fakes = real.sum(), fake.sum()
+    for mine, weight, n in zip(classes, weights, (n_reals, n_fakes), strict=True):
+        of_eer[mine] = weight * (wrong[mine] - wrong[mine].mean()) / n
+        of_auc[mine] = (placed[mine] - auc) / n
     # Of classes that count otherwise than by their numbers: as many videos would tell as much
-    n_eer = 1 / (weights[0] ** 2 / real.sum() + weights[1] ** 2 / fake.sum())
-    n_auc = 4 / (1 / real.sum() + 1 / fake.sum())
+    n_eer = 1 / (weights[0] ** 2 / n_reals + weights[1] ** 2 / n_fakes)
+    n_auc = 4 / (1 / n_reals + 1 / n_fakes)
     n_people = min(people.count(mine) for mine in classes)
     return {
         "accuracy": accuracy,
