@@ -19,7 +19,6 @@ from features.metrics import (
     compute_tpr_at_fpr,
     threshold_at_fpr,
 )
-from features.text import percent
 
 FIGURES = ("accuracy", "eer", "auc")
 Z = 1.959964
@@ -99,24 +98,32 @@ def test_eer_table(labels, scores, eer):
     assert compute_eer(labels, scores)[0] == pytest.approx(eer, abs=1e-12)
 
 
-WRONG_INPUT = [
-    ((), (), r"values \[\]"),
-    ((0, 1, 2), (0.1, 0.2, 0.3), r"values \[0, 1, 2\]"),
-    ((0, 1), (0.1, 0.2, 0.3), r"labels of \(2,\), scores of \(3,\)"),
-    (((0, 1),), ((0.1, 0.2),), r"labels of \(1, 2\)"),
-    ((0, 1), (0.1, math.nan), "NaN"),
-    ((0, 1), (0.1, math.inf), "infinity"),
-]
-ONE_CLASS = [
-    ((1, 1), (0.2, 0.3), r"values \[1\]: the EER needs both 0 and 1"),
-    ((0, 0), (0.2, 0.3), r"values \[0\]"),
-]
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ((), (), r"values \[\]"),
+        ((0, 1, 2), (0.1, 0.2, 0.3), r"values \[0, 1, 2\]"),
+        ((0, 1), (0.1, 0.2, 0.3), r"labels of \(2,\), scores of \(3,\)"),
+        (((0, 1),), ((0.1, 0.2),), r"labels of \(1, 2\)"),
+        ((0, 1), (0.1, math.nan), "NaN"),
+        ((0, 1), (0.1, math.inf), "infinity"),
+    ],
+)
+def test_what_is_no_label_or_score_is_refused(labels, scores, message):
+    groups, fine = np.arange(len(labels)), np.full(len(labels), 0.5)
+    calls = [(compute_eer, scores), (compute_intervals, scores, groups)]
+    calls += [(compare_scores, scores, fine, groups), (compare_scores, fine, scores, groups)]
+    for function, *arguments in calls:
+        with pytest.raises(ValueError, match=message):
+            function(labels, *arguments)
 
 
-@pytest.mark.parametrize(("labels", "scores", "message"), WRONG_INPUT + ONE_CLASS)
-def test_eer_refuses(labels, scores, message):
-    with pytest.raises(ValueError, match=message):
-        compute_eer(labels, scores)
+def test_one_class_has_no_eer_and_groups_are_those_of_the_videos():
+    for label in (0, 1):
+        with pytest.raises(ValueError, match=rf"values \[{label}\]: the EER needs both 0 and 1"):
+            compute_eer((label, label), (0.2, 0.3))
+    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
+        compute_intervals([0, 1], [0.2, 0.3], [0, 1, 2])
 
 
 def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
@@ -152,11 +159,6 @@ def test_metrics_agree_with_scikit_learn():
         assert metrics["majority"] == pytest.approx(max(labels.mean(), 1 - labels.mean()))
 
 
-def test_percent():
-    assert percent(0.1234) == "12.3 %"
-    assert percent(None) == "n/a"
-
-
 # --- Operating points ---
 
 # reals 0.1 0.4 0.4 0.8, fakes 0.3 0.4 0.6 0.8 0.9; the ROC's points (FPR, TPR) from the top:
@@ -189,9 +191,6 @@ def test_tpr_at_low_fpr_needs_enough_reals_and_a_fake():
     labels = np.r_[np.zeros(100, int), 1, 1]
     scores = np.r_[np.arange(100) / 200, 0.494, 0.2]  # one fake is below one real, one below 60
     assert compute_metrics(labels, scores)["tpr_at_fpr"] == {"0.01": 0.5, "0.05": 0.5}
-    # all tied: the ROC is the diagonal
-    tied = compute_metrics(labels, np.full(102, 0.5))["tpr_at_fpr"]
-    assert tied == pytest.approx({"0.01": 0.01, "0.05": 0.05})
     assert compute_tpr_at_fpr(np.zeros(100, int), scores[:100], 0.05) is None
 
 
@@ -322,24 +321,6 @@ def test_who_is_named_first_and_who_third_does_not_matter():
     )
 
 
-def wilson(share, n):
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2)
-    return centre - half, centre + half
-
-
-def test_interval_of_an_accuracy_is_that_of_a_binomial_and_grows_with_the_groups():
-    labels = np.arange(400) % 2
-    right = np.arange(400) % 10 < 8
-    scores = np.where(right, labels, 1 - labels).astype(float)
-    alone = compute_intervals(labels, scores, np.arange(400))["accuracy"]
-    np.testing.assert_allclose(alone, wilson(0.8, 400), atol=0.001)
-    # videos that are wrong together: 40 groups in place of 400 videos
-    groups = np.arange(400) % 10 + 10 * (np.arange(400) // 100)
-    joined = compute_intervals(labels, scores, groups)["accuracy"]
-    np.testing.assert_allclose(joined, wilson(0.8, 40), atol=0.01)
-
-
 def test_no_error_is_not_no_doubt():
     """With nothing wrong an interval ends where it would for as many videos as there are groups."""
     labels = np.arange(32) % 2
@@ -352,9 +333,8 @@ def test_no_error_is_not_no_doubt():
 
 
 def test_intervals_hold_the_estimate_whatever_the_input():
-    cases = [
-        some_videos(n, n_groups, seed) for seed in range(30) for n, n_groups in ((12, 2), (30, 9))
-    ]
+    sizes = itertools.product(range(30), ((12, 2), (30, 9)))
+    cases = [some_videos(*size, seed) for seed, size in sizes]
     labels = np.arange(20) % 2
     cases.append((labels, np.full(20, 0.3), np.arange(20)))
     cases.append((labels, np.linspace(0, 1, 20), np.arange(20) < 2))  # one group has nearly all
@@ -369,13 +349,14 @@ def test_intervals_hold_the_estimate_whatever_the_input():
 
 
 def test_where_nothing_can_be_known_there_is_no_interval():
-    labels, scores = np.arange(20) % 2, np.linspace(0, 1, 20)
+    labels, scores, each = np.arange(20) % 2, np.linspace(0, 1, 20), np.arange(20)
     assert set(compute_intervals(labels, scores, np.zeros(20)).values()) == {None}
-    fakes = compute_intervals(np.ones(20, int), scores, np.arange(20))
-    assert fakes["accuracy"] and fakes["eer"] is None and fakes["auc"] is None
     # one real video: how reals of other people fare is unknown
-    few = compute_intervals(np.r_[np.ones(19, int), 0], scores, np.arange(20))
-    assert few["accuracy"] and few["eer"] is None and few["auc"] is None
+    for labels in (np.ones(20, int), np.r_[np.ones(19, int), 0]):
+        found = compute_intervals(labels, scores, each)
+        assert found["accuracy"] and found["eer"] is None and found["auc"] is None
+        found = compute_rate_intervals(labels, scores, each, 0.5)
+        assert found["accuracy"] and found["fpr"] is None and found["fnr"]
 
 
 def test_groups_are_names_of_any_kind():
@@ -388,17 +369,6 @@ def test_groups_are_names_of_any_kind():
     shuffled = compute_intervals(labels[order], scores[order], groups[order])
     for name in FIGURES:
         assert shuffled[name] == pytest.approx(expected[name])
-
-
-@pytest.mark.parametrize(("labels", "scores", "message"), WRONG_INPUT)
-def test_intervals_refuse(labels, scores, message):
-    with pytest.raises(ValueError, match=message):
-        compute_intervals(labels, scores, np.arange(len(labels)))
-
-
-def test_intervals_refuse_other_groups():
-    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
-        compute_intervals([0, 1], [0.2, 0.3], [0, 1, 2])
 
 
 def test_intervals_of_a_large_set():
@@ -469,11 +439,9 @@ def true_figures(eer, spread):
         (in_groups(16, 20), 0.26, (1, 1)),  # intervals from videos cover about half
         (single(40, 40), 0.15, (2, 0.3)),  # for equal weights of both classes 88 %
         (single(20, 200), 0.15, (2, 0.4)),  # 77 %
-        (single(200, 20), 0.15, (1, 1)),
         (swapped_in_pairs(80), 0.15, (2, 0.4)),  # 85 %
         (swapped(28, 150), 0.15, (1, 1)),  # one part: none
         (swapped(28, 150), 0.15, (2, 0.4)),
-        (swapped(12, 80), 0.15, (1, 1)),
     ],
 )
 def test_intervals_hold_the_truth_of_simulated_detectors(tree, eer, spread):
@@ -499,10 +467,6 @@ def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
         mine = labels == label
         alone = compute_intervals(labels[mine], scores[mine], groups[mine], 0.41)["accuracy"]
         assert found[name] == pytest.approx([1 - alone[1], 1 - alone[0]]), name
-    fakes = compute_rate_intervals(np.ones(20, int), scores[:20], np.arange(20), 0.5)
-    assert fakes["accuracy"] and fakes["fpr"] is None and fakes["fnr"]
-    one_real = compute_rate_intervals(np.arange(20) > 0, scores[:20], np.arange(20), 0.5)
-    assert one_real["fpr"] is None and one_real["fnr"]
 
 
 # --- Comparison of two scorers ---
@@ -604,7 +568,6 @@ def test_comparison_is_unknown_where_an_interval_is():
     labels, scores = np.arange(20) % 2, np.linspace(0, 1, 20)
     one_group = compare_scores(labels, scores, scores[::-1], np.zeros(20))
     assert one_group["auc"] == {"difference": pytest.approx(-0.1), "interval": None}
-    assert one_group["accuracy"]["interval"] is None
     fakes = compare_scores(np.ones(20, int), scores, scores**2, np.arange(20))
     assert fakes["accuracy"]["interval"]
     assert fakes["eer"] == fakes["auc"] == {"difference": None, "interval": None}
@@ -612,14 +575,3 @@ def test_comparison_is_unknown_where_an_interval_is():
     assert one_real["auc"] == {"difference": -1, "interval": None}
     worst = compare_scores(labels, 1.0 * labels, 1.0 - labels, np.arange(20))
     assert worst["accuracy"]["interval"][0] == -1
-
-
-@pytest.mark.parametrize(("labels", "scores", "message"), WRONG_INPUT)
-def test_comparison_refuses(labels, scores, message):
-    groups = np.arange(len(labels))
-    fine = np.full(len(labels), 0.5)
-    for a, b in ((scores, scores), (fine, scores), (scores, fine)):
-        with pytest.raises(ValueError, match=message):
-            compare_scores(labels, a, b, groups)
-    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
-        compare_scores([0, 1], [0.2, 0.3], [0.2, 0.3], [0, 1, 2])
