@@ -216,20 +216,17 @@ def test_groups_that_can_be_held_out_are_unless_people_are_asked_for(tmp_path):
     parts = [*division.splits.values(), division.left_out[LEFT_OUT]]
     assert sum(len(part.rows) for part in parts) == len(split.rows)
     assert not people_of(parts[0]) & people_of(parts[1])
+    for first, second in combinations(parts, 2):
+        assert not set(first.video_index) & set(second.video_index)
     nobody = load_split(make_split(tmp_path / "nobody"))
     by = "by group: 2 of 10 groups held out, 20.0 % of the frames"
     assert divide({"train": nobody}, 0.2, 0, "person").report["by"] == by
-    for first, second in combinations(parts, 2):
-        assert not set(first.video_index) & set(second.video_index)
 
 
 def test_where_nobody_is_known_groups_are_held_out_though_they_are_large(tmp_path):
-    path = make_split(tmp_path, n_groups=6)
-    whole = load_split(path)
-    for row in whole.videos[:6]:
-        row["group"] = row["video"]  # the fakes stand alone
-    for row in whole.videos[6:10]:
-        row["group"] = "one set of reals"
+    whole = load_split(make_split(tmp_path, n_groups=6))
+    for i, row in enumerate(whole.videos):  # the fakes stand alone, and two of the reals
+        row["group"] = "one set of reals" if 6 <= i < 10 else row["video"]
     for seed in range(20):
         training, val, left_out = hold_out(whole, 0.2, seed)
         assert not groups_of(training) & groups_of(val) and not len(left_out.rows)
