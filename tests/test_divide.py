@@ -211,6 +211,10 @@ def test_groups_that_can_be_held_out_are_unless_people_are_asked_for(tmp_path):
     division = divide({"train": split}, 0.2, 0, "group")
     assert division.report["by"] == "by group: 4 of 20 groups held out, 20.0 % of the frames"
     assert division.left_out == {} and division.report["n_left_out"] == 0
+    for row in split.videos:  # what a group is called does not matter
+        row["group"] = f"{10**6 - int(row['group'][-3:])}"
+    again = divide({"train": split}, 0.2, 0, "group").splits["val"]
+    assert again.rows.tolist() == division.splits["val"].rows.tolist()
     division = divide({"train": split}, 0.2, 0, "person")
     assert division.report["unit"] == "person" and "by group" not in division.report["by"]
     parts = [*division.splits.values(), division.left_out[LEFT_OUT]]
@@ -221,6 +225,12 @@ def test_groups_that_can_be_held_out_are_unless_people_are_asked_for(tmp_path):
     nobody = load_split(make_split(tmp_path / "nobody"))
     by = "by group: 2 of 10 groups held out, 20.0 % of the frames"
     assert divide({"train": nobody}, 0.2, 0, "person").report["by"] == by
+
+
+def test_people_are_held_out_where_one_group_has_most_of_a_class(tmp_path):
+    split = load_split(make_tree(tmp_path, dfd(8) + sample_set(8)))
+    report = divide({"train": split}, 0.2, 0, "group").report
+    assert report["by"].startswith("by person: by group 92.9 % of the reals are one group; ")
 
 
 def test_where_nobody_is_known_groups_are_held_out_though_they_are_large(tmp_path):

@@ -95,7 +95,7 @@ def find_slowly(means, labels, groups, limits) -> dict[tuple, tuple]:
     return found
 
 
-@pytest.mark.parametrize("limits", [TRAINED, UNTRAINED, Limits(2, 1, 0.3)])
+@pytest.mark.parametrize("limits", [TRAINED, UNTRAINED, Limits(2, 0.5, 0.3), Limits(0.4, 1, 0.3)])
 def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up, limits):
     expected = find_slowly(*made_up, limits)
     matches = find_matches(*made_up, limits)
@@ -190,9 +190,9 @@ def test_a_chain_does_not_run_away(n_others, together):
 
 
 def test_large_groups_that_names_have_made_may_still_be_joined_to_a_fake():
-    videos = [footage(f"real {i}", "people") for i in range(30)] + [footage("fake")]
-    outcomes, groups = join([("fake", "real 3")], videos)
-    assert outcomes == [JOINED] and len(groups) == 1
+    videos = [footage(f"real {i}", "set") for i in range(30)] + [footage("fake"), footage("real a")]
+    outcomes, groups = join([("real a", "real 3"), ("fake", "real 3")], videos)
+    assert outcomes == [JOINED, JOINED] and len(groups) == 1
 
 
 def test_copies_have_one_name_whichever_was_found_first_and_splits_stay_apart():
