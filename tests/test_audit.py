@@ -279,6 +279,13 @@ def test_a_public_set_is_recognised_at_another_compression(tmp_path):
     assert count_shared(own, describe_training([trained])) == NOTHING
 
 
+def test_a_joined_group_is_known_by_the_name_that_it_had_too(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    known = describe_training([split.part(split.video_index == 0)])
+    split.videos[1]["named_group"] = split.group(0)
+    assert count_shared(split.part(split.video_index == 1), known) == NOTHING | {"people": 1}
+
+
 def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=3))
     for i, row in enumerate(split.videos):
