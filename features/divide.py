@@ -69,7 +69,7 @@ class Choice:
     side: np.ndarray  # (n,) 0: training, 1: validation, -1: left out, as it shows people of both
     n_units: int
     n_held_out: int
-    miss: float  # times that the share is too large or too small, in the worse class; or infinite
+    miss: float  # what find_miss gives: infinite where a side lacks a class
 
 
 def choose_units(
@@ -159,7 +159,7 @@ def shares_held_out(first: np.ndarray, last: np.ndarray, n_units: int) -> np.nda
 
 
 def find_miss(labels: np.ndarray, side: np.ndarray, fraction: float) -> float:
-    """How many times the share held out is too large or too small, in the worse class."""
+    """How many times the share held out is too large or small, in the worse class."""
     misses = []
     for label in (0, 1):
         n_train, n_val = np.bincount(side[(labels == label) & (side >= 0)], minlength=2)
@@ -234,7 +234,7 @@ def choose(split: Split, fraction: float, seed: int, unit: str) -> Choice:
 
 
 def part_by(split: Split, choice: Choice, unit: str) -> tuple[Split, Split, Split]:
-    """The parts that a choice makes of a split: training, validation, left out of both.
+    """The parts of a split by a choice: training, validation, left out of both.
 
     Raises InputError where training or validation lacks a class.
     """
