@@ -12,7 +12,6 @@ from data.files import InputError
 from data.groups import BY_LIST, BY_NAME
 from data.public_sets import PUBLIC, SHARES_PEOPLE
 from features.dataset import Split
-from features.extraction import AGAIN
 from features.metrics import compute_intervals
 
 # --- Leaks: videos, people and clips on both sides ---
@@ -36,19 +35,17 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
     keys = {kind: defaultdict(set) for kind in KINDS}
     for index in np.unique(split.video_index):
         row = split.videos[index]
-        video, group = row["video"], row["group"]
-        clip = row.get("clip") or video
-        fingerprint = row.get("fingerprint")
-        file = f"file {fingerprint}" if fingerprint else f"{root}/{video}"
+        video, people = row["video"], row["people"]
+        clip = row["clip"] or video
+        file = f"file {row['fingerprint']}" if row["fingerprint"] else f"{root}/{video}"
         keys["videos"][video].add(file)
         keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
         for person in split.people(index).split(";"):
-            name = person if row.get("people") else group
-            is_of_all = row.get("people") and not person.startswith((BY_NAME, BY_LIST))
-            keys["people"][person] |= {file, name if is_of_all else f"{root}/{name}"}
+            is_of_all = people and not person.startswith((BY_NAME, BY_LIST))
+            keys["people"][person] |= {file, person if is_of_all else f"{root}/{person}"}
             if "named_group" in row:  # what originals.py has joined has the name that it had, too
                 keys["people"][person].add(f"{root}/{row['named_group']}")
-            if is_public and not row.get("people"):
+            if is_public and not people:
                 keys["people"][person].add(clip)
     return keys
 
@@ -59,16 +56,16 @@ def describe_training(splits: list[Split]) -> dict[str, list[str]]:
         return {}
     trained_on = {kind: set() for kind in (*KINDS, NAMES)}
     for split in splits:
+        trained_on[NAMES] |= name_clips(split)
         for kind, keys_of in find_keys(split).items():
             trained_on[kind].update(*keys_of.values())
-        trained_on[NAMES] |= name_clips(split)
     return {kind: sorted(keys) for kind, keys in trained_on.items()}
 
 
 def name_clips(split: Split) -> set[str]:
     """The names of a split's clips without ending: a copy that is compressed again keeps them."""
     rows = [split.videos[i] for i in np.unique(split.video_index)]
-    return {str(PurePosixPath(row.get("clip") or row["video"]).with_suffix("")) for row in rows}
+    return {str(PurePosixPath(row["clip"] or row["video"]).with_suffix("")) for row in rows}
 
 
 def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -87,11 +84,12 @@ def count_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, in
 
 def share_known(*splits: Split) -> float:
     """Of which share of the fakes the people are known, or else the real video they show."""
-    known = [split for split in splits if split.has_videos]
-    rows = [split.videos[i] for split in known for i in np.unique(split.video_index)]
+    rows = []
+    for split in splits:
+        rows += [split.row(i) for i in np.unique(split.video_index)] if split.has_videos else []
     with_real = {row["group"] for row in rows if row["label"] == "0"}
     fakes = [row for row in rows if row["label"] == "1"]
-    told = [row for row in fakes if row.get("people") or row["group"] in with_real]
+    told = [row for row in fakes if row["people"] or row["group"] in with_real]
     return len(told) / len(fakes) if fakes else 1.0
 
 
@@ -101,14 +99,15 @@ def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str,
     `unit` is that by which the validation part was held out, or would have been. Celeb-DF's
     official test list shares people and footage with the rest.
     """
-    pairs = ("train-val", "train-test", "val-test")
-    allowed = dict.fromkeys(pairs, ("people", "clips") if unit in ("video", "frame") else ())
-    if unit == "frame":
-        allowed["train-val"] = KINDS
+    some = ("people", "clips")
     extraction = splits["train"].extraction
-    if extraction and extraction.layout in SHARES_PEOPLE:
-        allowed |= dict.fromkeys(pairs[1:], ("people", "clips"))
-    return allowed
+    is_divided = unit in ("video", "frame")
+    by_list = extraction and extraction.layout in SHARES_PEOPLE
+    train_val = some if is_divided else ()
+    with_test = some if is_divided or by_list else ()
+    if unit == "frame":
+        train_val = KINDS
+    return {"train-val": train_val, "train-test": with_test, "val-test": with_test}
 
 
 def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict[str, int]]:
@@ -123,16 +122,15 @@ def audit_leaks(splits: dict[str, Split], unit: str = "group") -> dict[str, dict
     for first, second in combinations(known, 2):
         pair = f"{first}-{second}"
         shared = find_shared(splits[second], describe_training([splits[first]]))
+        audit[pair] = {kind: len(names) for kind, names in shared.items()}
         for kind, names in shared.items():
-            if names and kind not in allowed.get(pair, ()):
+            if names and kind not in allowed[pair]:
                 found = f"{first} and {second} share {len(names)} {kind}, {names[0]} for one"
                 remedy = "put what belongs together into one split"
                 if kind == "videos":
-                    found += ", perhaps under another name"
-                else:
-                    remedy += ", or, knowing that the figures are too good, give --split-unit video"
-                raise InputError(f"{found}: {remedy}")
-        audit[pair] = {kind: len(names) for kind, names in shared.items()}
+                    raise InputError(f"{found}, perhaps under another name: {remedy}")
+                way_on = "or, knowing that the figures are too good, give --split-unit video"
+                raise InputError(f"{found}: {remedy}, {way_on}")
     return audit
 
 
@@ -142,43 +140,27 @@ TRIVIAL_COLUMNS = ("width", "height", "fps", "frames", "duration", "size")
 HIGH_AUC = 0.75
 
 
-def read_columns(split: Split, index: np.ndarray) -> dict[str, np.ndarray]:
-    """(k,) values of the trivial columns for the videos of this index; {} where one is missing.
-
-    A cell that is empty counts as -1.
-    """
-    names = list(TRIVIAL_COLUMNS)
-    if not set(names) <= set(split.videos[0]):
-        return {}
-    if "face_share" in split.videos[0]:  # with face crops
-        names.append("face_share")
-    columns = {}
-    place = "<split>_videos.csv, column"
-    for name in names:
-        values = [split.videos[i][name] or -1 for i in index]
-        try:
-            columns[name] = np.array(values, dtype=np.float64)
-        except ValueError as error:
-            raise InputError(f"{place} {name}: {error}: {AGAIN}") from error
-        if not np.isfinite(columns[name]).all():
-            raise InputError(f"{place} {name} holds NaN or infinity: {AGAIN}")
-    pixels = columns["width"] * columns["height"] * columns["frames"]
-    bits = 8 * columns["size"]
-    columns["bits per pixel"] = np.divide(bits, pixels, out=-np.ones_like(bits), where=pixels != 0)
-    return columns
-
-
 def audit_shortcuts(split: Split) -> dict[str, dict]:
     """{column: {"auc", "interval"}} of each trivial column of <split>_videos.csv alone.
 
-    Taken in the better direction. {} where there are no such columns or one class alone.
+    Taken in the better direction; a cell that is empty counts as -1. {} where there are no such
+    columns or one class alone.
     """
     index, labels, _ = split.video_scores(split.labels)
-    if not split.videos or labels.min() == labels.max():
+    rows = [split.row(i) for i in index]
+    is_known = set(TRIVIAL_COLUMNS) <= set(rows[0])
+    if not is_known or labels.min() == labels.max():
         return {}
+    columns = {}
+    for name in (*TRIVIAL_COLUMNS, "face_share"):  # the last one is of face crops
+        if name in rows[0]:
+            columns[name] = np.array([row[name] or -1 for row in rows], np.float64)
+    pixels = columns["width"] * columns["height"] * columns["frames"]
+    bits = 8 * columns["size"]
+    columns["bits per pixel"] = np.divide(bits, pixels, out=-np.ones_like(bits), where=pixels != 0)
     people = [split.people(i) for i in index]
     shortcuts = {}
-    for name, values in read_columns(split, index).items():
+    for name, values in columns.items():
         auc = roc_auc_score(labels, values)
         if auc < 0.5:
             auc, values = 1 - auc, -values
@@ -192,9 +174,9 @@ def name_shortcuts(shortcuts: dict[str, dict], auc: float | None) -> list[str]:
 
     Only those whose interval excludes chance: the best of several columns is never at 50 %.
     """
+    least = HIGH_AUC if auc is None else min(auc, HIGH_AUC)
     named = []
     for name, found in shortcuts.items():
-        is_high = found["auc"] > HIGH_AUC or (auc is not None and found["auc"] > auc)
-        if is_high and found["interval"] and found["interval"][0] > 0.5:
+        if found["auc"] > least and found["interval"] and found["interval"][0] > 0.5:
             named.append(name)
     return named

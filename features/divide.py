@@ -1,9 +1,10 @@
 """What is held out for validation: groups, people, videos or frames, the same for equal names."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -15,41 +16,50 @@ from features.extraction import AGAIN
 from features.text import count_units, percent
 
 LEFT_OUT = "left out"  # videos that show people of both sides: in predictions.csv like a split
+KINDS = ({0, 1}, {1}, {0})  # of units, by the classes that they show; held out in this order
 FAR_OFF = 2  # times as large or as small as the wanted share: what is held out should be nearer
 
 
 # --- Which units ---
 
 
-def list_units(split: Split, index: np.ndarray, unit: str) -> list[Sequence[str]]:
-    """The names of the units that each of these videos shows: one, or all of its people.
+def find_units(split: Split, unit: str) -> tuple[np.ndarray, list[Sequence[str]]]:
+    """(n,) labels of the videos of a split, for unit frame of its frames; the units each shows.
 
-    A group goes by the first name of its people. Copies of one file are of the same units.
+    One name, or those of all of its people. A group goes by the first name of its people. Copies of
+    one file are of the same units.
     """
-    files = [split.videos[i].get("fingerprint") or split.name(i) for i in index]
-    people = [set(split.people(i).split(";")) for i in index]
+    if unit == "frame":
+        frames = zip(split.video_index, split.numbers, strict=True)
+        return split.labels, [(f"{split.name(video)} {number}",) for video, number in frames]
+    index, labels, _ = split.video_scores(split.labels)
+    files = [split.fingerprint(i) or split.name(i) for i in index]
+    people = [split.people(i).split(";") for i in index]
     if unit == "person":
-        in_file = defaultdict(set)
-        for file, names in zip(files, people, strict=True):
-            in_file[file] |= names
-        return [sorted(in_file[file]) for file in files]
+        in_file = collect(files, people)
+        return labels, [sorted(in_file[file]) for file in files]
     units = [split.name(i) for i in index]
     if unit == "group":
-        first_name = {}
-        for i, names in zip(index, people, strict=True):
-            known = first_name.get(split.group(i))
-            first_name[split.group(i)] = min(filter(None, (*names, known)))
-        units = [first_name[split.group(i)] for i in index]
-    joined, first = Joined(), {}
-    for file, name in zip(files, units, strict=True):
-        joined.join(*sorted((joined.find(first.setdefault(file, name)), joined.find(name))))
-    return [(joined.find(name),) for name in units]
+        groups = [split.group(i) for i in index]
+        in_group = collect(groups, people)
+        units = [min(in_group[group]) for group in groups]
+    joined = Joined()
+    for names in collect(files, [(name,) for name in units]).values():
+        first, *others = sorted(map(joined.find, names))
+        for name in others:
+            joined.join(first, name)
+    return labels, [(joined.find(name),) for name in units]
 
 
-def name_frames(split: Split) -> list[tuple[str]]:
-    """A name for each frame, as list_units gives them."""
-    pairs = zip(split.video_index, split.numbers, strict=True)
-    return [(f"{split.name(video)} {number}",) for video, number in pairs]
+def collect(keys: Iterable[str], names: Iterable[Iterable[str]]) -> dict[str, set[str]]:
+    """{key: all names that stand beside it}."""
+    beside = defaultdict(set)
+    for key, some in zip(keys, names, strict=True):
+        beside[key].update(some)
+    return beside
+
+
+# --- How many of them ---
 
 
 @dataclass
@@ -59,14 +69,7 @@ class Choice:
     side: np.ndarray  # (n,) 0: training, 1: validation, -1: left out, as it shows people of both
     n_units: int
     n_held_out: int
-    n_of_class: tuple[int, int]  # units that show reals, and fakes
-    miss: float  # how many times the share is too large or too small, in the worse class
-    largest: tuple[float, str]  # the largest share that one unit alone has of a class, and which
-
-    @property
-    def is_possible(self) -> bool:
-        """Whether training and validation have both classes."""
-        return self.miss < np.inf
+    miss: float  # what find_miss gives: infinite where a side lacks a class
 
 
 def choose_units(
@@ -74,78 +77,80 @@ def choose_units(
 ) -> Choice:
     """Hold out about this fraction of reals and fakes, by whole units.
 
-    labels (n,), units: of each video the names of the units that it shows. Of the units with both
-    classes, of those with fakes alone and of those with reals alone the first ones are held out, in
-    the order of a hash of the seed and their own names, so many that the share of their videos, of
-    what is not left out, comes nearest to the fraction (of both classes: the geometric mean of the
-    two shares). Units that are too large for the fraction come last. So a video more or less
-    changes little.
+    labels (n,), units: of each video the names of the units that it shows. Of each kind of units in
+    turn the first ones in order are held out, so many that the share of the videos that only now
+    can be held out comes nearest to the fraction, and that both sides have videos of each class.
     """
-    owner = np.repeat(np.arange(len(units)), [len(names) for names in units])  # of each name
-    names, unit = np.unique([name for each in units for name in each], return_inverse=True)
-    n_units, in_class = len(names), np.maximum(np.bincount(labels, minlength=2), 1)
-    shown, alone = np.zeros((2, n_units, 2))  # videos by unit and class: with it, with it alone
-    np.add.at(shown, (unit, labels[owner]), 1)
-    is_alone = np.bincount(owner)[owner] == 1
-    np.add.at(alone, (unit[is_alone], labels[owner][is_alone]), 1)
-    kind = np.select([shown.all(axis=1), shown[:, 1] > 0], [0, 1], 2)  # both, fakes, reals alone
-    share_alone = alone / in_class
-    order = np.lexsort((hash_names(names, seed), share_alone.max(axis=1) > FAR_OFF * fraction))
-    kind_of_video = np.zeros(len(units), int)
-    np.maximum.at(kind_of_video, owner, kind[unit])
+    kinds = sort_units(labels, units, fraction, seed)
+    number = {name: i for i, name in enumerate(chain(*kinds))}
+    unit = np.array([number[name] for names in units for name in names])
+    starts = np.cumsum([0, *map(len, units[:-1])])  # of each video in `unit`
 
-    place = np.full(n_units, n_units)  # in the order; -1: held out
-    for number, classes in enumerate(((0, 1), (1,), (0,))):
-        members = order[kind[order] == number]
-        place[members] = np.arange(len(members))
-        first, last = np.full(len(units), n_units), np.full(len(units), -1)
-        np.minimum.at(first, owner, place[unit])
-        np.maximum.at(last, owner, place[unit])
-        parts = []
+    def ends(values: np.ndarray) -> list[np.ndarray]:
+        """(n,) the least value that a unit of each video has, and the greatest."""
+        return [find.reduceat(values[unit], starts) for find in (np.minimum, np.maximum)]
+
+    is_held_out, begin = np.zeros(len(number), bool), 0
+    last_unit = ends(np.arange(len(number)))[1]
+    for classes, members in zip(KINDS, kinds, strict=True):
+        n, end = len(members), begin + len(members)
+        place = np.where(is_held_out, -1, len(number))  # units of later kinds are in training yet
+        place[begin:end] = np.arange(n)
+        first, last = ends(place)
+        shares, is_possible = [], np.full(n + 1, True)
         for label in classes:
             mine = labels == label
-            own, so_far = mine & (kind_of_video == number), mine & (kind_of_video <= number)
-            shares = shares_held_out(first[own], last[own], len(members)) if own.any() else None
-            is_last = so_far.sum() == mine.sum()  # of what can bring this class to both sides
-            whole = shares_held_out(first[so_far], last[so_far], len(members)) if is_last else None
-            parts.append((shares, whole))
-        n_held_out = choose_number(parts, len(members), fraction)
-        place[members] = np.where(place[members] < n_held_out, -1, n_units)
-
-    held_out = place == -1
-    n_held = np.bincount(owner, held_out[unit])
-    side = np.where(n_held == 0, 0, np.where(n_held == np.bincount(owner), 1, -1))
-    miss = 1.0
-    for label in (0, 1):
-        n_val, n_train = (int(np.sum(side[labels == label] == part)) for part in (1, 0))
-        share = n_val / (n_val + n_train) if n_val and n_train else 0
-        miss = max(miss, share / fraction, fraction / share if share else np.inf)
-    largest, label = max((share_alone[:, label].max(), label) for label in (0, 1))
-    n_of_class = tuple(int(n) for n in (shown > 0).sum(axis=0))
-    what = ("reals", "fakes")[label]
-    return Choice(side, n_units, int(held_out.sum()), n_of_class, miss, (float(largest), what))
+            of_kind = mine & (begin <= last_unit) & (last_unit < end)
+            if of_kind.any():
+                shares.append(shares_held_out(first[of_kind], last[of_kind], n))
+            if (last_unit[mine] < end).all():  # no later kind can bring this class to both sides
+                whole = shares_held_out(first[mine], last[mine], n)
+                is_possible &= (whole > 0) & (whole < 1)
+        is_held_out[begin : begin + choose_number(shares, is_possible, fraction)] = True
+        begin = end
+    all_are, any_is = ends(is_held_out)
+    side = np.select([all_are, any_is], [1, -1], 0)
+    return Choice(side, len(number), int(is_held_out.sum()), find_miss(labels, side, fraction))
 
 
-def choose_number(parts: list[tuple], n_units: int, fraction: float) -> int:
-    """With how many units the shares of the classes come nearest to the fraction.
+def sort_units(
+    labels: np.ndarray, units: Sequence[Sequence[str]], fraction: float, seed: int
+) -> list[list[str]]:
+    """The names of the units of each of the KINDS, in the order in which they are held out.
 
-    parts: of each class the share of its videos for each number of units, and the share of all its
-    videos where it must be neither 0 nor 1; or None for each.
+    That of a hash of the seed and their own names, so that a video more or less changes little; but
+    those that are too large for the fraction come last.
     """
-    of_class = [shares for shares, _ in parts if shares is not None]
-    mean = np.prod(of_class, axis=0) ** (1 / max(1, len(of_class)))  # the geometric mean
-    mean = np.maximum(mean, 1e-9) + np.zeros(n_units + 1)
-    off = np.maximum(mean / fraction, fraction / mean)  # times too many or too few
-    for _, whole in parts:
-        if whole is not None:
-            off[(whole == 0) | (whole == 1)] = np.inf
-    return int(off.argmin())
+    shown, n_alone = defaultdict(set), Counter()
+    for label, names in zip(labels.tolist(), units, strict=True):
+        for name in names:
+            shown[name].add(label)
+        if len(names) == 1:
+            n_alone[names[0], label] += 1
+    n_of_class = np.bincount(labels)
+
+    def rank(name: str) -> tuple[bool, bytes]:
+        share = max(n_alone[name, label] / n_of_class[label] for label in shown[name])
+        return share > FAR_OFF * fraction, hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+    in_order = sorted(shown, key=rank)
+    return [[name for name in in_order if shown[name] == classes] for classes in KINDS]
+
+
+def choose_number(shares: list[np.ndarray], is_possible: np.ndarray, fraction: float) -> int:
+    """With how many units the geometric mean of the shares comes nearest to the fraction.
+
+    shares: of classes, for each number of units from 0 on; is_possible: which of these may be.
+    """
+    mean = np.maximum(np.prod(shares, axis=0) ** (1 / max(1, len(shares))), 1e-9)
+    times_off = np.maximum(mean / fraction, fraction / mean)
+    return int(np.where(is_possible, times_off, np.inf).argmin())
 
 
 def shares_held_out(first: np.ndarray, last: np.ndarray, n_units: int) -> np.ndarray:
-    """(n_units + 1,) the share of videos that are held out with so many of the units in order.
+    """(n_units + 1,) of videos not left out the share held out with so many units in order.
 
-    Of those that are not left out. first, last (n,): the places of a video's units in the order.
+    first, last (n,): the places of a video's units in the order.
     """
     numbers = np.arange(n_units + 1)
     held_out = np.searchsorted(np.sort(last), numbers)  # all its units are
@@ -153,10 +158,14 @@ def shares_held_out(first: np.ndarray, last: np.ndarray, n_units: int) -> np.nda
     return held_out / np.maximum(held_out + left, 1)
 
 
-def hash_names(names: Sequence[str], seed: int) -> np.ndarray:
-    """(n,) a number for each name that depends on it and the seed alone."""
-    digests = (hashlib.sha256(f"{seed} {name}".encode()).digest() for name in names)
-    return np.array([int.from_bytes(digest[:8]) for digest in digests], np.uint64)
+def find_miss(labels: np.ndarray, side: np.ndarray, fraction: float) -> float:
+    """How many times the share held out is too large or small, in the worse class."""
+    misses = []
+    for label in (0, 1):
+        n_train, n_val = np.bincount(side[(labels == label) & (side >= 0)], minlength=2)
+        share = n_val / max(1, n_train + n_val)
+        misses.append(max(share / fraction, fraction / share) if 0 < share < 1 else np.inf)
+    return max(misses)
 
 
 # --- Dividing ---
@@ -191,18 +200,16 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
     choice, reason = choose(whole, val_fraction, seed, unit), ""
     if unit == "group" and choice.miss > FAR_OFF:
         by_person = choose(whole, val_fraction, seed, "person")
-        if by_person.miss < choice.miss and (by_person.miss <= FAR_OFF or not choice.is_possible):
-            share, what = choice.largest
+        if by_person.miss < choice.miss and (by_person.miss <= FAR_OFF or choice.miss == np.inf):
             unit, choice = "person", by_person
-            reason = f"by group {percent(share)} of the {what} are one group; "
-    if not choice.is_possible:
-        raise InputError(describe_impossible(choice, unit))
+            reason = f"by group {describe_largest(whole)} are one group; "
     train, val, left_out = part_by(whole, choice, unit)
-    held_out = f"{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
-    report["by"] = f"by {unit}: {reason}{held_out}, {percent(len(val.rows) / len(whole.rows))}"
-    report["by"] += " of the frames"
+    by = f"by {unit}: {reason}{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
+    report["by"] = f"{by}, {percent(len(val.rows) / len(whole.rows))} of the frames"
     if len(left_out.rows):
-        report["by"] += f"; {describe_left_out(left_out)} with people on both sides left out"
+        counts = zip(np.bincount(left_out.video_scores(left_out.labels)[1]), CLASSES, strict=False)
+        left = " and ".join(f"{n} {name}s" for n, name in counts if n)
+        report["by"] += f"; {left} with people on both sides left out"
     report |= {"unit": unit, "n_units": choice.n_units, "n_held_out": choice.n_held_out}
     report["n_left_out"] = len(np.unique(left_out.video_index))
     parts = splits | {"train": train, "val": val}
@@ -218,62 +225,53 @@ def hold_out(
     No unit (group, person, video or frame) is in both. Copies of one file stay together, but for
     unit frame. Raises InputError where there are too few.
     """
-    choice = choose(split, val_fraction, seed, unit)
-    if not choice.is_possible:
-        raise InputError(describe_impossible(choice, unit))
-    return part_by(split, choice, unit)
+    return part_by(split, choose(split, val_fraction, seed, unit), unit)
 
 
 def choose(split: Split, fraction: float, seed: int, unit: str) -> Choice:
-    """What is held out of a split; for unit frame of its frames, else of its videos in order."""
-    if unit == "frame":
-        return choose_units(split.labels, name_frames(split), fraction, seed)
-    index, labels, _ = split.video_scores(split.labels)
-    return choose_units(labels, list_units(split, index, unit), fraction, seed)
+    """What is held out of the videos of a split, or for unit frame of its frames."""
+    return choose_units(*find_units(split, unit), fraction, seed)
 
 
 def part_by(split: Split, choice: Choice, unit: str) -> tuple[Split, Split, Split]:
-    """The parts that a choice makes of a split: training, validation, left out of both."""
+    """The parts of a split by a choice: training, validation, left out of both.
+
+    Raises InputError where training or validation lacks a class.
+    """
+    if choice.miss == np.inf:
+        raise InputError(explain_impossible(split, unit))
     side = choice.side
     if unit != "frame":
         side = side[np.unique(split.video_index, return_inverse=True)[1]]
-    parts = tuple(split.part(side == number) for number in (0, 1, -1))
-    if unit == "person":
-        train, val = (people_of(part) for part in parts[:2])
-        assert not train & val
-    return parts
+    return tuple(split.part(side == number) for number in (0, 1, -1))
 
 
-def people_of(split: Split) -> set[str]:
-    """All people in the videos of a split, and groups where nobody is known."""
-    videos = np.unique(split.video_index)
-    return {name for i in videos for name in split.people(i).split(";")}
-
-
-def describe_impossible(choice: Choice, unit: str) -> str:
+def explain_impossible(split: Split, unit: str) -> str:
     """Why nothing can be held out, and what to do."""
-    reals, fakes = (count_units(n, unit) for n in choice.n_of_class)
+    shown = collect(*find_units(split, unit))  # {label: units}
+    reals, fakes = (count_units(len(shown[label]), unit) for label in (0, 1))
     needs = "validation and training need both classes each, of people of their own"
     found = f"there are {reals} with reals, {fakes} with fakes"
     hint = ", or try --split-unit video, which leaks" if unit in ("group", "person") else ""
     return f"{needs}; {found}: add videos, give --val-features-file{hint}"
 
 
-def describe_left_out(split: Split) -> str:
-    """How many videos are left out, such as `132 fakes` or `3 reals and 132 fakes`."""
-    labels = split.video_scores(split.labels)[1]
-    counts = np.bincount(labels, minlength=2)
-    words = [f"{n} {name}s" for n, name in zip(counts, CLASSES, strict=True) if n]
-    return " and ".join(words)
+def describe_largest(split: Split) -> str:
+    """The largest share that one group has of a class, such as `81.0 % of the fakes`."""
+    labels, groups = find_units(split, "group")
+    n_of_class = np.bincount(labels)
+    counts = Counter(zip(labels.tolist(), groups, strict=True))
+    share, label = max((n / n_of_class[label], label) for (label, _), n in counts.items())
+    return f"{percent(share)} of the {CLASSES[label]}s"
 
 
 def describe_bare(splits: dict[str, Split]) -> list[str]:
     """What it means that splits have no videos: nobody knows which frames belong together."""
     bare = {name: split.missing for name, split in splits.items() if not split.videos}
+    if not bare:
+        return []
     files = ", ".join(name for missing in bare.values() for name in missing)
-    remedy = f"{files} not found: put it beside the features, or {AGAIN}"
+    problem = "test may hold videos that training has"
     if {"train", "val"} & set(bare):
-        return [f"INFLATED: frames of a video may be on both sides; {remedy}"]
-    if bare:
-        return [f"test may hold videos that training has; {remedy}"]
-    return []
+        problem = "INFLATED: frames of a video may be on both sides"
+    return [f"{problem}; {files} not found: put it beside the features, or {AGAIN}"]

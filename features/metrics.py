@@ -1,7 +1,8 @@
 """Accuracy, EER, AUC and operating points of scores, 95 % intervals, and what two models differ."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -17,7 +18,7 @@ def check_scores(labels, scores) -> tuple[np.ndarray, np.ndarray]:
     labels = np.asarray(labels)
     scores = np.asarray(scores, np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
-        found = f"labels of shape {labels.shape} and scores of shape {scores.shape}"
+        found = f"labels of {labels.shape}, scores of {scores.shape}"
         raise ValueError(f"{found}: expected two of (n,)")
     values = np.unique(labels).tolist()
     if not values or not set(values) <= {0, 1}:
@@ -31,10 +32,10 @@ def compute_eer(labels, scores) -> tuple[float, float]:
     """Equal error rate, and the threshold nearest to it: predict fake where score >= threshold.
 
     labels (n,) of 0 and 1 = fake, scores (n,) higher = more fake. The EER is the rate at which
-    the false positive rate (real called fake) equals the false negative rate (fake called real).
-    Both are taken on the points of the ROC, with a straight line between neighbours; tied scores
-    move together, and both end points are points too. The threshold is that of the neighbour
-    where the two rates differ less. Raises ValueError for one class alone.
+    the false positive rate (real called fake) equals the false negative rate (fake called real),
+    on the points of the ROC, end points too, with a straight line between neighbours; tied scores
+    move together. The threshold is that of the neighbour where the two rates differ less. Raises
+    ValueError for one class alone.
     """
     labels, scores = check_scores(labels, scores)
     if labels.min() == labels.max():
@@ -52,34 +53,24 @@ def compute_eer(labels, scores) -> tuple[float, float]:
 def compute_tpr_at_fpr(labels, scores, fpr: float) -> float | None:
     """The share of fakes called fake at the threshold where this share of reals is, too.
 
-    labels (n,) of 0 and 1 = fake, scores (n,). On the ROC with a straight line between neighbours,
-    as compute_eer; where it rises straight up, the upper end. None without fakes, and with fewer
-    than 1 / fpr reals, since one of them alone is more than this share.
+    On the ROC as compute_eer; where it rises straight up, the upper end. None without fakes, and
+    with fewer than 1 / fpr reals, since one of them alone is more than this share.
     """
-    labels, scores = check_scores(labels, scores)
-    if not 0 < fpr <= 1:
-        raise ValueError(f"an FPR of {fpr}: expected more than 0 and at most 1")
-    n_fake = labels.sum()
+    n_fake = np.sum(labels)
     if n_fake == 0 or len(labels) - n_fake < 1 / fpr:
         return None
     fprs, tprs, _ = roc_curve(labels, scores, drop_intermediate=False)
     return float(np.interp(fpr, fprs, tprs))
 
 
-def threshold_at_fpr(labels, scores, max_fpr: float) -> float:
-    """The lowest threshold at which at most this share of the reals is called fake.
+def threshold_at_fpr(labels: np.ndarray, scores: np.ndarray, max_fpr: float) -> float:
+    """The lowest threshold at which at most this share (below 1) of the reals is called fake.
 
-    labels (n,), scores (n,) from 0 to 1. It must lie above the highest real that may not be called
-    fake: it lies halfway to the next higher score, or to 1 where there is none, so that rounding on
-    another machine does not move a video. Above 1 if that real has 1. Raises ValueError without
-    reals.
+    labels (n,) with a real, scores (n,) from 0 to 1. Above the highest real that may not be called
+    fake it lies halfway to the next higher score, or to 1 where there is none, so that rounding on
+    another machine does not move a video. Above 1 if that real has 1.
     """
-    labels, scores = check_scores(labels, scores)
-    if not 0 <= max_fpr < 1:
-        raise ValueError(f"an FPR of at most {max_fpr}: expected at least 0 and less than 1")
     reals = np.sort(scores[labels == 0])[::-1]
-    if len(reals) == 0:
-        raise ValueError("labels have the values [1]: a threshold for an FPR needs 0 too")
     shares = np.arange(1, len(reals) + 1) / len(reals)  # called fake down to each real
     highest = float(reals[shares > max_fpr][0])
     higher = float(min(scores[scores > highest], default=1))
@@ -92,26 +83,15 @@ def compute_rates(labels: np.ndarray, scores: np.ndarray, threshold: float) -> d
     None where a class that the figure needs is missing.
     """
     wrong = (scores >= threshold) != labels
-    rates = {
-        "accuracy": float(1 - wrong.mean()),
-        "balanced_accuracy": None,
-        "fpr": None,
-        "fnr": None,
-    }
-    for name, label in (("fpr", 0), ("fnr", 1)):
-        of_class = wrong[labels == label]
-        if len(of_class):
-            rates[name] = float(of_class.mean())
-    if None not in (rates["fpr"], rates["fnr"]):
-        rates["balanced_accuracy"] = 1 - (rates["fpr"] + rates["fnr"]) / 2
+    classes = wrong[labels == 0], wrong[labels == 1]
+    fpr, fnr = (float(each.mean()) if len(each) else None for each in classes)
+    rates = {"accuracy": float(1 - wrong.mean()), "balanced_accuracy": None, "fpr": fpr, "fnr": fnr}
+    if None not in (fpr, fnr):
+        rates["balanced_accuracy"] = 1 - (fpr + fnr) / 2
     return rates
 
 
-def compute_metrics(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    threshold: float | None = None,
-) -> dict:
+def compute_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float | None = None) -> dict:
     """The figures of (n,) labels and scores, as fractions; None where a class is missing.
 
     Accuracy, FPR and FNR are those at 0.5, and below `at_threshold` those at a given threshold.
@@ -119,11 +99,7 @@ def compute_metrics(
     """
     n = len(labels)
     n_fake = int(labels.sum())
-    metrics = {
-        "n": n,
-        "n_fake": n_fake,
-        "majority": max(n_fake, n - n_fake) / n,
-    }
+    metrics = {"n": n, "n_fake": n_fake, "majority": max(n_fake, n - n_fake) / n}
     metrics |= compute_rates(labels, scores, 0.5)
     metrics |= dict.fromkeys(("eer", "eer_threshold", "auc", "average_precision"))
     metrics["log_loss"] = float(log_loss(labels, scores, labels=(0, 1)))
@@ -134,7 +110,7 @@ def compute_metrics(
     metrics["tpr_at_fpr"] = {str(fpr): compute_tpr_at_fpr(labels, scores, fpr) for fpr in LOW_FPRS}
     if threshold is not None:
         rates = compute_rates(labels, scores, threshold)
-        metrics["at_threshold"] = {"threshold": threshold, **rates}
+        metrics["at_threshold"] = {"threshold": threshold} | rates
     return metrics
 
 
@@ -157,43 +133,6 @@ def student_quantile(df: int) -> float:
 
 
 @dataclass(frozen=True)
-class People:
-    """Who is in each of n videos, as numbers from 0 on: two people at most."""
-
-    first: np.ndarray  # (n,)
-    second: np.ndarray  # (n,), the first one again where a video shows one person
-    pair: np.ndarray  # (n,), the same number where both are the same
-
-    def sum_influence(self, influence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The sums of (n,) influences over the videos of each person, and of each two people."""
-        n_people = max(self.first.max(), self.second.max()) + 1
-        two = self.first != self.second
-        of_people = np.bincount(self.first, influence, n_people)
-        of_people += np.bincount(self.second[two], influence[two], n_people)
-        return of_people, np.bincount(self.pair[two], influence[two], self.pair.max() + 1)
-
-    @property
-    def per_video(self) -> float:
-        """How many people a video shows, 1 to 2."""
-        return 1 + float(np.mean(self.first != self.second))
-
-    def count(self, part: np.ndarray | slice = slice(None)) -> int:
-        """The number of people in some of the videos."""
-        return len(np.union1d(self.first[part], self.second[part]))
-
-
-def read_people(names) -> People:
-    """The people that (n,) names tell, with `;` between them; of more than two the first two."""
-    both = []
-    for name in names:
-        first, _, others = name.partition(";")
-        both.append((first, others.partition(";")[0] or first))
-    people = np.unique(np.array(both, str), return_inverse=True)[1].reshape(-1, 2)
-    pair = np.unique(np.sort(people, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-    return People(*people.T, pair)
-
-
-@dataclass(frozen=True)
 class Estimate:
     """A figure that is a share, and what the videos of each person do to it."""
 
@@ -202,48 +141,80 @@ class Estimate:
     of_pairs: np.ndarray  # the same of the videos that show both of two people
     n: float  # of as many independent videos, at most
     n_people: int
-    per_video: float  # people
+    per_video: float  # people, 1 to 2
+
+    def variance(self) -> float:
+        """The variance of the figure by the influences on it.
+
+        Videos that share a person err together, others do not (Obuchowski 1997); each two that do
+        count once, also where they share both people (Aronow, Samii and Assenova 2015). Without a
+        person the figure is of a share per_video / n_people fewer videos, which the jackknife's
+        factor allows for: where each video shows one, it is n / (n - 1).
+        """
+        n = self.n_people
+        squares = max(0.0, self.of_people @ self.of_people - self.of_pairs @ self.of_pairs)
+        fewer = (n - 1) / max(1.0, n - self.per_video)
+        return n / (n - 1) * squares * fewer**2
+
+    def effective_number(self) -> float:
+        """As many independent videos as would have the variance of the estimate.
+
+        At most their real number, and less where people are few (Korn and Graubard 1998).
+        """
+        spread = self.share * (1 - self.share)
+        if (
+            spread < 1e-12
+        ):  # nothing is wrong, or everything: nothing tells how alike a person's are
+            return self.n_people
+        effective = min(self.n, spread / max(self.variance(), 1e-30))
+        return effective * (Z / student_quantile(self.n_people - 1)) ** 2
 
 
-def people_variance(
-    of_people: np.ndarray, of_pairs: np.ndarray, n_people: int, per_video: float
-) -> float:
-    """The variance of a figure by the influences on it, summed by person and by pair of people.
+class People:
+    """Who is in each of n videos, as numbers from 0 on; of more than two people the first two."""
 
-    Videos that share a person err together, others do not (Obuchowski 1997); each two that do count
-    once, also where they share both people (Aronow, Samii and Assenova 2015). Without a person the
-    figure is of a share per_video / n_people fewer videos, which the jackknife's factor allows for:
-    where each video shows one, it is n / (n - 1).
-    """
-    squares = max(0.0, of_people @ of_people - of_pairs @ of_pairs)
-    fewer = (n_people - 1) / max(1.0, n_people - per_video)
-    return n_people / (n_people - 1) * squares * fewer**2
+    def __init__(self, names: Iterable[str]) -> None:
+        """names: those of the people in a video, with `;` between them."""
+        both = [(name.split(";") * 2)[:2] for name in names]  # one person twice
+        known, people = np.unique(both, return_inverse=True)
+        people = people.reshape(-1, 2)
+        pair = np.unique(np.sort(people, axis=1), axis=0, return_inverse=True)[1]
+        self.n_known = len(known)
+        self.first, self.second, self.pair = *people.T, pair.reshape(-1)
+        self.are_two = self.first != self.second
 
+    def count(self, part: np.ndarray) -> int:
+        """The number of people in the videos of a mask (n,)."""
+        return len(np.union1d(self.first[part], self.second[part]))
 
-def effective_number(estimate: Estimate) -> float:
-    """As many independent videos as would have the variance of the estimate.
+    def estimate(self, share: float, influence: np.ndarray, n: float, n_people: int) -> Estimate:
+        """A figure by the (n,) influences of the videos on it."""
+        of_two = influence * self.are_two
+        of_people = np.bincount(self.first, influence, self.n_known)
+        of_people += np.bincount(self.second, of_two, self.n_known)
+        of_pairs = np.bincount(self.pair, of_two)
+        per_video = 1 + float(np.mean(self.are_two))
+        return Estimate(share, of_people, of_pairs, n, n_people, per_video)
 
-    At most their real number, and less where people are few (Korn and Graubard 1998).
-    """
-    spread = estimate.share * (1 - estimate.share)
-    n_people = estimate.n_people
-    if spread < 1e-12:  # nothing is wrong, or everything: nothing tells how alike a person's are
-        return n_people
-    sums = estimate.of_people, estimate.of_pairs
-    variance = people_variance(*sums, n_people, estimate.per_video)
-    effective = min(estimate.n, spread / max(variance, 1e-30))
-    return effective * (Z / student_quantile(n_people - 1)) ** 2
+    def estimate_share(self, outcome: np.ndarray, part: np.ndarray) -> Estimate | None:
+        """The share of the videos in a part (n,) whose outcome (n,) is true; None of no videos."""
+        n = int(part.sum())
+        if n == 0:
+            return None
+        share = outcome[part].mean()
+        influence = np.where(part, (outcome - share) / n, 0)
+        return self.estimate(share, influence, n, self.count(part))
 
 
 def find_interval(estimate: Estimate | None) -> list[float] | None:
     """[low, high] of a figure: Wilson's interval (1927) of the effective number of videos."""
     if estimate is None or estimate.n_people < 2:
         return None
-    share, effective = estimate.share, effective_number(estimate)
-    spread = share * (1 - share)
+    share = estimate.share
+    effective = estimate.effective_number()
     shrink = 1 + Z**2 / effective
     centre = (share + Z**2 / (2 * effective)) / shrink
-    half = Z * np.sqrt(spread / effective + (Z / (2 * effective)) ** 2) / shrink
+    half = Z * np.sqrt(share * (1 - share) / effective + (Z / (2 * effective)) ** 2) / shrink
     # rounding must not leave the share itself outside
     low = max(0, min(share, centre - half))
     high = min(1, max(share, centre + half))
@@ -261,12 +232,11 @@ def compare_estimates(a: Estimate | None, b: Estimate | None, same: bool) -> dic
     difference = None if a is None else float(b.share - a.share)
     if a is None or a.n_people < 2:
         return {"difference": difference, "interval": None}
-    half = 0.0
-    if not same:
-        sums = b.of_people - a.of_people, b.of_pairs - a.of_pairs
-        variance = people_variance(*sums, a.n_people, a.per_video)
-        least = Z * np.sqrt(2) / max(effective_number(a), effective_number(b))
-        half = float(max(student_quantile(a.n_people - 1) * np.sqrt(variance), least))
+    of_people, of_pairs = b.of_people - a.of_people, b.of_pairs - a.of_pairs
+    variance = replace(b, of_people=of_people, of_pairs=of_pairs).variance()
+    least = Z * np.sqrt(2) / max(a.effective_number(), b.effective_number())
+    half = max(student_quantile(a.n_people - 1) * np.sqrt(variance), least)
+    half = 0.0 if same else float(half)
     interval = [max(-1.0, difference - half), min(1.0, difference + half)]
     return {"difference": difference, "interval": interval}
 
@@ -280,26 +250,12 @@ def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def check_videos(labels, scores, groups) -> tuple[np.ndarray, np.ndarray, People]:
-    """Labels and scores as arrays (n,), and who is in each video.
-
-    Raises ValueError for other shapes and for scores that are not finite.
-    """
+    """Labels and scores as arrays (n,), and who is in each video. Raises ValueError."""
     labels, scores = check_scores(labels, scores)
     groups = np.asarray(groups, dtype=str)
     if groups.shape != labels.shape:
-        raise ValueError(f"groups of shape {groups.shape}: expected {labels.shape} as of labels")
-    return labels, scores, read_people(groups.tolist())
-
-
-def estimate_share(outcome: np.ndarray, part: np.ndarray, people: People) -> Estimate | None:
-    """The share of the videos in `part` (n,) whose `outcome` (n,) is true; None of no videos."""
-    n = int(part.sum())
-    if n == 0:
-        return None
-    share = outcome[part].mean()
-    influence = np.where(part, (outcome - share) / n, 0)
-    sums = people.sum_influence(influence)
-    return Estimate(share, *sums, n, people.count(part), people.per_video)
+        raise ValueError(f"groups of {groups.shape}: expected {labels.shape} as of labels")
+    return labels, scores, People(groups.tolist())
 
 
 def weigh_classes(labels: np.ndarray, scores: np.ndarray, eer: float) -> tuple[float, float]:
@@ -314,15 +270,13 @@ def weigh_classes(labels: np.ndarray, scores: np.ndarray, eer: float) -> tuple[f
     spread = max(eer * (1 - eer), 0.02)
     half = min(1.0, max(2 * np.sqrt(spread / n_rarer), 2 / n_rarer))
     way = 1 - half, 1 + half  # of FPR + TPR, which is 1 at the EER
-    gain_fpr, gain_tpr = (float(np.diff(np.interp(way, fpr + tpr, rate))[0]) for rate in (fpr, tpr))
-    return gain_tpr / (gain_fpr + gain_tpr), gain_fpr / (gain_fpr + gain_tpr)
+    gain_fpr, gain_tpr = (np.diff(np.interp(way, fpr + tpr, rate))[0] for rate in (fpr, tpr))
+    both = gain_fpr + gain_tpr
+    return float(gain_tpr / both), float(gain_fpr / both)
 
 
 def estimate_figures(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    people: People,
-    threshold: float,
+    labels: np.ndarray, scores: np.ndarray, people: People, threshold: float
 ) -> dict[str, Estimate | None]:
     """Accuracy, EER and AUC with the influence of each person; None where a class is missing.
 
@@ -330,35 +284,31 @@ def estimate_figures(
     wrong, for the EER right or wrong at the EER's threshold, and for the AUC it lies above some
     share of the other class (DeLong 1988).
     """
-    n = len(labels)
-    right = (scores >= threshold) == labels
-    accuracy = estimate_share(right, np.full(n, True), people)
-    figures = {"accuracy": accuracy, "eer": None, "auc": None}
+    accuracy = people.estimate_share((scores >= threshold) == labels, labels >= 0)
     if labels.min() == labels.max():
-        return figures
-
+        return {"accuracy": accuracy, "eer": None, "auc": None}
     eer, eer_threshold = compute_eer(labels, scores)
     weights = weigh_classes(labels, scores, eer)
     wrong = (scores >= eer_threshold) != labels
-    reals, fakes = scores[labels == 0], scores[labels == 1]
-    auc = placements(fakes, reals).mean()
-    eer_influence, auc_influence = np.empty(n), np.empty(n)
-    for label, placed in ((0, 1 - placements(reals, fakes)), (1, placements(fakes, reals))):
-        mine = labels == label
-        wrong_rate = wrong[mine].mean()
-        eer_influence[mine] = weights[label] * (wrong[mine] - wrong_rate) / len(placed)
-        auc_influence[mine] = (placed - auc) / len(placed)
+    classes = real, fake = labels == 0, labels == 1
+    placed = np.empty(len(labels))
+    placed[real] = 1 - placements(scores[real], scores[fake])
+    placed[fake] = placements(scores[fake], scores[real])
+    auc = placed[fake].mean()
+    of_eer, of_auc = np.empty((2, len(labels)))  # influences
+    n_reals, n_fakes = real.sum(), fake.sum()
+    for mine, weight, n in zip(classes, weights, (n_reals, n_fakes), strict=True):
+        of_eer[mine] = weight * (wrong[mine] - wrong[mine].mean()) / n
+        of_auc[mine] = (placed[mine] - auc) / n
     # Of classes that count otherwise than by their numbers: as many videos would tell as much
-    n_eer = 1 / (weights[0] ** 2 / len(reals) + weights[1] ** 2 / len(fakes))
-    n_auc = 4 / (1 / len(reals) + 1 / len(fakes))
-    n_people = min(people.count(labels == 0), people.count(labels == 1))
-    for name, share, influence, most in (
-        ("eer", eer, eer_influence, n_eer),
-        ("auc", auc, auc_influence, n_auc),
-    ):
-        sums = people.sum_influence(influence)
-        figures[name] = Estimate(share, *sums, most, n_people, people.per_video)
-    return figures
+    n_eer = 1 / (weights[0] ** 2 / n_reals + weights[1] ** 2 / n_fakes)
+    n_auc = 4 / (1 / n_reals + 1 / n_fakes)
+    n_people = min(people.count(mine) for mine in classes)
+    return {
+        "accuracy": accuracy,
+        "eer": people.estimate(eer, of_eer, n_eer, n_people),
+        "auc": people.estimate(auc, of_auc, n_auc, n_people),
+    }
 
 
 def compute_intervals(labels, scores, groups, threshold: float = 0.5) -> dict:
@@ -378,33 +328,26 @@ def compute_rate_intervals(labels, scores, groups, threshold: float) -> dict:
     None where the class has one person or none. Otherwise as compute_intervals.
     """
     labels, scores, people = check_videos(labels, scores, groups)
-    called_fake = scores >= threshold
+    wrong = (scores >= threshold) != labels
     estimates = {
-        "accuracy": estimate_share(called_fake == labels, labels >= 0, people),
-        "fpr": estimate_share(called_fake, labels == 0, people),
-        "fnr": estimate_share(~called_fake, labels == 1, people),
+        "accuracy": people.estimate_share(~wrong, labels >= 0),
+        "fpr": people.estimate_share(wrong, labels == 0),
+        "fnr": people.estimate_share(wrong, labels == 1),
     }
     return {name: find_interval(estimate) for name, estimate in estimates.items()}
 
 
 def compare_scores(
-    labels,
-    scores_a,
-    scores_b,
-    groups,
-    threshold_a: float = 0.5,
-    threshold_b: float = 0.5,
+    labels, scores_a, scores_b, groups, threshold_a: float = 0.5, threshold_b: float = 0.5
 ) -> dict:
     """How much accuracy, EER and AUC of b are above those of a, on the same videos of people.
 
-    labels, scores_a, scores_b, groups (n,), as in compute_intervals; the accuracies are those at
-    the thresholds. Returns
-    {"accuracy": {"difference": b - a, "interval": [low, high]}, "eer": ..., "auc": ...} with 95 %
-    intervals. They are None where compute_intervals has None, differences where a class is
-    missing. Raises ValueError as compute_intervals does.
+    {"accuracy": {"difference": b - a, "interval": [low, high]}, "eer": ..., "auc": ...}. Input,
+    intervals and errors are those of compute_intervals; a difference is None where a class is
+    missing.
     """
     labels, scores_a, people = check_videos(labels, scores_a, groups)
-    labels, scores_b, _ = check_videos(labels, scores_b, groups)
+    scores_b = check_scores(labels, scores_b)[1]
     figures_a = estimate_figures(labels, scores_a, people, threshold_a)
     figures_b = estimate_figures(labels, scores_b, people, threshold_b)
     same_scores = np.array_equal(scores_a, scores_b)

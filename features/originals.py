@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -10,8 +11,7 @@ from data.groups import BY_NAME, Joined
 from features.dataset import Split, complete_people
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How near two videos must be to show the same footage."""
 
     distance: float  # of a fake and its original
@@ -25,23 +25,15 @@ ALIKE = 0.35  # reals that are nearer to an original say nothing of a fake, thou
 FEWEST = 4  # groups with a real video: among fewer, the next one means nothing
 NEAREST = 16  # real videos that are looked at for each video
 MOST_ADDED = 5  # videos that matches may always add to a group: a fake by each of five methods
-AT_ONCE = 8192  # videos that are looked for at a time
 
 # What becomes of a match
 JOINED = "one group"
 STATED = "apart by the data set"
 TOO_MANY = "the group would be too large"
 ACROSS = "in another split"
-OUTCOMES = (JOINED, STATED, TOO_MANY, ACROSS)
 ORIGINALS_COLUMNS = (
-    "video",
-    "split",
-    "real",
-    "real_split",
-    "distance",
-    "ratio",
-    "label",
-    "outcome",
+    *("video", "split", "real", "real_split"),
+    *("distance", "ratio", "label", "outcome"),
 )
 
 
@@ -87,15 +79,12 @@ def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 def find_nearest(means: np.ndarray, videos: np.ndarray, reals: np.ndarray, groups: np.ndarray):
     """Of each of these videos the nearest reals of other groups, and their distances, ascending."""
     finder = NearestNeighbors(n_neighbors=min(NEAREST, len(reals)), algorithm="brute")
-    finder.fit(means[reals])
-    for start in range(0, len(videos), AT_ONCE):
-        chunk = videos[start : start + AT_ONCE]
-        nearest = reals[finder.kneighbors(means[chunk], return_distance=False)]
-        for video, others in zip(chunk.tolist(), nearest, strict=True):
-            others = others[groups[others] != groups[video]]
-            distance = distances(means[video], means[others])
-            order = np.argsort(distance, kind="stable")
-            yield video, others[order].tolist(), distance[order]
+    nearest = finder.fit(means[reals]).kneighbors(means[videos], return_distance=False)
+    for video, others in zip(videos.tolist(), reals[nearest], strict=True):
+        others = others[groups[others] != groups[video]]
+        distance = distances(means[video], means[others])
+        order = np.argsort(distance, kind="stable")
+        yield video, others[order].tolist(), distance[order]
 
 
 def find_matches(
@@ -112,22 +101,23 @@ def find_matches(
     reals = np.flatnonzero(labels == 0)
     if len(np.unique(groups[reals])) < FEWEST:
         return []
-    found, footage = {}, Joined()
-    for real, others, distance in find_nearest(means, reals, reals, groups):
-        is_far = distance[:-1] >= np.minimum(limits.copies, limits.ratio * distance[1:])
-        n_copies = max(np.flatnonzero(~is_far), default=-1) + 1
-        for i in range(n_copies):
-            footage.join(groups[real], groups[others[i]])
-            if (others[i], real) not in found:
-                found[real, others[i]] = distance[i], distance[i] / distance[n_copies]
     lone = np.flatnonzero((labels == 1) & ~np.isin(groups, groups[reals]))
-    for fake, others, distance in find_nearest(means, lone, reals, groups):
-        shown = np.array([footage.find(groups[real]) for real in others])
-        is_other = (shown != shown[0]) & (distances(means[others[0]], means[others]) >= ALIKE)
-        next_distance = min(distance[is_other], default=distance[-1])
-        ratio = distance[0] / max(next_distance, 1e-12)
-        if distance[0] < limits.distance and ratio < limits.ratio:
-            found[fake, others[0]] = distance[0], ratio
+    found, footage = {}, Joined()
+    for video, others, distance in find_nearest(means, np.append(reals, lone), reals, groups):
+        if labels[video] == 0:
+            is_far = distance[:-1] >= np.minimum(limits.copies, limits.ratio * distance[1:])
+            n_copies = max(np.flatnonzero(~is_far), default=-1) + 1
+            for i in range(n_copies):
+                footage.join(groups[video], groups[others[i]])
+                if (others[i], video) not in found:
+                    found[video, others[i]] = distance[i], distance[i] / distance[n_copies]
+        else:  # the footage of all reals is known by now
+            shown = np.array([footage.find(groups[real]) for real in others])
+            is_other = (shown != shown[0]) & (distances(means[others[0]], means[others]) >= ALIKE)
+            next_distance = min(distance[is_other], default=distance[-1])
+            ratio = distance[0] / max(next_distance, 1e-12)
+            if distance[0] < limits.distance and ratio < limits.ratio:
+                found[video, others[0]] = distance[0], ratio
     matches = [(*pair, *map(float, figures)) for pair, figures in found.items()]
     return sorted(matches, key=lambda match: match[2])
 
@@ -146,11 +136,11 @@ def keep_originals(splits: dict[str, Split]) -> Originals:
         return Originals(splits)
     rows = []  # of the videos of mean_features
     for name, split in known.items():
-        root = split.extraction.videos_dir if split.extraction else ""  # where its groups mean it
-        for i in np.unique(split.video_index):
-            rows.append(split.videos[i] | {"split": name, "key": (root, split.group(i))})
-    number = {}
-    groups = np.array([number.setdefault(row["key"], len(number)) for row in rows])
+        shown = [split.videos[i] for i in np.unique(split.video_index)]
+        rows += [row | {"split": name, "key": group_key(split, row)} for row in shown]
+    keys = [row["key"] for row in rows]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    groups = np.array([number[key] for key in keys])
     labels = np.array([int(row["label"]) for row in rows])
     with_real = np.unique(groups[labels == 0])
     n_fakes = int(((labels == 1) & ~np.isin(groups, with_real)).sum())
@@ -162,12 +152,17 @@ def keep_originals(splits: dict[str, Split]) -> Originals:
     table = []
     for (i, j, distance, ratio), outcome in zip(matches, outcomes, strict=True):
         video, real = rows[i], rows[j]
-        line = {"video": video["video"], "split": video["split"], "real": real["video"]}
-        line |= {"real_split": real["split"], "distance": round(distance, 4)}
-        line |= {"ratio": round(ratio, 4), "label": video["label"], "outcome": outcome}
-        table.append(line)
+        pair = video["video"], video["split"], real["video"], real["split"]
+        figures = round(distance, 4), round(ratio, 4)
+        cells = *pair, *figures, video["label"], outcome
+        table.append(dict(zip(ORIGINALS_COLUMNS, cells, strict=True)))
     renamed = {name: rename_groups(split, joined) for name, split in known.items()}
     return Originals(splits | renamed, n_fakes, len(with_real), table)
+
+
+def group_key(split: Split, row: dict) -> tuple[str, str]:
+    """A group with the folder in which its name means it."""
+    return split.extraction.videos_dir if split.extraction else "", row["group"]
 
 
 def join_matches(matches: list[tuple], rows: list[dict]) -> tuple[list[str], Joined]:
@@ -181,10 +176,9 @@ def join_matches(matches: list[tuple], rows: list[dict]) -> tuple[list[str], Joi
     joined, outcomes = Joined(), []
     size = Counter(row["key"] for row in rows)
     by_name = dict(size)  # the size of the largest part that names have joined
-    people_of = [row["people"].split(";") if row.get("people") else [] for row in rows]
     with_people = set()
-    for row, people in zip(rows, people_of, strict=True):
-        if not all(name.startswith(BY_NAME) for name in people):
+    for row in rows:
+        if any(name and not name.startswith(BY_NAME) for name in row["people"].split(";")):
             with_people.add(row["key"])
     most_added = max(MOST_ADDED, len(rows) // 10)
     for video, real, *_ in matches:
@@ -192,32 +186,29 @@ def join_matches(matches: list[tuple], rows: list[dict]) -> tuple[list[str], Joi
         if rows[video]["label"] == "0":
             first, second = sorted((first, second))
         total, largest = size[first] + size[second], max(by_name[first], by_name[second])
+        outcome = JOINED
         if rows[video]["split"] != rows[real]["split"]:
-            outcomes.append(ACROSS)
-        elif first == second:
-            outcomes.append(JOINED)
-        elif {first, second} <= with_people:
-            outcomes.append(STATED)
-        elif total - largest > most_added:
-            outcomes.append(TOO_MANY)
-        else:
-            outcomes.append(JOINED)
+            outcome = ACROSS
+        elif first != second and {first, second} <= with_people:
+            outcome = STATED
+        elif first != second and total - largest > most_added:
+            outcome = TOO_MANY
+        elif first != second:
             joined.join(first, second)
             size[first], by_name[first] = total, largest
             if second in with_people:
                 with_people.add(first)
+        outcomes.append(outcome)
     return outcomes, joined
 
 
 def rename_groups(split: Split, joined: Joined) -> Split:
     """The split with the new groups in the rows of its videos, and the people of these."""
-    root = split.extraction.videos_dir if split.extraction else ""
     rows = []
     for row in split.videos:
-        new = joined.find((root, row["group"]))[1]
-        rows.append(
-            row | ({"group": new, "named_group": row["group"]} if new != row["group"] else {})
-        )
+        new = joined.find(group_key(split, row))[1]
+        changed = {"group": new, "named_group": row["group"]} if new != row["group"] else {}
+        rows.append(row | changed)
     complete_people(rows)
     return replace(split, videos=rows)
 
@@ -232,36 +223,34 @@ def count_originals(found: Originals) -> dict | None:
     labels = Counter(match["label"] for match in found.matches)
     outcomes = Counter(match["outcome"] for match in found.matches)
     counts = {"looked_for": found.n_fakes, "found": labels["1"], "copies": labels["0"]}
-    return counts | {outcome: outcomes[outcome] for outcome in OUTCOMES}
+    return counts | {outcome: outcomes[outcome] for outcome in (JOINED, STATED, TOO_MANY, ACROSS)}
 
 
 def describe_originals(found: Originals) -> list[str]:
     """The lines for the screen; none where names tell all that there is to tell."""
-    looked_for = f"of {found.n_fakes} fakes without a known original"
+    looked_for = f"Originals  of {found.n_fakes} fakes without a known original"
     if found.n_fakes and found.n_groups < FEWEST:
         few = f"{found.n_groups} groups with real videos are too few to tell"
-        return [f"Originals  {looked_for} none was looked for: {few}"]
-    of_outcome = defaultdict(list)
+        return [f"{looked_for} none was looked for: {few}"]
+    alike = defaultdict(list)
     for match in found.matches:
-        kind = "fakes" if match["label"] == "1" else "real videos"
         place = (match["split"], match["real_split"]) if match["outcome"] == ACROSS else ()
-        of_outcome[match["outcome"], kind, *place].append(match)
+        alike[match["outcome"], match["label"], *place].append(match)
     lines = []
     if found.n_fakes:
-        n = len(of_outcome[JOINED, "fakes"])
+        n = len(alike.pop((JOINED, "1"), ()))
         together = " and join its group (originals.csv)" if n else ""
-        lines.append(f"Originals  {looked_for} {n} look like a real video here{together}")
-    copies = {match["video"] for match in of_outcome[JOINED, "real videos"]}
+        lines.append(f"{looked_for} {n} look like a real video here{together}")
+    copies = {match["video"] for match in alike.pop((JOINED, "0"), ())}
     if copies:
-        lines.append(
-            f"Originals  {len(copies)} real videos look like copies of others and join their groups"
-        )
-    for (outcome, kind, *place), matches in of_outcome.items():
-        example = f"{matches[0]['video']} and {matches[0]['real']} for one" if matches else ""
-        if outcome in (STATED, TOO_MANY):
-            alike = f"{len(matches)} {kind} look like a real one"
-            lines.append(f"WARNING: {alike}, not joined ({outcome}): {example}")
-        elif outcome == ACROSS:
-            alike = f"{len(matches)} {kind} of {place[0]} look like real videos of {place[1]}"
-            lines.append(f"WARNING: Leak audit by content: {alike}, {example}")
+        n = len(copies)
+        lines.append(f"Originals  {n} real videos look like copies of others and join their groups")
+    for (outcome, label, *place), matches in alike.items():
+        what = f"{len(matches)} {'fakes' if label == '1' else 'real videos'}"
+        example = f"{matches[0]['video']} and {matches[0]['real']} for one"
+        line = f"{what} look like a real one, not joined ({outcome}): {example}"
+        if outcome == ACROSS:
+            across = f"{what} of {place[0]} look like real videos of {place[1]}, {example}"
+            line = f"Leak audit by content: {across}"
+        lines.append(f"WARNING: {line}")
     return lines

@@ -1,8 +1,7 @@
 """Leaks and shortcuts: what is shared, and what gives labels away, is found and named."""
 
-import csv
 import hashlib
-import io
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -10,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
 from conftest import extract, make_split, read_table, train, write_video
 
 from data.files import InputError, fingerprint, write_csv
@@ -31,8 +29,7 @@ NOTHING = {"videos": 0, "people": 0, "clips": 0}
 
 def edit_videos(folder, split, change):
     path = folder / f"{split}_videos.csv"
-    with open(path, newline="") as file:
-        rows = [change(row) or row for row in csv.DictReader(file)]
+    rows = [change(row) or row for row in read_table(path)]
     write_csv(path, rows[0], rows)
 
 
@@ -90,8 +87,7 @@ def test_what_the_official_split_shares_is_said(three_splits, tmp_path, capsys):
     edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
     text = (folder / "extraction.json").read_text()
     (folder / "extraction.json").write_text(text.replace('"layout": ""', '"layout": "Celeb-DF"'))
-    report = train(tmp_path)
-    assert report["split"]["shared"]["train-test"] == {"videos": 0, "people": 1, "clips": 0}
+    train(tmp_path)
     out = capsys.readouterr().out
     assert "Leak audit train-test share 0 videos, 1 known people, 0 clips" in out
     assert "WARNING: NOT THE FIGURES OF UNSEEN PEOPLE" in out
@@ -132,21 +128,25 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
         splits = divide({"train": split, "test": split}, 0.2, 0, unit).splits
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ videos"):
             audit_leaks(splits, unit)
-    make_split(folder, "val")
+
+
+def test_what_holds_out_is_refused_where_validation_is_there(tmp_path):
+    for name in ("train", "val"):
+        make_split(tmp_path / "features", name)
     for flag, value in (("--split-unit", "person"), ("--val-fraction", "0.3")):
         with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
             train(tmp_path, flag, value)
 
 
-def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path, capsys):
+def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path):
+    splits = {}
     for seed, name in enumerate(("train", "val")):
-        make_split(tmp_path / "features", name, seed=seed)
-        edit_videos(tmp_path / "features", name, lambda row: row.update(people=row["group"][-7:]))
+        path = make_split(tmp_path, name, seed=seed)
+        edit_videos(tmp_path, name, lambda row: row.update(people=row["group"][-7:]))
+        splits[name] = load_split(path)
     with pytest.raises(InputError, match=r"train and val share 10 people, .* --split-unit video"):
-        train(tmp_path)
-    report = train(tmp_path, "--split-unit", "video")
-    assert report["split"]["shared"]["train-val"] == NOTHING | {"people": 10}
-    assert "NOT THE FIGURES OF UNSEEN PEOPLE" in capsys.readouterr().out
+        audit_leaks(splits)
+    assert audit_leaks(splits, "video")["train-val"] == NOTHING | {"people": 10}
 
 
 def test_what_is_left_out_is_not_known_to_the_model_but_its_people_are(tmp_path):
@@ -190,17 +190,10 @@ def test_a_checkpoint_keeps_plain_lists_of_what_it_was_trained_on(tmp_path):
     splits = {"train": split.part(split.video_index < 4), "val": split.part(split.video_index > 6)}
     known, seen = describe_training(list(splits.values())), (0, 1, 2, 3, 7, 8, 9)
     assert known["videos"] == sorted(f"file {split.videos[i]['fingerprint']}" for i in seen)
-    buffer = io.BytesIO()
-    torch.save(known, buffer)
-    buffer.seek(0)
-    loaded = torch.load(buffer, weights_only=True)
-    assert loaded == known
-    assert count_shared(split, loaded) == {"videos": 7, "people": 5, "clips": 7}
-    assert count_shared(split.part(split.video_index == 5), loaded) == {
-        **NOTHING,
-        "people": 1,  # its fake is among the first four
-    }
-    assert known["people"] != known["videos"] != known["clips"]
+    assert json.loads(json.dumps(known)) == known
+    assert count_shared(split, known) == {"videos": 7, "people": 5, "clips": 7}
+    of_fake = count_shared(split.part(split.video_index == 5), known)
+    assert of_fake == NOTHING | {"people": 1}  # its fake is among the first four
 
 
 def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
@@ -213,9 +206,10 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
     elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
     assert count_shared(elsewhere, known) == NOTHING
-    for row in split.videos:  # as earlier versions left it
-        del row["fingerprint"], row["people"], row["clip"]
-    assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
+    rows = read_table(tmp_path / "train_videos.csv")
+    columns = [name for name in rows[0] if name not in ("fingerprint", "people", "clip")]
+    write_csv(tmp_path / "train_videos.csv", columns, rows)  # as somebody else may leave it
+    assert count_shared(load_split(path), known) == {"videos": 20, "people": 10, "clips": 20}
 
 
 def write_set(root, lengths):
@@ -266,9 +260,8 @@ def test_a_public_set_is_recognised_at_another_compression(tmp_path):
         for i, (a, b) in enumerate(people):
             reals = root / "original_sequences/youtube" / compression / "videos"
             fakes = root / "manipulated_sequences/Deepfakes" / compression / "videos"
-            for k, path in enumerate(
-                (reals / f"{a}.mp4", reals / f"{b}.mp4", fakes / f"{a}_{b}.mp4")
-            ):
+            paths = reals / f"{a}.mp4", reals / f"{b}.mp4", fakes / f"{a}_{b}.mp4"
+            for k, path in enumerate(paths):
                 write_video(path, n=3 + 3 * i + k + longer)
 
     write_tree(tmp_path / "c23", "c23", [("000", "003"), ("001", "002")], 0)
@@ -280,14 +273,17 @@ def test_a_public_set_is_recognised_at_another_compression(tmp_path):
     assert count_shared(other, describe_training([trained])) == expected
     with pytest.raises(InputError, match="train and test share 2 people"):
         audit_leaks({"train": trained, "test": other})
-    assert (
-        read_table(tmp_path / "f2/train_videos.csv")[0]["people"].count("FaceForensics++ 00") == 2
-    )
     # the same ids in class folders are anybody's
-    own = extracted(
-        write_set(tmp_path / "own", {"real/000.mp4": 31, "fake/000_003.mp4": 32}), tmp_path / "f3"
-    )
+    folders = write_set(tmp_path / "own", {"real/000.mp4": 31, "fake/000_003.mp4": 32})
+    own = extracted(folders, tmp_path / "f3")
     assert count_shared(own, describe_training([trained])) == NOTHING
+
+
+def test_a_joined_group_is_known_by_the_name_that_it_had_too(tmp_path):
+    split = load_split(make_split(tmp_path, n_groups=5))
+    known = describe_training([split.part(split.video_index == 0)])
+    split.videos[1]["named_group"] = split.group(0)
+    assert count_shared(split.part(split.video_index == 1), known) == NOTHING | {"people": 1}
 
 
 def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
@@ -317,38 +313,15 @@ def test_shortcuts_are_named(tmp_path, capsys):
     path = make_split(tmp_path / "features", n_groups=20)
     edit_videos(tmp_path / "features", "train", columns)
     shortcuts = audit_shortcuts(load_split(path))
-    assert list(shortcuts) == [
-        *("width", "height", "fps", "frames", "duration", "size"),
-        "bits per pixel",
-    ]
-    for name in ("size", "bits per pixel"):
-        assert shortcuts[name]["auc"] == 1
-        assert 0.7 < shortcuts[name]["interval"][0] < shortcuts[name]["interval"][1] == 1
-    for name in ("width", "height", "fps", "frames", "duration"):
-        assert shortcuts[name]["auc"] == 0.5
-    assert (
-        name_shortcuts(shortcuts, 1)
-        == name_shortcuts(shortcuts, None)
-        == ["size", "bits per pixel"]
-    )
+    telling = ["size", "bits per pixel"]
+    assert list(shortcuts) == ["width", "height", "fps", "frames", "duration", *telling]
+    for name, found in shortcuts.items():
+        assert found["auc"] == (1 if name in telling else 0.5)
+    assert 0.7 < shortcuts["size"]["interval"][0] < shortcuts["size"]["interval"][1] == 1
+    assert name_shortcuts(shortcuts, 1) == name_shortcuts(shortcuts, None) == telling
     assert train(tmp_path)["split"]["shortcuts"]["size"]["auc"] == 1
     out = capsys.readouterr().out
     assert "give the label away by size 100.0 %, bits per pixel 100.0 %" in out
-
-
-def test_chance_is_not_called_a_shortcut(tmp_path):
-    """51 validation videos and a model at 41.9 %, below which no column can be."""
-    split = load_split(make_split(tmp_path, n_groups=26))
-    split = split.part(split.video_index < 51)
-    names, n_above, n_named = ("width", "height", "fps", "frames", "duration", "size"), 0, 0
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        for row in split.videos:
-            row |= {name: int(rng.integers(100, 1000)) for name in names}
-        shortcuts = audit_shortcuts(split)
-        n_above += sum(found["auc"] > 0.55 for found in shortcuts.values())
-        n_named += len(name_shortcuts(shortcuts, 0.419))
-    assert n_above > 20 and n_named <= 7  # of 70; 5 % are to be expected of 95 % intervals
 
 
 def test_a_column_is_named_above_the_model_or_75_percent_and_beyond_chance():
@@ -373,10 +346,6 @@ def test_columns_that_cannot_be_audited(tmp_path):
     for row in split.videos:
         row["width"] = "0"
     assert audit_shortcuts(split)["bits per pixel"]["auc"] == 0.5
-    for value, message in (("wide", "column width: could not convert"), ("nan", "width holds NaN")):
-        split.videos[3]["width"] = value
-        with pytest.raises(InputError, match=message):
-            audit_shortcuts(split)
 
 
 def test_bits_per_pixel_are_those_of_all_frames(tmp_path):
