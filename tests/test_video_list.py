@@ -112,14 +112,17 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ("", r"line 1: \[\], expected path,label"),
         ("path;label\na.mp4;0\n", r"line 1: the columns are separated by ';', expected commas"),
         ("path\tlabel\na.mp4\t0\n", r"line 1: the columns are separated by '\\t', expected c"),
-        ("path,label\na.mp4,0\nb.mp4,maybe\n", r"line 3: label 'maybe', expected real, fake, 0 or"),
-        ("path,label\na.mp4\n", r"line 2: label '', expected real"),
+        (
+            "path,label\na.mp4,0\nb.mp4,maybe\n",
+            r"line 3 has no label REAL or FAKE, .* but 'maybe'",
+        ),
+        ("path,label\na.mp4\n", r"line 2 has no label REAL or FAKE, 0 or 1, but ''"),
         ("path,label\n,1\n", r"line 2: path '', expected the path of a video"),
         ("path,label\n.,1\n", r"line 2: path '\.', expected the path of a video"),
         ("path,label\na.mp4,0\nb.mp4,0\n./a.mp4,1\n", r"line 4: './a.mp4' is listed twice, .* 2;"),
         ("path,label\na\0.mp4,0\n", r"line 2|line contains NUL"),
         ("path,label\ncaf\udce9.mp4,0\n", r"not a CSV in UTF-8"),
-        ("path,label,split\na.mp4,0,odd\n", r"line 2: split 'odd', expected train, val or test"),
+        ("path,label,split\na.mp4,0,odd\n", r"line 2 has split 'odd', not train, val, test"),
         ("path,label\n", r"\(list\) has no video to use"),
         ("path,label\na.mp4,0,anna\n", r"line 2: 3 values for 2 columns: name all columns"),
     ],
@@ -133,7 +136,7 @@ def test_a_wrong_value_is_named_alone(tmp_path):
     with pytest.raises(InputError, match="'odd'") as caught:
         find_videos(write(tmp_path, "path,label,split\na.mp4,0,odd\n"))
     message = str(caught.value)
-    assert "a.mp4" not in message and "real, fake" not in message and "once" not in message
+    assert "a.mp4" not in message and "REAL" not in message and "once" not in message
 
 
 def test_a_video_on_another_drive_is_identified_by_its_path(tmp_path, monkeypatch):
