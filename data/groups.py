@@ -243,7 +243,7 @@ def relate_fake(video: Video, known: dict, names: set[Words]) -> None:
             continue
         reals = known[*place, name]
         if place == people:
-            video.people += reals[0].people[-1:]
+            video.people += (name_person(video, reals[0].person),)
             continue
         is_common = place == (video.split,) and len({real.folders for real in reals}) > 1
         if is_common or is_version(name, video.words):  # such a name tells nobody

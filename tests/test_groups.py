@@ -293,6 +293,15 @@ def test_who_is_in_a_video_is_told_by_its_reals(tmp_path):
     assert (videos["fake/a/7.mp4"].clip, videos["real/005.mp4"].clip) == ("", "real/005.mp4")
 
 
+def test_a_fake_is_of_the_person_whose_folder_it_is_named_after(tmp_path):
+    """Also where the first fake in that folder is of somebody else, too."""
+    touch(tmp_path, *(f"{place}/{p}/1.mp4" for place in ("real", "fake") for p in ("ann", "ben")))
+    touch(tmp_path, "fake/ann/0_ben.mp4", "fake/cy/ann.mp4", "real/cy/1.mp4")
+    people = {video.video: video.people for video in find_videos(tmp_path)}
+    assert people["fake/ann/0_ben.mp4"] == ("~train ann", "~train ben")
+    assert people["fake/cy/ann.mp4"] == ("~train cy", "~train ann")
+
+
 def test_people_are_not_joined_across_splits_but_named(tmp_path):
     for split in ("train", "test"):
         touch(tmp_path, *(f"{split}/{place}.mp4" for place in ("real/anna/1", "fake/anna/1")))
