@@ -65,13 +65,14 @@ def command(script: str, *arguments: str | os.PathLike) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that takes the place of `path` if the block ends well, and else goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:  # a full disk does not say where
-        reason = error.strerror or str(error)
-        raise OSError(error.errno, reason, str(error.filename or path)) from error
+        reason, place = error.strerror or str(error), str(error.filename or path)
+        raise OSError(error.errno, reason, place) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -165,7 +166,6 @@ def cache_folder() -> Path:
 
 def download(url: str, sha256: str, file: Path) -> None:
     """Put what is at `url` at `file`, with a bar of progress. Raises OSError and InputError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary:
         with urllib.request.urlopen(url, timeout=30) as response, open(temporary, "wb") as target:
             size = int(response.headers.get("Content-Length") or 0)
@@ -186,10 +186,8 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
     if copy:
         check_hash(copy, sha256, "name another file")
         COPIES[sha256] = copy
-        with suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as temporary:
-                shutil.copyfile(copy, temporary)
+        with suppress(OSError), replacing(file) as temporary:
+            shutil.copyfile(copy, temporary)
     if sha256 in COPIES:
         return COPIES[sha256]
     if not file.is_file():

@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from contextlib import suppress
-from itertools import combinations, groupby
+from itertools import groupby
 from statistics import mode
 
 from data.files import InputError, fingerprint
@@ -95,13 +95,13 @@ def drop_shared(videos: list[Video], others: set[str]) -> None:
 
 def find_names(words: Words, known) -> list[Words]:
     """What is `known` among these words, in their order: the longest first, no word twice."""
-    free, found = set(range(len(words))), {}
-    spans = combinations(range(len(words) + 1), 2)
-    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
-        if free.issuperset(range(start, end)) and words[start:end] in known:
-            found[start] = words[start:end]
-            free -= set(range(start, end))
-    return [found[start] for start in sorted(found)]
+    for size in range(len(words), 0, -1):
+        for start in range(len(words) - size + 1):
+            name = words[start : start + size]
+            if name in known:
+                before, behind = words[:start], words[start + size :]
+                return [*find_names(before, known), name, *find_names(behind, known)]
+    return []
 
 
 def find_pieces(reals: list[Video]) -> dict[str, Words]:

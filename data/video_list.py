@@ -59,13 +59,13 @@ def read_rows(file: Path, known: dict, expected: str) -> tuple[list[Row], list[s
 
 
 def find_columns(header: list[str], known: dict[str, tuple[str, ...]]) -> list[str]:
-    """What each column holds, "" for others. The first of its names comes before all others."""
+    """What each column holds, "" for others. Of several that hold the same the first is `known`."""
     plain = [name.lower() for name in header]
     columns = [""] * len(plain)
     for held, names in known.items():
-        there = [name for name in plain if name in names]
-        if there:
-            columns[plain.index(names[0] if names[0] in there else there[0])] = held
+        name = next(filter(plain.__contains__, names), None)
+        if name:
+            columns[plain.index(name)] = held
     return columns
 
 
@@ -119,16 +119,12 @@ def read_list(file: Path, image_names: str = "") -> tuple[list[tuple[Item, dict]
 
 def describe_missing(file: Path, listed: list[tuple[Item, dict]]) -> list[str]:
     """A warning where paths of a list are not there. Raises InputError where none is."""
-    missing = [
-        item.path for item, told in listed if not item.n_images and not told["path"].exists()
-    ]
-    if not missing:
-        return []
-    if len(missing) == len(listed):
+    gone = [item.path for item, told in listed if not (item.n_images or told["path"].exists())]
+    if gone and len(gone) == len(listed):
         problem = f"none of its {len(listed)} paths is there, {listed[0][1]['path']} for one"
         raise InputError(f"{file}: {problem}; relative paths start from the folder of the CSV")
-    names = ", ".join(missing[:3])
-    return [f"WARNING: {len(missing)} of {len(listed)} paths of the list are not there: {names}"]
+    what = f"{len(gone)} of {len(listed)} paths of the list are not there"
+    return [f"WARNING: {what}: {', '.join(gone[:3])}"] if gone else []
 
 
 def check_images(file: Path, listed: list[tuple[Item, dict]]) -> None:
@@ -251,10 +247,9 @@ def read_labels(file: Path, notes: list[str]) -> list[Row]:
             raise InputError(f"{file} is a list, as in LAV-DF: make a CSV of it for --videos-csv")
         rows = []
         for name, entry in entries.items():
-            known = entry if isinstance(entry, dict) else {}
-            values = {held: known.get(held) for held in ("label", "split", "original")}
-            texts = {held: "" if value is None else str(value) for held, value in values.items()}
-            rows.append((str(file), texts | {"path": name}))
+            values = entry.items() if isinstance(entry, dict) else ()
+            told = {held: str(value) for held, value in values if value is not None}
+            rows.append((str(file), dict.fromkeys(LABEL_COLUMNS, "") | told | {"path": name}))
         return rows
     expected = "the columns filename and label, or give it to --videos-csv"
     rows, others = read_rows(file, LABEL_COLUMNS, expected)
