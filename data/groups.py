@@ -1,13 +1,8 @@
 """Who and what belongs together and must stay on one side of a split.
 
-What a data set or a list tells comes first. Of the others folders and names are asked, by these
-rules alone; what they do not settle is said, and told by features/originals.py or by a list.
-
-- What all names of a class share, what a compression, a quality, a copier or a piece adds, is no
-  part of a name; a name that all videos share is replaced by its folder.
-- A folder is a person if it is the outermost one that divides and lies below both classes; where
-  most at its place are people, all are.
-- A fake belongs to each real, and each person, whose whole name its own holds.
+What a data set or a list tells comes first. Of the others folders and names are asked, by the
+rules of data/README.md alone; what they do not settle is said, and told by features/originals.py
+or by a list.
 """
 
 import filecmp
@@ -51,7 +46,10 @@ def set_groups(videos: list[Video]) -> list[str]:
 
 
 def read_words(videos: list[Video]) -> None:
-    """Give each video the words of its name that tell it from others."""
+    """Give each video the words of its name that tell it from others.
+
+    A name that all videos share is replaced by its folder.
+    """
     keys = {video.key for video in videos}
     for video in videos:
         video.words = split_name(video.key, keys)
@@ -68,8 +66,7 @@ def split_name(key: str, keys=frozenset()) -> Words:
 
     A number in brackets is a copier's if the key without it is one of `keys`; else it is a word.
     """
-    key = key.lower()
-    plain = re.sub(rf"{COPY_BEHIND}$", "", key)
+    plain = re.sub(rf"{COPY_BEHIND}$", "", key.lower())
     number = () if plain in keys else tuple(re.findall(r"\(\d+\)$", key))
     name = re.sub(f"^{COPY_BEFORE}", "", plain.rpartition("/")[2])
     words = tuple("".join(word) for is_word, word in groupby(name, is_sign) if is_word)
@@ -118,10 +115,10 @@ def find_pieces(reals: list[Video]) -> dict[str, Words]:
         is_numbered = re.fullmatch(rf"(?:{PIECE})?\d+", last)
         if is_numbered and not all(re.fullmatch(NOBODY, word) for word in stem):
             stems[video.video] = tuple(stem)
-    sizes = Counter(stems.values())
-    recurring = sum(size for size in sizes.values() if size > 1)
+    sizes = Counter(stems.values()).values()
+    recurring = sum(size for size in sizes if size > 1)
     are_most = len(stems) >= 0.9 * len(reals) and recurring >= len(stems) / 2
-    return stems if are_most and max(sizes.values(), default=0) < 0.9 * len(stems) else {}
+    return stems if are_most and max(sizes, default=0) < 0.9 * len(stems) else {}
 
 
 # --- Folders ---
@@ -152,9 +149,9 @@ def relate_by_folders(videos: list[Video]) -> list[str]:
     notes = []
     if splits:
         notes.append(f"folders that are people: {len(splits)}, {min(splits)}/ for one")
-    across = sorted(folder for folder, found in splits.items() if len(found) > 1)
+    across = [folder for folder, found in splits.items() if len(found) > 1]
     if across:
-        which = f"{len(across)}, {across[0]}/ for one"
+        which = f"{len(across)}, {min(across)}/ for one"
         notes.append(f"such folders in several splits ({which}): are people on both sides?")
     return notes
 
@@ -208,7 +205,7 @@ def relate_by_names(videos: list[Video]) -> list[str]:
     known = defaultdict(list)  # {(*place, words): videos that are called so, or lie in a folder}
     for video in videos:
         if not video.label:
-            for place in ((), (video.split,), *near(video)):
+            for place in (*near(video), (video.split,), ()):
                 known[*place, pieces.get(video.video, video.words)].append(video)
     for video in asked:
         if video.person:
@@ -223,10 +220,9 @@ def relate_by_names(videos: list[Video]) -> list[str]:
     for video in videos:
         video.people = tuple(dict.fromkeys(video.people))
         video.clip = video.clip or ("" if video.label else video.video)
-    if not pieces:
-        return []
-    people = sorted(map(" ".join, set(pieces.values())))
-    return [f"people that names with a number tell: {len(people)}, {people[0]} for one"]
+    people = set(map(" ".join, pieces.values()))
+    what = f"people that names with a number tell: {len(people)}"
+    return [f"{what}, {min(people)} for one"] if people else []
 
 
 def relate_fake(video: Video, known: dict, names: set[Words]) -> None:

@@ -46,8 +46,7 @@ def read_rows(file: Path, known: dict, expected: str) -> tuple[list[Row], list[s
     if not {"path", "label"} <= set(columns):
         for sign in ";\t":
             if sign in "".join(header):
-                problem = f"the columns are separated by {sign!r}, expected commas"
-                raise InputError(f"{where}: {problem}: save it with commas")
+                raise InputError(f"{where}: columns separated by {sign!r}: save it with commas")
         raise InputError(f"{where}: {header}, expected {expected}")
     rows = []
     for where, cells in lines:
@@ -84,10 +83,9 @@ def read_label(row: dict[str, str], where: str) -> dict:
 
 def check_list(file: Path) -> None:
     """Raise InputError where `file` cannot be a list of videos."""
-    if file.is_dir():
-        raise InputError(f"{file} is a folder: give it to --videos-dir, or name a CSV file")
     if not file.is_file():
-        raise InputError(f"{file}: no such file; expected a CSV with the columns {EXPECTED}")
+        expected = f"a CSV with the columns {EXPECTED}; --videos-dir takes folders"
+        raise InputError(f"{file} is no file; expected {expected}")
     if file.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
         expected = "name the folder that holds the videos, or a CSV that lists them"
         raise InputError(f"{file} is one video or image: {expected}")
@@ -106,8 +104,8 @@ def read_list(file: Path, image_names: str = "") -> tuple[list[tuple[Item, dict]
         item, told = read_row(row, file.parent, where)
         first = first_line.setdefault(normalize("NFC", str(told["path"])), where)
         if first != where:
-            twice = f"{row['path']!r} is listed twice, first in {first.rpartition(', ')[2]}"
-            raise InputError(f"{where}: {twice}; expected each path once")
+            line = first.rpartition(", ")[2]
+            raise InputError(f"{where}: {row['path']!r} is listed twice, first in {line}")
         listed.append((item, told))
     if image_names != PHOTO:
         check_images(file, listed)
