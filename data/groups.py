@@ -8,6 +8,7 @@ or by a list.
 import filecmp
 import os
 import re
+import sys
 import unicodedata
 from collections import Counter, defaultdict
 from contextlib import suppress
@@ -142,10 +143,11 @@ def relate_by_folders(videos: list[Video]) -> list[str]:
         if video.person:
             splits[video.person].add(video.split)
             video.people += (name_person(video, video.person),)
-        for folder in video.folders:
-            is_method = folder.lower() not in {*of_both, video.person}
-            if is_method and split_name(folder) not in of_reals and video.label:
-                video.method = video.method or folder
+        others = [folder for folder in video.folders if folder.lower() != video.person]
+        others = [folder for folder in others if folder.lower() not in of_both]
+        methods = [folder for folder in others if split_name(folder) not in of_reals]
+        if video.label and methods and not video.method:
+            video.method = methods[0]
     notes = []
     if splits:
         notes.append(f"folders that are people: {len(splits)}, {min(splits)}/ for one")
@@ -175,8 +177,9 @@ def find_people(videos: list[Video], shared: set[str]) -> None:
             places = [i for i, folder in enumerate(video.folders) if folder.lower() in shared]
             if places:
                 outermost[video.video] = places[0]
-        found = [outermost[v.video] for v in of_class if v.video in outermost]
-        usual |= {v.video: mode(found) for v in of_class if found and mode(found) < len(v.folders)}
+        found = [outermost[video.video] for video in of_class if video.video in outermost]
+        place = mode(found) if found else sys.maxsize
+        usual |= {video.video: place for video in of_class if place < len(video.folders)}
     there = {(v.label, v.folders[usual[v.video]].lower()) for v in videos if v.video in usual}
     are_most = 2 * sum(folder in shared for _, folder in there) > len(there)
     for video in videos:

@@ -15,15 +15,15 @@ from data.words import IMAGE_SUFFIXES, SPLIT_WORDS, VIDEO_SUFFIXES
 
 EXPECTED = "path,label[,group,split,method]"
 COLUMNS = {  # {what a column holds: its name, and other people's names for it}
-    "path": ("path", "filename", "file", "video", "file path", "filepath", "file_path"),
-    "label": ("label", "is_fake"),
-    "group": ("group", "groups"),
-    "split": ("split", "set"),
-    "method": ("method", "methods"),
+    "path": "path filename file video filepath file_path",
+    "label": "label is_fake",
+    "group": "group groups",
+    "split": "split set",
+    "method": "method methods",
 }
-LABEL_COLUMNS = {name: (name,) for name in ("label", "original", "split", "group", "method")}
-LABEL_COLUMNS["path"] = ("filename",)  # of labels.csv
-LABELS = {"real": 0, "0": 0, "0.0": 0, "false": 0, "fake": 1, "1": 1, "1.0": 1, "true": 1}
+LABEL_COLUMNS = {name: name for name in (*COLUMNS, "original")} | {"path": "filename"}
+WORDS = ("real 0 0.0 false", "fake 1 1.0 true")
+LABELS = {word: label for label, words in enumerate(WORDS) for word in words.split()}
 
 Row = tuple[str, dict[str, str]]  # where it stands; {what a column holds: value or ""}
 
@@ -53,24 +53,30 @@ def read_rows(file: Path, known: dict, expected: str) -> tuple[list[Row], list[s
         if any(cells[len(columns) :]):
             found = f"{len(cells)} values for {len(columns)} columns"
             raise InputError(f"{where}: {found}: name all columns, and quote what holds a comma")
-        rows.append((where, dict.fromkeys(known, "") | dict(zip(columns, cells, strict=False))))
-    return rows, [name for name, held in zip(header, columns, strict=True) if name and not held]
+        row = dict(zip(columns, cells, strict=False))
+        rows.append((where, dict.fromkeys(known, "") | row))
+    others = [name for name, held in zip(header, columns, strict=True) if name and not held]
+    return rows, others
 
 
-def find_columns(header: list[str], known: dict[str, tuple[str, ...]]) -> list[str]:
-    """What each column holds, "" for others. Of several that hold the same the first is `known`."""
-    plain = [name.lower() for name in header]
+def find_columns(header: list[str], known: dict[str, str]) -> list[str]:
+    """What each column holds, "" for others. Of several that hold the same, one is used.
+
+    It is the one whose name comes first in `known`.
+    """
+    plain = [name.lower().replace(" ", "_") for name in header]
     columns = [""] * len(plain)
     for held, names in known.items():
-        name = next(filter(plain.__contains__, names), None)
-        if name:
-            columns[plain.index(name)] = held
+        there = [name for name in names.split() if name in plain]
+        if there:
+            columns[plain.index(there[0])] = held
     return columns
 
 
 def read_label(row: dict[str, str], where: str) -> dict:
     """The label, and the split if there is one, of a row (fields of Video). Raises InputError."""
-    label, split = LABELS.get(row["label"].lower()), SPLIT_WORDS.get(row["split"].lower())
+    label = LABELS.get(row["label"].lower())
+    split = SPLIT_WORDS.get(row["split"].lower())
     if label is None:
         raise InputError(f"{where} has no label REAL or FAKE, 0 or 1, but {row['label']!r}")
     if row["split"] and not split:
@@ -195,8 +201,10 @@ class LabelFiles:
     def describe_absent(self, videos: list[Video]) -> list[str]:
         """How many videos of the files are not there: a partial download is all right."""
         absent = self.told.keys() - {video.key for video in videos}
-        n, files = len(absent), "metadata.json or labels.csv"
-        return [f"{n} videos in {files} are not there, {min(absent)} for one"] if absent else []
+        if not absent:
+            return []
+        files = "metadata.json or labels.csv"
+        return [f"{len(absent)} videos in {files} are not there, {min(absent)} for one"]
 
 
 def read_label_files(root: Path, files: list[str]) -> LabelFiles:
@@ -246,8 +254,9 @@ def read_labels(file: Path, notes: list[str]) -> list[Row]:
         rows = []
         for name, entry in entries.items():
             values = entry.items() if isinstance(entry, dict) else ()
-            told = {held: str(value) for held, value in values if value is not None}
-            rows.append((str(file), dict.fromkeys(LABEL_COLUMNS, "") | told | {"path": name}))
+            row = {held: str(value) for held, value in values if value is not None}
+            row = dict.fromkeys(LABEL_COLUMNS, "") | row | {"path": name}
+            rows.append((str(file), row))
         return rows
     expected = "the columns filename and label, or give it to --videos-csv"
     rows, others = read_rows(file, LABEL_COLUMNS, expected)
