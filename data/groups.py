@@ -297,18 +297,16 @@ def relate_copies(videos: list[Video]) -> list[str]:
     first, copies = {}, []
     for video in (video for alike in of_size.values() if len(alike) > 1 for video in alike):
         try:
-            key = f"file {fingerprint(video.path)}"
+            other = first.setdefault(fingerprint(video.path), video)
         except OSError:  # it will fail when it is read
             continue
-        other = first.setdefault(key, video)
         if other is video or not filecmp.cmp(other.path, video.path, shallow=False):
             continue
         if other.label != video.label:
             both = f"{other.video} and {video.video} are one file"
             raise InputError(f"{both}, once real and once fake: take one of them away")
         copies.append(f"{other.video} and {video.video}")
-        for each in (other, video):
-            each.group_keys += (key,)
+        video.group_keys += (other.video,)
     what = f"files that are there twice: {len(copies)}, kept together"
     return [f"{what}, {copies[0]} for one"] if copies else []
 
