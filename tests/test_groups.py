@@ -156,6 +156,7 @@ real/253 real/253(1) real/Copy+of+253 real/c40+253, real/254(1), fake/x
 real/260(1), fake/260_x, real/7
 # most folders at their place are people, so all are
 real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben, real/eve/1 fake/eve/1
+real/anna/1 fake/anna/1, real/ben/1 fake/ben/1, fake/carl/1
 # the outermost folder that divides
 real/anna/s1/x real/anna/s2/y fake/anna/s1/x, real/ben/s1/x fake/ben/s2/x
 # unless the names in it tell more
