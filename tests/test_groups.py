@@ -99,6 +99,12 @@ def test_public_names_join_people_across_splits(tmp_path):
     assert len(groups) == 5
 
 
+def test_a_fake_without_ids_goes_by_the_name_of_a_real_of_whom_nobody_is_known(tmp_path):
+    touch(tmp_path, "YouTube-real/00170.mp4", "Celeb-synthesis/00170_x.mp4", "Celeb-real/a.mp4")
+    groups = groups_of(find_videos(tmp_path))
+    assert groups[1:] == [["Celeb-synthesis/00170_x.mp4", "YouTube-real/00170.mp4"]]
+
+
 @pytest.mark.parametrize(("real", "fake"), [("real", "fake"), ("Celeb-real", "Celeb-synthesis")])
 def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
     names = [f"{real}/id1_0000", f"{real}/id1_0001", f"{fake}/id1_id2_0000", f"{fake}/id1_id2_0001"]
@@ -129,6 +135,7 @@ real/anna/1 real/anna/2 fake/anna/1, real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan
 # a folder of a source says less than the names in it
 real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001 fake/ff/swap/001_9 -> swap
 # a real in the fake's own folder comes first
+real/x/000 real/x/003 fake/x/000_003, real/000/a fake/000/b
 real/x/1 fake/x/1_swap, real/y/1 fake/y/m/1_other -> m
 # the longest name first
 real/video fake/video_b, real/video_01 fake/fake_video_01
@@ -199,6 +206,7 @@ def test_names_that_tell_of_people(tmp_path, case):
     touch(tmp_path, *(name for group in named for name in group))
     videos = find_videos(tmp_path)
     assert groups_of(videos) == sorted(map(sorted, named))
+    assert {video.group for video in videos} == {min(group) for group in named}
     assert {video.method for video in videos} - {""} == set(methods.split())
 
 

@@ -101,7 +101,7 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
     videos = find_videos(write(tmp_path, "path,label,group", *lines))
     assert sorted(video.path.exists() for video in videos) == [False, True]
     assert len({video.group for video in videos}) == 1
-    twice = [f"{normalize(form, name)},0" for form in ("NFC", "NFD")]
+    twice = [f"{normalize(form, 'é.mp4')},0" for form in ("NFC", "NFD")]
     with pytest.raises(InputError, match=r"line 3: .* is listed twice, first in line 2"):
         find_videos(write(tmp_path, "path,label", *twice))
 
