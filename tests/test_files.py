@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -72,7 +73,10 @@ def test_what_the_system_refuses_is_not_called_damaged(tmp_path, read):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new/x.json"
-    write_json(path, {"a": 1})
+    write_json(path, {"a": 0})
+    with open(path) as reader:
+        write_json(path, {"a": 1})
+        assert json.load(reader) == {"a": 0}
     with pytest.raises(TypeError):
         write_json(path, {"a": object()})
     with pytest.raises(OSError, match=r"No space left.*x\.json"), replacing(path) as temporary:

@@ -61,7 +61,8 @@ def test_list_of_videos(tmp_path):
 def test_columns_of_other_people(tmp_path, header, line, not_used):
     data_set = find_data_set(write(tmp_path, header, line))
     assert [(video.video, video.label) for video in data_set.videos] == [("a.mp4", 1)]
-    assert data_set.notes[0] == f"columns not used: {not_used}"
+    alone = "no real video here: a set to test on, not to train on"
+    assert data_set.notes == [f"columns not used: {not_used}", alone]
 
 
 def test_other_names_of_groups_splits_and_methods(tmp_path):
@@ -161,11 +162,13 @@ def test_what_is_no_list(tmp_path):
 
 
 def test_frames_and_photos_in_a_list_are_read_and_said_as_in_a_tree(tmp_path):
-    touch(tmp_path, "v/0.png", "v/1.png", "loose/ann_0.png", "loose/ann_1.png", "loose/bo_0.png")
-    lines = ["v,fake", "loose/ann_{frame},fake", "loose/bo_0.png,fake", "a.mp4,real"]
+    touch(tmp_path, *(f"v/frames/{n}.png" for n in (0, 1)))
+    touch(tmp_path, "loose/ann_0.png", "loose/ann_1.png", "loose/bo_0.png")
+    lines = ["v/frames,fake", "loose/ann_{frame},fake", "loose/bo_0.png,fake", "a.mp4,real"]
     data_set = find_data_set(write(tmp_path, "path,label", *lines))
     images = {video.video: video.n_images for video in data_set.videos}
-    assert images == {"a.mp4": 0, "v": 2, "loose/ann_{frame}": 2, "loose/bo_0.png": 1}
+    assert images == {"a.mp4": 0, "v/frames": 2, "loose/ann_{frame}": 2, "loose/bo_0.png": 1}
+    assert [video.key for video in data_set.videos] == ["a", "loose/ann", "loose/bo_0", "v"]
     warning = "WARNING: reals are videos, fakes frames and photos: that alone gives the label away"
     assert warning in data_set.notes
     assert "each folder of images is read as a video (videos: 1, frames: 2)" in data_set.notes
