@@ -82,11 +82,12 @@ def make_folder(path: Path, flag: str) -> None:
 
     The error names the flag with which another folder is given.
     """
-    remedy = f"name another folder with {flag}"
+    remedy = f"name another with {flag}"
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be made ({error.strerror}): {remedy}") from error
+        problem = f"{path} is not a folder, nor can it be made ({error.strerror})"
+        raise InputError(f"{problem}: {remedy}") from error
     if not os.access(path, os.W_OK):
         raise InputError(f"no permission to write to {path}: {remedy}")
 

@@ -89,7 +89,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 def test_a_folder_that_cannot_be_made_or_written_to_names_the_flag(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file/below"):
-        problem = rf"{path} cannot be made \(.*\): name another folder with --features-dir"
+        problem = rf"{path} is not a folder, .* made \(.*\): name another with --features-dir"
         with pytest.raises(InputError, match=problem):
             make_folder(path, "--features-dir")
     monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
