@@ -65,13 +65,14 @@ def command(script: str, *arguments: str | os.PathLike) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that takes the place of `path` if the block ends well, and else goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:  # a full disk does not say where
-        reason = error.strerror or str(error)
-        raise OSError(error.errno, reason, str(error.filename or path)) from error
+        reason, place = error.strerror or str(error), str(error.filename or path)
+        raise OSError(error.errno, reason, place) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -81,16 +82,14 @@ def make_folder(path: Path, flag: str) -> None:
 
     The error names the flag with which another folder is given.
     """
+    remedy = f"name another with {flag}"
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        problem = f"{path} is not a folder, or is below a file"
-        raise InputError(f"{problem}: name another with {flag}") from error
     except OSError as error:
-        problem = f"{path} cannot be made ({error.strerror})"
-        raise InputError(f"{problem}: name another folder with {flag}") from error
+        problem = f"{path} is not a folder, nor can it be made ({error.strerror})"
+        raise InputError(f"{problem}: {remedy}") from error
     if not os.access(path, os.W_OK):
-        raise InputError(f"no permission to write to {path}: name another folder with {flag}")
+        raise InputError(f"no permission to write to {path}: {remedy}")
 
 
 @contextmanager
@@ -104,9 +103,8 @@ def hold_folder(folder: Path, lock: Path) -> Iterator[None]:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"another run is writing to {folder}: wait for it, or name another folder"
-            ) from None
+            problem = f"another run is writing to {folder}"
+            raise InputError(f"{problem}: wait for it, or name another folder") from None
         except OSError as error:  # some shared file systems have no locks
             problem = f"{folder} cannot be locked ({error.strerror})"
             print(f"WARNING: {problem}: start no second run", file=sys.stderr)
@@ -120,13 +118,10 @@ def read_json(path: Path, kind: type = dict):
     """The content of a JSON file, a dict or another `kind`. Raises InputError and OSError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise
-    except Exception as error:
+    except ValueError as error:  # also where it is no UTF-8
         raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, kind):
-        found = type(content).__name__
-        raise InputError(f"{path} holds a {found}, expected a {kind.__name__}")
+        raise InputError(f"{path} holds a {type(content).__name__}, expected a {kind.__name__}")
     return content
 
 
@@ -154,13 +149,11 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[dict]) -> None:
 
 def read_csv(path: Path) -> list[dict]:
     """The rows of a file that write_csv wrote, all values as text. Raises InputError, OSError."""
-    try:
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        try:
             return list(csv.DictReader(file))
-    except OSError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path} is not a CSV of this program: {error}") from error
+        except csv.Error as error:
+            raise InputError(f"{path} is not a CSV of this program: {error}") from error
 
 
 # --- Published files ---
@@ -174,20 +167,12 @@ def cache_folder() -> Path:
 
 def download(url: str, sha256: str, file: Path) -> None:
     """Put what is at `url` at `file`, with a bar of progress. Raises OSError and InputError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary:
-        with (
-            urllib.request.urlopen(url, timeout=30) as response,
-            open(temporary, "wb") as target,
-            tqdm.wrapattr(
-                response,
-                "read",
-                total=int(response.headers.get("Content-Length") or 0) or None,
-                desc=file.name,
-                disable=None,
-            ) as source,
-        ):
-            shutil.copyfileobj(source, target)
+        with urllib.request.urlopen(url, timeout=30) as response, open(temporary, "wb") as target:
+            size = int(response.headers.get("Content-Length") or 0)
+            bar = tqdm.wrapattr(target, "write", total=size, desc=file.name, disable=None)
+            with bar as watched:
+                shutil.copyfileobj(response, watched)
         check_hash(temporary, sha256, "the connection broke, or another page was sent")
 
 
@@ -198,17 +183,14 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
     `sha256` is how the file's hash starts. Raises DownloadError, with what to do `otherwise`, where
     the file cannot be had, InputError where it is damaged.
     """
+    file = cache_folder() / url.rpartition("/")[2]
     if copy:
         check_hash(copy, sha256, "name another file")
         COPIES[sha256] = copy
-        with suppress(OSError):
-            keep = cache_folder() / url.rsplit("/")[-1]
-            keep.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(keep) as temporary:
-                shutil.copyfile(copy, temporary)
+        with suppress(OSError), replacing(file) as temporary:
+            shutil.copyfile(copy, temporary)
     if sha256 in COPIES:
         return COPIES[sha256]
-    file = cache_folder() / url.rsplit("/")[-1]
     if not file.is_file():
         try:
             download(url, sha256, file)
@@ -222,7 +204,6 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
 
 def check_hash(file: Path, sha256: str, remedy: str) -> None:
     """Raise InputError where the sha256 of a file does not start so."""
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if not digest.startswith(sha256):
+    if not hashlib.sha256(file.read_bytes()).hexdigest().startswith(sha256):
         found = f"its sha256 does not start with {sha256}"
         raise InputError(f"{file} is damaged or another file ({found}): {remedy}")

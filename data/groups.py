@@ -1,22 +1,18 @@
 """Who and what belongs together and must stay on one side of a split.
 
-What a data set or a list tells comes first. Of the others folders and names are asked, by these
-rules alone; what they do not settle is said, and told by features/originals.py or by a list.
-
-- What all names of a class share, what a compression, a quality, a copier or a piece adds, is no
-  part of a name; a name that all videos share is replaced by its folder.
-- A folder is a person if it is the outermost one that divides and lies below both classes; where
-  most at its place are people, all are.
-- A fake belongs to each real, and each person, whose whole name its own holds.
+What a data set or a list tells comes first. Of the others folders and names are asked, by the
+rules of data/README.md alone; what they do not settle is said, and told by features/originals.py
+or by a list.
 """
 
 import filecmp
+import os
 import re
-import stat
+import sys
 import unicodedata
 from collections import Counter, defaultdict
-from itertools import combinations, groupby
-from pathlib import Path
+from contextlib import suppress
+from itertools import groupby
 from statistics import mode
 
 from data.files import InputError, fingerprint
@@ -27,7 +23,10 @@ Words = tuple[str, ...]  # of a name: Anna_02-b is ("anna", "02", "b")
 # How people begin who mean somebody in this data set alone
 BY_NAME = "~"  # told by names or folders: they may have another name, too
 BY_LIST = "@"  # told by a list
-FOLDER = "folder"  # in place of a place: a name is that of a folder that is a person
+FOLDER = "folder"  # in place of a split: a name is that of a folder that is a person
+
+PIECE = "|".join(PIECES.split())
+NOBODY = rf"(?:{'|'.join(' '.join([UNNAMED, *CLASS_WORDS]).split())})\d*"
 
 
 def set_groups(videos: list[Video]) -> list[str]:
@@ -36,12 +35,10 @@ def set_groups(videos: list[Video]) -> list[str]:
     People that names tell are those of this data set alone: they begin with BY_NAME. Raises
     InputError where one file is in both classes.
     """
-    words = read_words(videos)
-    asked = [video for video in videos if not video.is_known]
-    folder_of, notes = relate_by_folders(asked, words)
-    notes += relate_by_names(videos, words, folder_of)
-    files = [video for video in videos if video.kind in ("videos", "photos")]
-    notes += relate_copies(files)
+    read_words(videos)
+    notes = relate_by_folders([video for video in videos if not video.is_known])
+    notes += relate_by_names(videos)
+    notes += relate_copies([video for video in videos if video.kind in ("videos", "photos")])
     join_related(videos)
     return notes
 
@@ -49,35 +46,33 @@ def set_groups(videos: list[Video]) -> list[str]:
 # --- Names ---
 
 
-def read_words(videos: list[Video]) -> dict[str, Words]:
-    """{identifier: the words of its name that tell it from others}."""
-    there = {video.key for video in videos}
-    words = {video.video: split_name(video.key, there) for video in videos}
-    if len(videos) > 1 and len(set(words.values())) == 1 and all(each.folders for each in videos):
-        words = {video.video: split_folder(video.folders[-1]) for video in videos}
-    by_class = [[video.video for video in videos if video.label == label] for label in (0, 1)]
-    drop_shared(words, [*words], set())
-    for names, others in (by_class, by_class[::-1]):
-        drop_shared(words, names, {word for name in others for word in words[name]})
-    return words
+def read_words(videos: list[Video]) -> None:
+    """Give each video the words of its name that tell it from others.
+
+    A name that all videos share is replaced by its folder.
+    """
+    keys = {video.key for video in videos}
+    for video in videos:
+        video.words = split_name(video.key, keys)
+    if len(videos) > 1 and len({v.words for v in videos}) == 1 and all(v.folders for v in videos):
+        for video in videos:
+            video.words = split_name(video.folders[-1])
+    reals, fakes = ([video for video in videos if video.label == label] for label in (0, 1))
+    for some, others in ((videos, []), (reals, fakes), (fakes, reals)):
+        drop_shared(some, {word for video in others for word in video.words})
 
 
-def split_name(key: str, there: set[str]) -> Words:
+def split_name(key: str, keys=frozenset()) -> Words:
     """The words of the last part of a key, without those of a quality and marks of a copier.
 
-    A number in brackets is a copier's if the key without it is `there`; else it is a word.
+    A number in brackets is a copier's if the key without it is one of `keys`; else it is a word.
     """
-    plain = re.sub(rf"{COPY_BEHIND}$", "", key)
-    bracket = re.search(r"\(\d+\)$", key)
-    number = () if plain in there or not bracket else (bracket[0],)
+    plain = re.sub(rf"{COPY_BEHIND}$", "", key.lower())
+    number = () if plain in keys else tuple(re.findall(r"\(\d+\)$", key))
     name = re.sub(f"^{COPY_BEFORE}", "", plain.rpartition("/")[2])
     words = tuple("".join(word) for is_word, word in groupby(name, is_sign) if is_word)
     telling = tuple(word for word in words if not re.fullmatch(QUALITIES, word))
     return (telling or words or (name,)) + number
-
-
-def split_folder(folder: str) -> Words:
-    return split_name(folder.lower(), set())
 
 
 def is_sign(sign: str) -> bool:
@@ -85,134 +80,117 @@ def is_sign(sign: str) -> bool:
     return sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc", "So")
 
 
-def drop_shared(words: dict[str, Words], names: list[str], others: set[str]) -> None:
-    """Take from both ends of these names, in place, the words that all share and no others have."""
-    for place, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
-        while len({words[name] for name in names}) > 1 and all(len(words[n]) > 1 for n in names):
-            ends = {words[name][place] for name in names}
-            if len(ends) > 1 or not ends.isdisjoint(others):
+def drop_shared(videos: list[Video], others: set[str]) -> None:
+    """Take from both ends of names the words that all these videos share and no others have."""
+    for end, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
+        while len({v.words for v in videos}) > 1 and all(len(v.words) > 1 for v in videos):
+            ends = {video.words[end] for video in videos}
+            if len(ends) > 1 or ends & others:
                 break
-            words |= {name: words[name][rest] for name in names}
+            for video in videos:
+                video.words = video.words[rest]
 
 
-def find_names(words: Words, known) -> list[tuple[int, int]]:
-    """Places (start, end) in `words` of what is `known`, the longest first, none twice."""
-    free, places = set(range(len(words))), []
-    spans = combinations(range(len(words) + 1), 2)
-    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
-        if free.issuperset(range(start, end)) and words[start:end] in known:
-            places.append((start, end))
-            free -= set(range(start, end))
-    return sorted(places)
+def find_names(words: Words, known) -> list[Words]:
+    """What is `known` among these words, in their order: the longest first, no word twice."""
+    for size in range(len(words), 0, -1):
+        for start in range(len(words) - size + 1):
+            name = words[start : start + size]
+            if name in known:
+                before, behind = words[:start], words[start + size :]
+                return [*find_names(before, known), name, *find_names(behind, known)]
+    return []
 
 
-def find_pieces(reals: list[Video], words: dict[str, Words]) -> dict[str, Words]:
+def find_pieces(reals: list[Video]) -> dict[str, Words]:
     """{identifier: words before the number}, if reals are numbered for each person: anna_1, anna_2.
 
     So they are if nine of ten end in a number, and most of these share what stands before it with
     others, but not nine of ten with each other.
     """
-    piece = "|".join(PIECES.split())
-    unnamed = rf"(?:{'|'.join(' '.join([UNNAMED, *CLASS_WORDS]).split())})\d*"
     stems = {}
     for video in reals:
-        *stem, last = words[video.video]
-        if stem and re.fullmatch(piece, stem[-1]):
+        *stem, last = video.words
+        if stem and re.fullmatch(PIECE, stem[-1]):
             stem.pop()
-        is_numbered = re.fullmatch(rf"(?:{piece})?\d+", last)
-        if is_numbered and not all(re.fullmatch(unnamed, word) for word in stem):
+        is_numbered = re.fullmatch(rf"(?:{PIECE})?\d+", last)
+        if is_numbered and not all(re.fullmatch(NOBODY, word) for word in stem):
             stems[video.video] = tuple(stem)
-    sizes = Counter(stems.values())
-    recurring = sum(size for size in sizes.values() if size > 1)
+    sizes = Counter(stems.values()).values()
+    recurring = sum(size for size in sizes if size > 1)
     are_most = len(stems) >= 0.9 * len(reals) and recurring >= len(stems) / 2
-    return stems if are_most and max(sizes.values(), default=0) < 0.9 * len(stems) else {}
+    return stems if are_most and max(sizes, default=0) < 0.9 * len(stems) else {}
 
 
 # --- Folders ---
 
 
-def list_shared(videos: list[Video]) -> dict[str, list[Video]]:
-    """{folder: what lies in it} of the folders that hold both classes, or lie below both."""
+def relate_by_folders(videos: list[Video]) -> list[str]:
+    """Give videos the person and the method that a folder is; return what is to be said.
+
+    A folder below fake/ that is no person is a method, if no real is called so.
+    """
     inside = defaultdict(list)
     for video in videos:
         for folder in {folder.lower() for folder in video.folders}:
             inside[folder].append(video)
-    return {folder: held for folder, held in inside.items() if len({v.label for v in held}) == 2}
-
-
-def find_people(videos: list[Video], shared: set[str]) -> dict[str, int]:
-    """{identifier: place of the folder, among the folders of the video, that is a person}.
-
-    `shared` are the folders of both classes that divide the videos. The outermost of them counts,
-    and for all videos the place at which most lie, if most folders there are shared.
-    """
-    people = {}
+    of_both = {folder for folder, held in inside.items() if len({v.label for v in held}) == 2}
+    divide = {folder for folder in of_both if len(inside[folder]) < len(videos)}
+    find_people(videos, {folder for folder in divide if not hold_pairs(inside[folder])})
+    of_reals = {video.words for video in videos if not video.label}
+    splits = defaultdict(set)
     for video in videos:
-        places = [i for i, folder in enumerate(video.folders) if folder.lower() in shared]
-        if places:
-            people[video.video] = places[0]
-    usual = {}  # {label: place of most people}
-    for label in (0, 1):
-        places = [people[v.video] for v in videos if v.label == label and v.video in people]
-        if places:
-            usual[label] = mode(places)
-    beside, are_people = {}, {}  # what lies at that place
-    for video in videos:
-        place = usual.get(video.label, len(video.folders))
-        if place < len(video.folders):
-            beside[video.video] = place
-            folder = video.folders[place].lower()
-            are_people[video.label, folder] = folder in shared
-    if 2 * sum(are_people.values()) <= len(are_people):
-        return people
-    of_reals = {video.video for video in videos if not video.label}  # fakes may lie below a method
-    return beside | {name: at for name, at in people.items() if name not in of_reals & set(beside)}
-
-
-def hold_pairs(videos: list[Video], words: dict[str, Words]) -> bool:
-    """Whether a fake among these is named after two of the reals: then names tell more."""
-    known = {words[video.video] for video in videos if video.label == 0}
-    return any(len(find_names(words[video.video], known)) > 1 for video in videos if video.label)
-
-
-def relate_by_folders(
-    videos: list[Video], words: dict[str, Words]
-) -> tuple[dict[str, str], list[str]]:
-    """{identifier: folder of a person}, and what is to be said. Sets people, and methods.
-
-    A folder below fake/ that is no person is a method.
-    """
-    of_both = list_shared(videos)
-    dividing = {
-        folder
-        for folder, held in of_both.items()
-        if len(held) < len(videos) and not hold_pairs(held, words)
-    }
-    places = find_people(videos, dividing)
-    of_reals = {words[video.video] for video in videos if not video.label}
-    folder_of, splits = {}, defaultdict(set)
-    for video in videos:
-        place = places.get(video.video)
-        if place is not None:
-            folder = folder_of[video.video] = video.folders[place].lower()
-            splits[folder].add(video.split)
-            video.people += (person(video, folder),)
-        others = [folder for i, folder in enumerate(video.folders) if i != place]
-        methods = [folder for folder in others if folder.lower() not in of_both]
-        methods = [folder for folder in methods if split_folder(folder) not in of_reals]
+        if video.person:
+            splits[video.person].add(video.split)
+            video.people += (name_person(video, video.person),)
+        others = [folder for folder in video.folders if folder.lower() != video.person]
+        others = [folder for folder in others if folder.lower() not in of_both]
+        methods = [folder for folder in others if split_name(folder) not in of_reals]
         if video.label and methods and not video.method:
             video.method = methods[0]
     notes = []
     if splits:
         notes.append(f"folders that are people: {len(splits)}, {min(splits)}/ for one")
-    across = sorted(folder for folder, found in splits.items() if len(found) > 1)
+    across = [folder for folder, found in splits.items() if len(found) > 1]
     if across:
-        which = f"{len(across)}, {across[0]}/ for one"
+        which = f"{len(across)}, {min(across)}/ for one"
         notes.append(f"such folders in several splits ({which}): are people on both sides?")
-    return folder_of, notes
+    return notes
 
 
-def person(video: Video, name: str) -> str:
+def hold_pairs(videos: list[Video]) -> bool:
+    """Whether a fake among these is named after two of the reals: then names tell more."""
+    known = {video.words for video in videos if not video.label}
+    return any(len(find_names(video.words, known)) > 1 for video in videos if video.label)
+
+
+def find_people(videos: list[Video], shared: set[str]) -> None:
+    """Give videos the folder that is a person.
+
+    `shared` are the folders of both classes that divide the videos. The outermost of them counts,
+    and for all videos of a class the place at which most lie, if most folders there are shared.
+    """
+    outermost, usual = {}, {}
+    for label in (0, 1):
+        of_class = [video for video in videos if video.label == label]
+        for video in of_class:
+            places = [i for i, folder in enumerate(video.folders) if folder.lower() in shared]
+            if places:
+                outermost[video.video] = places[0]
+        found = [outermost[video.video] for video in of_class if video.video in outermost]
+        place = mode(found) if found else sys.maxsize
+        usual |= {video.video: place for video in of_class if place < len(video.folders)}
+    there = {(v.label, v.folders[usual[v.video]].lower()) for v in videos if v.video in usual}
+    are_most = 2 * sum(folder in shared for _, folder in there) > len(there)
+    for video in videos:
+        place = outermost.get(video.video)
+        if are_most and (place is None or not video.label):  # fakes may lie below a method
+            place = usual.get(video.video, place)
+        if place is not None:
+            video.person = video.folders[place].lower()
+
+
+def name_person(video: Video, name: str) -> str:
     """A person of this data set, as told by names: not the same one in another split."""
     return f"{BY_NAME}{video.split} {name}".replace(";", ",")
 
@@ -220,75 +198,71 @@ def person(video: Video, name: str) -> str:
 # --- Fakes and their reals ---
 
 
-def relate_by_names(
-    videos: list[Video], words: dict[str, Words], folder_of: dict[str, str]
-) -> list[str]:
+def relate_by_names(videos: list[Video]) -> list[str]:
     """Relate fakes to the reals and people whose names theirs hold, and copies of one clip.
 
     Nothing is added to videos of which more is known. Returns what is to be said.
     """
-    reals = [video for video in videos if video.label == 0]
     asked = [video for video in videos if not video.is_known]
-    pieces = find_pieces([video for video in asked if video.label == 0], words)
+    pieces = find_pieces([video for video in asked if not video.label])
     known = defaultdict(list)  # {(*place, words): videos that are called so, or lie in a folder}
-    for video in reals:
-        for place in ((), (video.split,), *near(video)):
-            known[*place, pieces.get(video.video, words[video.video])].append(video)
+    for video in videos:
+        if not video.label:
+            for place in (*near(video), (video.split,), ()):
+                known[*place, pieces.get(video.video, video.words)].append(video)
     for video in asked:
-        if video.video in folder_of:
-            name = split_folder(folder_of[video.video])
-            known[FOLDER, video.split, name].append(video)
+        if video.person:
+            known[FOLDER, video.split, split_name(video.person)].append(video)
         elif video.video in pieces:
-            video.people += (person(video, " ".join(pieces[video.video])),)
+            video.people += (name_person(video, " ".join(pieces[video.video])),)
     names = {name for *_, name in known}
     for video in asked:
         if video.label:
-            people = (FOLDER, video.split)
-            places = [*near(video), people, (video.split,), ()]
-            if video.video in folder_of:
-                places = [(video.split, folder_of[video.video]), people]
-            relate_fake(video, words, known, names, places)
-            if len(words[video.video]) > 1:  # the same swap by another method
-                where = f"{video.split}/{folder_of.get(video.video, '')}"
-                video.group_keys += (f"{where} {sorted(words[video.video])}",)
-    relate_copies_of_clips(asked, words)
+            relate_fake(video, known, names)
+    relate_copies_of_clips(asked)
     for video in videos:
         video.people = tuple(dict.fromkeys(video.people))
         video.clip = video.clip or ("" if video.label else video.video)
-    if not pieces:
-        return []
-    people = sorted(map(" ".join, set(pieces.values())))
-    return [f"people that names with a number tell: {len(people)}, {people[0]} for one"]
+    people = set(map(" ".join, pieces.values()))
+    what = f"people that names with a number tell: {len(people)}"
+    return [f"{what}, {min(people)} for one"] if people else []
 
 
-def relate_fake(video: Video, words, known: dict, names: set, places: list) -> None:
-    """Relate a fake to what its name holds, where that is known first of these places."""
-    own = words[video.video]
-    spans = [own[start:end] for start, end in find_names(own, names)]
-    spans += [name for name in map(split_folder, video.folders) if name in names]
-    for name in spans:
+def relate_fake(video: Video, known: dict, names: set[Words]) -> None:
+    """Relate a fake to what its name and folders hold, where that is known first of the places."""
+    people = (FOLDER, video.split)
+    places = [*near(video), people, (video.split,), ()]
+    if video.person:
+        places = [(video.split, video.person), people]
+    found = find_names(video.words, names)
+    found += [name for name in map(split_name, video.folders) if name in names]
+    for name in found:
         place = next((place for place in places if (*place, name) in known), None)
-        found = known[*place, name] if place is not None else []
-        if place and place[0] == FOLDER:
-            video.people += found[0].people[-1:]
+        if place is None:
             continue
-        if is_small_number(name) and not (own[-1:] == name or all(map(str.isdigit, own))):
+        reals = known[*place, name]
+        if place == people:
+            video.people += (name_person(video, reals[0].person),)
             continue
-        if len(place or "more") < 2 and len({(real.split, real.folders) for real in found}) > 1:
-            continue  # a name that several reals in different folders have tells nobody
-        for real in found:
+        is_common = place == (video.split,) and len({real.folders for real in reals}) > 1
+        if is_common or is_version(name, video.words):  # such a name tells nobody
+            continue
+        for real in reals:
             if not real.people and not real.is_known:
-                real.people = (person(real, "/".join((*real.folders, *name))),)
+                real.people = (name_person(real, "/".join((*real.folders, *name))),)
             video.people += real.people
             video.group_keys += (real.video,)
-        same = [real for real in found if words[real.video] in (name, (*name, own[-1]))]
+        same = [real for real in reals if real.words in (name, (*name, video.words[-1]))]
         if same:
             video.clip = video.clip or same[0].clip or same[0].video
+    if len(video.words) > 1:  # the same swap by another method
+        video.group_keys += (f"{video.split}/{video.person} {sorted(video.words)}",)
 
 
-def is_small_number(name: Words) -> bool:
-    """Whether a name is a number of one or two digits, as the version of a method may be."""
-    return len(name) == 1 and name[0].isdigit() and len(name[0]) < 3
+def is_version(name: Words, words: Words) -> bool:
+    """Whether a name is a small number among other words, as the version of a method may be."""
+    is_small = len(name) == 1 and name[0].isdigit() and len(name[0]) < 3
+    return is_small and words[-1:] != name and not all(map(str.isdigit, words))
 
 
 def near(video: Video) -> list[tuple[str, str]]:
@@ -296,13 +270,12 @@ def near(video: Video) -> list[tuple[str, str]]:
     return [(video.split, folder.lower()) for folder in reversed(video.folders)]
 
 
-def relate_copies_of_clips(videos: list[Video], words: dict[str, Words]) -> None:
+def relate_copies_of_clips(videos: list[Video]) -> None:
     """Videos of one class, folder and name show the same: 253, 253_c40 and Copy of 253."""
     first_of = {}
     for video in sorted(videos, key=lambda video: not video.clip):
-        first = first_of.setdefault(
-            (video.split, video.label, video.folders, words[video.video]), video
-        )
+        name = (video.split, video.label, video.folders, video.words)
+        first = first_of.setdefault(name, video)
         if first is not video:
             video.group_keys += (first.video,)
             first.clip = video.clip = first.clip or ("" if video.label else first.video)
@@ -318,38 +291,24 @@ def relate_copies(videos: list[Video]) -> list[str]:
     """
     of_size = defaultdict(list)
     for video in videos:
-        size = size_of(video.path)
-        if size:
-            of_size[size].append(video)
+        with suppress(OSError):
+            of_size[os.path.getsize(video.path)].append(video)
+    of_size.pop(0, None)
     first, copies = {}, []
     for video in (video for alike in of_size.values() if len(alike) > 1 for video in alike):
         try:
-            key = f"file {fingerprint(video.path)}"
+            other = first.setdefault(fingerprint(video.path), video)
         except OSError:  # it will fail when it is read
             continue
-        other = first.setdefault(key, video)
-        if other is not video and not filecmp.cmp(other.path, video.path, shallow=False):
+        if other is video or not filecmp.cmp(other.path, video.path, shallow=False):
             continue
         if other.label != video.label:
             both = f"{other.video} and {video.video} are one file"
             raise InputError(f"{both}, once real and once fake: take one of them away")
-        if other is not video:
-            copies.append((other, video))
-            other.group_keys += (key,)
-            video.group_keys += (key,)
-    if not copies:
-        return []
-    example = " and ".join(video.video for video in copies[0])
-    return [f"files that are there twice: {len(copies)}, kept together, {example} for one"]
-
-
-def size_of(path: Path) -> int:
-    """The size of a file in bytes; 0 where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+        copies.append(f"{other.video} and {video.video}")
+        video.group_keys += (other.video,)
+    what = f"files that are there twice: {len(copies)}, kept together"
+    return [f"{what}, {copies[0]} for one"] if copies else []
 
 
 # --- Groups ---

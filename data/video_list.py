@@ -3,57 +3,98 @@
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError, printable, read_json
 from data.groups import BY_LIST
 from data.images import count_images
-from data.videos import PHOTO, Folder, Item, Video, is_template, read_images, tidy
+from data.videos import PHOTO, Folder, Item, Video, read_images, tidy
 from data.words import IMAGE_SUFFIXES, SPLIT_WORDS, VIDEO_SUFFIXES
 
-COLUMNS = ("path", "label", "group", "split", "method")
 EXPECTED = "path,label[,group,split,method]"
-ALIASES = {  # other people's columns
-    **dict.fromkeys(("filename", "file", "video", "file path", "filepath", "file_path"), "path"),
-    "is_fake": "label",
-    "groups": "group",
-    "set": "split",
-    "methods": "method",
+COLUMNS = {  # {what a column holds: its name, and other people's names for it}
+    "path": "path filename file video filepath file_path",
+    "label": "label is_fake",
+    "group": "group groups",
+    "split": "split set",
+    "method": "method methods",
 }
-LABELS = {"real": 0, "0": 0, "0.0": 0, "false": 0, "fake": 1, "1": 1, "1.0": 1, "true": 1}
+LABEL_COLUMNS = {name: name for name in (*COLUMNS, "original")} | {"path": "filename"}
+WORDS = ("real 0 0.0 false", "fake 1 1.0 true")
+LABELS = {word: label for label, words in enumerate(WORDS) for word in words.split()}
+
+Row = tuple[str, dict[str, str]]  # where it stands; {what a column holds: value or ""}
+
+
+def read_rows(file: Path, known: dict, expected: str) -> tuple[list[Row], list[str]]:
+    """The lines of a CSV that are not empty; and the names of columns that are not known.
+
+    Raises InputError.
+    """
+    with open(file, newline="", encoding="utf-8-sig") as text:
+        reader = csv.reader(text)
+        try:
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            problem = f"not a CSV in UTF-8 ({error})"
+            raise InputError(f"{file}, after line {reader.line_num}: {problem}") from error
+    lines = [(f"{file}, line {n}", cells) for n, cells in lines if any(cells)]
+    (where, header), *lines = lines or [(f"{file}, line 1", [])]
+    columns = find_columns(header, known)
+    if not {"path", "label"} <= set(columns):
+        for sign in ";\t":
+            if sign in "".join(header):
+                raise InputError(f"{where}: columns separated by {sign!r}: save it with commas")
+        raise InputError(f"{where}: {header}, expected {expected}")
+    rows = []
+    for where, cells in lines:
+        if any(cells[len(columns) :]):
+            found = f"{len(cells)} values for {len(columns)} columns"
+            raise InputError(f"{where}: {found}: name all columns, and quote what holds a comma")
+        row = dict(zip(columns, cells, strict=False))
+        rows.append((where, dict.fromkeys(known, "") | row))
+    others = [name for name, held in zip(header, columns, strict=True) if name and not held]
+    return rows, others
+
+
+def find_columns(header: list[str], known: dict[str, str]) -> list[str]:
+    """What each column holds, "" for others. Of several that hold the same, one is used.
+
+    It is the one whose name comes first in `known`.
+    """
+    plain = [name.lower().replace(" ", "_") for name in header]
+    columns = [""] * len(plain)
+    for held, names in known.items():
+        there = [name for name in names.split() if name in plain]
+        if there:
+            columns[plain.index(there[0])] = held
+    return columns
+
+
+def read_label(row: dict[str, str], where: str) -> dict:
+    """The label, and the split if there is one, of a row (fields of Video). Raises InputError."""
+    label = LABELS.get(row["label"].lower())
+    split = SPLIT_WORDS.get(row["split"].lower())
+    if label is None:
+        raise InputError(f"{where} has no label REAL or FAKE, 0 or 1, but {row['label']!r}")
+    if row["split"] and not split:
+        raise InputError(f"{where} has split {row['split']!r}, not train, val, test")
+    return {"label": label} | ({"split": split} if split else {})
+
 
 # --- A CSV of one's own ---
 
 
 def check_list(file: Path) -> None:
     """Raise InputError where `file` cannot be a list of videos."""
-    if file.is_dir():
-        raise InputError(f"{file} is a folder: give it to --videos-dir, or name a CSV file")
     if not file.is_file():
-        raise InputError(f"{file}: no such file; expected a CSV with the columns {EXPECTED}")
+        expected = f"a CSV with the columns {EXPECTED}; --videos-dir takes folders"
+        raise InputError(f"{file} is no file; expected {expected}")
     if file.name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
         expected = "name the folder that holds the videos, or a CSV that lists them"
         raise InputError(f"{file} is one video or image: {expected}")
-
-
-def read_table(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where it stands, and the cells, of each line of a CSV that is not empty.
-
-    Raises InputError.
-    """
-    with open(file, newline="", encoding="utf-8-sig") as lines:
-        reader = csv.reader(lines)
-        try:
-            for cells in reader:
-                if any(map(str.strip, cells)):
-                    yield f"{file}, line {reader.line_num}", [cell.strip() for cell in cells]
-        except (UnicodeDecodeError, csv.Error) as error:
-            problem = f"not a CSV in UTF-8 ({error})"
-            raise InputError(f"{file}, after line {reader.line_num}: {problem}") from error
 
 
 def read_list(file: Path, image_names: str = "") -> tuple[list[tuple[Item, dict]], list[str]]:
@@ -62,21 +103,15 @@ def read_list(file: Path, image_names: str = "") -> tuple[list[tuple[Item, dict]
     Told are fields of Video, and only what a line says. Raises InputError.
     """
     check_list(file)
+    rows, others = read_rows(file, COLUMNS, EXPECTED)
+    notes = [f"columns not used: {', '.join(others)}"] if others else []
     listed, first_line = [], {}
-    table = read_table(file)
-    where, header = next(table, (f"{file}, line 1", []))
-    columns, notes = read_header(where, header)
-    for where, cells in table:
-        if any(cells[len(columns) :]):
-            remedy = "name all columns, and quote what holds a comma"
-            found = f"{len(cells)} values for {len(columns)} columns"
-            raise InputError(f"{where}: {found}: {remedy}")
-        row = dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=False))
+    for where, row in rows:
         item, told = read_row(row, file.parent, where)
         first = first_line.setdefault(normalize("NFC", str(told["path"])), where)
         if first != where:
-            twice = f"{row['path']!r} is listed twice, first in {first.rpartition(', ')[2]}"
-            raise InputError(f"{where}: {twice}; expected each path once")
+            line = first.rpartition(", ")[2]
+            raise InputError(f"{where}: {row['path']!r} is listed twice, first in {line}")
         listed.append((item, told))
     if image_names != PHOTO:
         check_images(file, listed)
@@ -88,16 +123,12 @@ def read_list(file: Path, image_names: str = "") -> tuple[list[tuple[Item, dict]
 
 def describe_missing(file: Path, listed: list[tuple[Item, dict]]) -> list[str]:
     """A warning where paths of a list are not there. Raises InputError where none is."""
-    missing = [
-        item.path for item, told in listed if not item.n_images and not told["path"].exists()
-    ]
-    if not missing:
-        return []
-    if len(missing) == len(listed):
+    gone = [item.path for item, told in listed if not (item.n_images or told["path"].exists())]
+    if gone and len(gone) == len(listed):
         problem = f"none of its {len(listed)} paths is there, {listed[0][1]['path']} for one"
         raise InputError(f"{file}: {problem}; relative paths start from the folder of the CSV")
-    names = ", ".join(missing[:3])
-    return [f"WARNING: {len(missing)} of {len(listed)} paths of the list are not there: {names}"]
+    what = f"{len(gone)} of {len(listed)} paths of the list are not there"
+    return [f"WARNING: {what}: {', '.join(gone[:3])}"] if gone else []
 
 
 def check_images(file: Path, listed: list[tuple[Item, dict]]) -> None:
@@ -111,68 +142,36 @@ def check_images(file: Path, listed: list[tuple[Item, dict]]) -> None:
         items, is_unclear = read_images(Folder(path, images=names), None)
         if is_unclear or len(items) < len(names):
             problem = f"{path}/{names[0]} and others may be frames of one video"
-            remedy = (
-                "list each video once, as its folder or as NAME_{frame}; fill in the column group; "
-                "or give --image-names photo"
-            )
-            raise InputError(f"{file}: {problem}: {remedy}")
-
-
-def read_header(where: str, header: list[str]) -> tuple[list[str], list[str]]:
-    """What each column of a list holds ("" for others), and what is to be said of the others."""
-    plain = [name.lower() for name in header]
-    columns = []
-    for name in plain:
-        meant = ALIASES.get(name, name)
-        is_known = meant in COLUMNS and meant not in columns
-        columns.append(meant if is_known and (name == meant or meant not in plain) else "")
-    if not {"path", "label"} <= set(columns):
-        for separator in (";", "\t"):
-            if any(separator in name for name in header):
-                problem = f"the columns are separated by {separator!r}, expected commas"
-                raise InputError(f"{where}: {problem}: save it with commas")
-        raise InputError(f"{where}: {header}, expected {EXPECTED}")
-    others = [name for name, column in zip(header, columns, strict=True) if name and not column]
-    return columns, [f"columns not used: {', '.join(others)}"] if others else []
+            remedy = "list each video once, as its folder or as NAME_{frame}"
+            others = "fill in the column group; or give --image-names photo"
+            raise InputError(f"{file}: {problem}: {remedy}; {others}")
 
 
 def read_row(row: dict[str, str], folder: Path, where: str) -> tuple[Item, dict]:
     """The video of a line and what it tells; paths start from `folder`. Raises InputError."""
-    name, label = row["path"], row["label"]
-    split = SPLIT_WORDS.get(row["split"].lower(), "")
+    name = row["path"]
     path, base = (Path(os.path.normpath(each)) for each in (folder / name, folder))
     if not name or "\0" in name or path == base:
         raise InputError(f"{where}: path {name!r}, expected the path of a video")
-    if label.lower() not in LABELS:
-        raise InputError(f"{where}: label {label!r}, expected real, fake, 0 or 1")
-    if row["split"] and not split:
-        raise InputError(f"{where}: split {row['split']!r}, expected train, val or test")
-    path = find_spelling(path)
+    told = read_label(row, where)
+    path = told["path"] = find_spelling(path)
     is_video = path.name.lower().endswith(VIDEO_SUFFIXES)
-    n_images = 0 if is_video else count_images(path)
     identifier = identify(path, base)
-    item = Item(identifier, tidy(identifier, is_folder=path.is_dir()), n_images)
-    told = {"path": path, "label": LABELS[label.lower()]}
-    if split:
-        told["split"] = split
+    place = tidy(identifier, is_folder=path.is_dir())
     if row["method"]:
         told["method"] = normalize("NFC", row["method"])
-    people = [
-        name.strip() for name in normalize("NFC", row["group"].lower()).split(";") if name.strip()
-    ]
+    people = [name.strip() for name in normalize("NFC", row["group"].lower()).split(";")]
+    people = tuple(f"{BY_LIST}{name}" for name in people if name)
     if people:
-        told |= {"people": tuple(f"{BY_LIST}{name}" for name in people), "is_known": True}
-    return item, told
+        told |= {"people": people, "is_known": True}
+    return Item(identifier, place, 0 if is_video else count_images(path)), told
 
 
 def find_spelling(path: Path) -> Path:
     """The path as it is on disk: a Mac spells é as two signs, Windows has backslashes."""
-    if path.exists() or is_template(path.name):
-        return path
-    text = str(path)
-    spellings = [normalize(form, text) for form in ("NFC", "NFD")]
-    spellings.append(os.path.normpath(text.replace("\\", "/")))
-    return next((Path(each) for each in spellings if os.path.exists(each)), path)
+    spellings = [str(path), *(normalize(form, str(path)) for form in ("NFC", "NFD"))]
+    spellings.append(os.path.normpath(str(path).replace("\\", "/")))
+    return Path(next(filter(os.path.exists, spellings), path))
 
 
 def identify(path: Path, base: Path) -> str:
@@ -193,11 +192,8 @@ class LabelFiles:
     told: dict[str, dict]  # {key: fields of Video}
     notes: list[str]
     name: str  # DFDC, or that of a file of one's own
+    has_public_ids: bool  # of DFDC
     lists = ()
-
-    @property
-    def has_public_ids(self) -> bool:
-        return self.name == "DFDC"
 
     def read(self, place: str) -> dict | None:
         return self.told.get(place.lower())
@@ -218,39 +214,26 @@ def read_label_files(root: Path, files: list[str]) -> LabelFiles:
     Where no file names originals, only the labels are DFDC's: then the names of videos are asked.
     """
     told, notes = {}, []
+    rows_of = {file: read_labels(root / file, notes) for file in files}
     parts = [file for file in files if not split_in(file)]
-    entries_of = {file: read_labels(root / file, notes) for file in files}
-    entries = chain.from_iterable(labels.values() for labels in entries_of.values())
-    knows_originals = any(isinstance(entry, dict) and entry.get("original") for entry in entries)
+    knows_originals = any(row["original"] for rows in rows_of.values() for _, row in rows)
     is_dfdc = any(file.endswith("metadata.json") for file in files)
     if is_dfdc and len(parts) == 1:
         notes.append("DFDC does not say who is in a video: the same people may be on both sides")
-    for file, labels in entries_of.items():
+    for file, rows in rows_of.items():
         folder = file.rpartition("/")[0]
-        for name, entry in labels.items():
-            name = name.replace("\\", "/")
-            key = tidy(f"{folder}/{name}".lstrip("/")).lower()
-            fields = read_entry(entry, split_in(file), f"{root / file}: {name}") | {"key": key}
+        for where, row in rows:
+            name = row["path"].replace("\\", "/")
+            row["split"] = split_in(file) or row["split"] or "train"
+            fields = read_label(row, f"{where}: {name}")
+            key = fields["key"] = tidy(f"{folder}/{name}".lstrip("/")).lower()
             if knows_originals and file in parts:  # of test videos nothing is known
-                clip = f"DFDC {tidy(entry.get('original') or name).lower()}"
+                clip = f"DFDC {tidy(row['original'] or name).lower()}"
                 part = (f"part {folder}",) if len(parts) > 1 else ()
                 fields |= {"clip": clip, "group_keys": (clip, *part), "is_known": True}
             if told.setdefault(key, fields)["label"] != fields["label"]:
-                raise InputError(f"{root / file}: {name} has two labels: is it listed twice?")
-    return LabelFiles(told, notes, "DFDC" if is_dfdc else "labels.csv")
-
-
-def read_entry(entry: dict, split: str, where: str) -> dict:
-    """Label and split of an entry, if its file does not tell the split. Raises InputError."""
-    try:
-        label = LABELS[str(entry["label"]).lower()]
-    except (KeyError, TypeError):
-        raise InputError(f"{where} has no label REAL or FAKE") from None
-    word = entry.get("split") or "train"
-    split = split or SPLIT_WORDS.get(str(word).lower())
-    if split is None:
-        raise InputError(f"{where} has split {word!r}, not train, val, test")
-    return {"label": label, "split": split}
+                raise InputError(f"{where}: {name} has two labels: is it listed twice?")
+    return LabelFiles(told, notes, "DFDC" if is_dfdc else "labels.csv", is_dfdc)
 
 
 def split_in(path: str) -> str:
@@ -259,29 +242,27 @@ def split_in(path: str) -> str:
     return next((split for split in splits if split in ("val", "test")), "")
 
 
-def read_labels(file: Path, notes: list[str]) -> dict[str, dict]:
-    """A metadata.json, or in its form labels.csv: filename, label, perhaps original and split.
+def read_labels(file: Path, notes: list[str]) -> list[Row]:
+    """The rows of a metadata.json or a labels.csv; columns that are not used are noted.
 
-    Columns that are not used are noted. Raises InputError.
+    Raises InputError.
     """
     if file.suffix == ".json":
-        if isinstance(read_json(file, object), list):
+        entries = read_json(file, object)
+        if not isinstance(entries, dict):
             raise InputError(f"{file} is a list, as in LAV-DF: make a CSV of it for --videos-csv")
-        return read_json(file)
-    _, header = next(table := read_table(file), ("", []))
-    columns = [name.lower() for name in header]
-    if not {"filename", "label"} <= set(columns):
-        remedy = "expected the columns filename and label, or give it to --videos-csv"
-        raise InputError(f"{file}: {remedy}")
-    labels = {}
-    for where, cells in table:
-        row = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
-        name = row["filename"]
-        if row.get("group") or row.get("method"):
+        rows = []
+        for name, entry in entries.items():
+            values = entry.items() if isinstance(entry, dict) else ()
+            row = {held: str(value) for held, value in values if value is not None}
+            row = dict.fromkeys(LABEL_COLUMNS, "") | row | {"path": name}
+            rows.append((str(file), row))
+        return rows
+    expected = "the columns filename and label, or give it to --videos-csv"
+    rows, others = read_rows(file, LABEL_COLUMNS, expected)
+    for where, row in rows:
+        if row["group"] or row["method"]:
             raise InputError(f"{where}: a group or a method: read it with --videos-csv instead")
-        if labels.setdefault(name, row)["label"] != row["label"]:
-            raise InputError(f"{where}: {name} has two labels")
-    others = [name for name in columns if name not in ("filename", "label", "original", "split")]
     if others:
         notes.append(f"columns of {file.name} that are not used: {', '.join(others)}")
-    return labels
+    return rows

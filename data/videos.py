@@ -57,6 +57,8 @@ class Video:
     group: str = ""  # what must stay on one side of a split, named after its first video
     compression: str = ""  # of FaceForensics++
     folders: tuple[str, ...] = ()  # which may be methods or people, the outermost first
+    words: tuple[str, ...] = ()  # of its name, that tell it from others: see data/groups.py
+    person: str = ""  # the folder that is a person, in lower case
     n_images: int = 0  # 0 for a video file
 
     @property

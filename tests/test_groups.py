@@ -11,6 +11,12 @@ from data.groups import describe_lone_fakes
 from data.layouts import find_data_set, find_videos
 from features.extraction_screen import print_data_set
 
+
+def write_list(file: Path, header: str, *lines: str) -> Path:
+    file.write_text("\n".join([header, *lines]))
+    return file
+
+
 # --- Any names ---
 
 
@@ -20,145 +26,83 @@ def test_same_names_in_different_splits_are_different_videos(tmp_path):
     videos = find_videos(tmp_path)
     assert [video.split for video in videos] == ["train"] * 3 + ["val"] * 3
     assert len(groups_of(videos)) == 2
-    touch(
-        tmp_path, "val/real/9.mp4", "train/fake/9_1.mp4"
-    )  # a fake whose original is on the other side
+    touch(tmp_path, "val/real/9.mp4", "train/fake/9_1.mp4")  # its real is on the other side
     groups = groups_of(find_videos(tmp_path))
     assert any({"val/real/9.mp4", "train/fake/9_1.mp4"} <= set(group) for group in groups)
 
 
-def test_list_with_groups_on_some_lines_goes_by_names_on_the_others(tmp_path):
+def test_lines_of_a_list_without_groups_go_by_names(tmp_path):
     touch(tmp_path, "x.mp4")
-    (tmp_path / "list.csv").write_text(
-        "path,label,group\n000.mp4,0,\n003,0,g\n000_003.mp4,1,\nx.mp4,1,g\n"
-    )
-    videos = {video.video: video for video in find_videos(tmp_path / "list.csv")}
-    assert groups_of(videos.values()) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
-    assert {name: video.clip for name, video in videos.items()} == {
-        **{"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": ""}
-    }
-
-
-def test_list_without_groups_goes_by_names(tmp_path):
-    touch(tmp_path, "x.mp4")
-    (tmp_path / "list.csv").write_text("path,label\n000.mp4,0\n003.mp4,0\n000_003.mp4,1\nx.mp4,1\n")
+    lines = ["000.mp4,0,", "003,0,g", "000_003.mp4,1,", "x.mp4,1,g"]
+    videos = find_videos(write_list(tmp_path / "list.csv", "path,label,group", *lines))
+    assert groups_of(videos) == [["000.mp4", "000_003.mp4", "003", "x.mp4"]]
+    clips = {"000.mp4": "000.mp4", "000_003.mp4": "000.mp4", "003": "003", "x.mp4": ""}
+    assert {video.video: video.clip for video in videos} == clips
+    write_list(tmp_path / "list.csv", "path,label", *(line.rpartition(",")[0] for line in lines))
     groups = groups_of(find_videos(tmp_path / "list.csv"))
-    assert groups == [["000.mp4", "000_003.mp4", "003.mp4"], ["x.mp4"]]
+    assert groups == [["000.mp4", "000_003.mp4", "003"], ["x.mp4"]]
 
 
 # --- Names of the public sets in class folders and lists ---
 
 CELEB_DF = {  # folder: names
-    "Celeb-real": [
-        "id9_0000",
-        "id9_0001",
-        "id26_0000",
-        "id3_0000",
-        "id40_0000",
-    ],
-    "YouTube-real": [
-        "00170",
-        "00171",
-    ],
-    "Celeb-synthesis": [
-        "id9_id26_0000",
-        "id9_id26_0001",
-        "id3_id4_0000",
-        "id5_id4_0000",
-    ],
+    "Celeb-real": "id9_0000 id9_0001 id26_0000 id3_0000 id40_0000",
+    "YouTube-real": "00170 00171",
+    "Celeb-synthesis": "id9_id26_0000 id9_id26_0001 id3_id4_0000 id5_id4_0000",
 }
 DFD = {
-    "original_sequences/actors/c23/videos": [
-        "03__exit",
-        "03__hug_happy",
-        "07__exit",
-        "09__exit",
-    ],
-    "manipulated_sequences/DeepFakeDetection/c23/videos": [
-        "03_07__exit__ABCD1234",
-        "11_12__exit__ABCD1235",
-        "11_12__exit__ABCD1236",
-        "12_14__hug_happy__0BCD1237",
-    ],
+    "original_sequences/actors/c23/videos": "03__exit 03__hug_happy 07__exit 09__exit",
+    "manipulated_sequences/DeepFakeDetection/c23/videos": "03_07__exit__ABCD1234 "
+    "11_12__exit__ABCD1235 11_12__exit__ABCD1236 12_14__hug_happy__0BCD1237",
 }
 FACEFORENSICS = {  # some reals are missing
-    "original_sequences/youtube/c23/videos": [
-        "000",
-        "003",
-        "001",
-        "870",
-    ],
-    "manipulated_sequences/Deepfakes/c23/videos": [
-        "000_003",
-        "001_870",
-        "004_982",
-        "982_004",
-    ],
-    "manipulated_sequences/FaceSwap/c23/videos": [
-        "003_000",
-        "870_001",
-        "004_982",
-        "013_883",
-    ],
+    "original_sequences/youtube/c23/videos": "000 003 001 870",
+    "manipulated_sequences/Deepfakes/c23/videos": "000_003 001_870 004_982 982_004",
+    "manipulated_sequences/FaceSwap/c23/videos": "003_000 870_001 004_982 013_883",
 }
 
 
-def grouped_names(videos):
-    return sorted(sorted(Path(name).stem for name in group) for group in groups_of(videos))
-
-
-def clips(videos):
-    """The videos that show the same footage, as sets of identifiers."""
-    by_clip = {}
+def stems_by(key: str, videos) -> list[list[str]]:
+    """Names of the videos of each group or clip."""
+    found = {}
     for video in videos:
-        by_clip.setdefault(video.clip, set()).add(video.path.stem)
-    return sorted(map(sorted, by_clip.values()))
-
-
-def write_list(file, videos):
-    lines = [f"{video.path},{video.label}" for video in videos]
-    file.write_text("\n".join(["path,label", *lines]))
+        found.setdefault(getattr(video, key), []).append(video.path.stem)
+    return sorted(map(sorted, found.values()))
 
 
 @pytest.mark.parametrize(("names", "n_groups"), [(CELEB_DF, 5), (DFD, 3), (FACEFORENSICS, 4)])
 def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_groups):
     for folder, stems in names.items():
-        touch(tmp_path / "set", *(f"{folder}/{stem}.mp4" for stem in stems))
+        touch(tmp_path / "set", *(f"{folder}/{stem}.mp4" for stem in stems.split()))
     own = find_videos(tmp_path / "set")
     for video in own:
         folder = "fake" if video.label else "real"
         touch(tmp_path / "sorted", f"{folder}/{video.method}/{video.path.name}")
-    write_list(tmp_path / "list.csv", own)
+    lines = [f"{video.path},{video.label}" for video in own]
     in_folders = find_videos(tmp_path / "sorted")
-    in_list = find_videos(tmp_path / "list.csv")
-    assert len(groups_of(own)) == len({video.group for video in in_folders}) == n_groups
-    assert grouped_names(in_folders) == grouped_names(in_list) == grouped_names(own)
-    if names is not FACEFORENSICS:
-        assert clips(in_folders) == clips(in_list) == clips(own)
-    ids = {person for video in own for person in video.people}  # anybody may name videos so
-    assert ids.isdisjoint(person for video in in_folders for person in video.people)
-
-
-def test_celeb_df_in_class_folders(tmp_path):
-    """The people of the reproduction: id9 swapped with id26, and others."""
-    for a, b in ((9, 26), (1, 2), (16, 17)):
-        touch(tmp_path, *(f"real/id{i}_{clip:04d}.mp4" for i in (a, b) for clip in (0, 1)))
-        touch(tmp_path, f"fake/id{a}_id{b}_0000.mp4", f"fake/id{b}_id{a}_0001.mp4")
-    videos = {video.path.stem: video for video in find_videos(tmp_path)}
-    assert len(groups_of(videos.values())) == 3
-    assert videos["id9_id26_0000"].group == videos["id9_0001"].group == videos["id26_0000"].group
-    assert videos["id9_id26_0000"].clip == videos["id9_0000"].clip != videos["id9_0001"].clip
-    assert videos["id9_id26_0000"].people == ("~Celeb-DF id9", "~Celeb-DF id26")
-    assert find_data_set(tmp_path).notes == []
+    in_list = find_videos(write_list(tmp_path / "list.csv", "path,label", *lines))
+    assert len(stems_by("group", own)) == n_groups
+    for key in ("group",) if names is FACEFORENSICS else ("group", "clip"):
+        assert stems_by(key, in_folders) == stems_by(key, in_list) == stems_by(key, own)
+    ids = {person for video in own for person in video.people}
+    people = {person for video in in_folders for person in video.people}
+    assert all(person[0] == "~" for person in people)  # anybody may name videos so
+    assert names is FACEFORENSICS or people == {f"~{person}" for person in ids}
 
 
 def test_public_names_join_people_across_splits(tmp_path):
     for split in ("train", "test"):
         touch(tmp_path, f"{split}/real/other_{split}.mp4", f"{split}/fake/own.mp4")
     touch(tmp_path, "train/real/id1_0000.mp4", "test/fake/id1_id2_0001.mp4")
-    videos = {video.video: video for video in find_videos(tmp_path)}
-    assert videos["train/real/id1_0000.mp4"].group == videos["test/fake/id1_id2_0001.mp4"].group
-    assert len(groups_of(videos.values())) == 5
+    groups = groups_of(find_videos(tmp_path))
+    assert ["test/fake/id1_id2_0001.mp4", "train/real/id1_0000.mp4"] in groups
+    assert len(groups) == 5
+
+
+def test_a_fake_without_ids_goes_by_the_name_of_a_real_of_whom_nobody_is_known(tmp_path):
+    touch(tmp_path, "YouTube-real/00170.mp4", "Celeb-synthesis/00170_x.mp4", "Celeb-real/a.mp4")
+    groups = groups_of(find_videos(tmp_path))
+    assert groups[1:] == [["Celeb-synthesis/00170_x.mp4", "YouTube-real/00170.mp4"]]
 
 
 @pytest.mark.parametrize(("real", "fake"), [("real", "fake"), ("Celeb-real", "Celeb-synthesis")])
@@ -166,9 +110,9 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
     names = [f"{real}/id1_0000", f"{real}/id1_0001", f"{fake}/id1_id2_0000", f"{fake}/id1_id2_0001"]
     touch(tmp_path, *(f"{name}.mp4" for name in names))
     lines = [f"{name}.mp4,{i // 2},{'abba'[i]}" for i, name in enumerate(names)]
-    (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
-    videos = find_videos(tmp_path / "list.csv")
-    assert grouped_names(videos) == [["id1_0000", "id1_id2_0001"], ["id1_0001", "id1_id2_0000"]]
+    videos = find_videos(write_list(tmp_path / "list.csv", "path,label,group", *lines))
+    expected = [["id1_0000", "id1_id2_0001"], ["id1_0001", "id1_id2_0000"]]
+    assert stems_by("group", videos) == expected
     assert {name for video in videos for name in video.people} == {f"@{name}" for name in "ab"}
 
 
@@ -191,6 +135,7 @@ real/anna/1 real/anna/2 fake/anna/1, real/ben/1 fake/FaceSwap/ben/1 fake/ben/gan
 # a folder of a source says less than the names in it
 real/ff/000 real/ff/003 fake/ff/000_003, real/ff/001 fake/ff/swap/001_9 -> swap
 # a real in the fake's own folder comes first
+real/x/000 real/x/003 fake/x/000_003, real/000/a fake/000/b
 real/x/1 fake/x/1_swap, real/y/1 fake/y/m/1_other -> m
 # the longest name first
 real/video fake/video_b, real/video_01 fake/fake_video_01
@@ -218,6 +163,7 @@ real/253 real/253(1) real/Copy+of+253 real/c40+253, real/254(1), fake/x
 real/260(1), fake/260_x, real/7
 # most folders at their place are people, so all are
 real/anna/1 real/ben/1 real/ben/2 fake/anna/anna_ben, real/eve/1 fake/eve/1
+real/anna/1 fake/anna/1, real/ben/1 fake/ben/1, fake/carl/1
 # the outermost folder that divides
 real/anna/s1/x real/anna/s2/y fake/anna/s1/x, real/ben/s1/x fake/ben/s2/x
 # unless the names in it tell more
@@ -260,6 +206,7 @@ def test_names_that_tell_of_people(tmp_path, case):
     touch(tmp_path, *(name for group in named for name in group))
     videos = find_videos(tmp_path)
     assert groups_of(videos) == sorted(map(sorted, named))
+    assert {video.group for video in videos} == {min(group) for group in named}
     assert {video.method for video in videos} - {""} == set(methods.split())
 
 
@@ -268,29 +215,37 @@ def test_a_list_reads_folders_and_names_as_the_tree_does(tmp_path):
     touch(tmp_path, *names, "fake/swap/anna/3.mp4", "train/x.mp4")
     in_tree = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path)}
     lines = [f"{name},{int(name[0] == 'f')}" for name in in_tree]
-    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
-    in_list = {v.video: (v.group, v.people, v.method) for v in find_videos(tmp_path / "list.csv")}
-    assert in_list == in_tree and len({group for group, *_ in in_list.values()}) == 2
-    assert {people for _, people, _ in in_list.values()} == {
-        (f"~train {name}",) for name in ("anna", "ben")
-    }
+    file = write_list(tmp_path / "list.csv", "path,label", *lines)
+    assert {v.video: (v.group, v.people, v.method) for v in find_videos(file)} == in_tree
+    assert len({group for group, *_ in in_tree.values()}) == 2
+    people = {people for _, people, _ in in_tree.values()}
+    assert people == {("~train anna",), ("~train ben",)}
 
 
 def test_who_is_in_a_video_is_told_by_its_reals(tmp_path):
     touch(tmp_path, *(f"real/{name}.mp4" for name in ("000", "003", "005")))
     touch(tmp_path, "fake/a/000_003.mp4", "fake/b/003_000.mp4", "fake/a/7.mp4")
-    videos = {video.video: video for video in find_videos(tmp_path)}
-    people = {name: "+".join(p.split()[-1] for p in v.people) for name, v in videos.items()}
-    assert people == {
-        "real/000.mp4": "000",
-        "real/003.mp4": "003",
-        "real/005.mp4": "",
-        "fake/a/000_003.mp4": "000+003",
-        "fake/b/003_000.mp4": "003+000",
-        "fake/a/7.mp4": "",
+    found = {
+        video.video: ("+".join(person.split()[-1] for person in video.people), video.clip)
+        for video in find_videos(tmp_path)
     }
-    assert videos["fake/b/003_000.mp4"].clip == "real/003.mp4"
-    assert (videos["fake/a/7.mp4"].clip, videos["real/005.mp4"].clip) == ("", "real/005.mp4")
+    assert found == {
+        "real/000.mp4": ("000", "real/000.mp4"),
+        "real/003.mp4": ("003", "real/003.mp4"),
+        "real/005.mp4": ("", "real/005.mp4"),
+        "fake/a/000_003.mp4": ("000+003", "real/000.mp4"),
+        "fake/b/003_000.mp4": ("003+000", "real/003.mp4"),
+        "fake/a/7.mp4": ("", ""),
+    }
+
+
+def test_a_fake_is_of_the_person_whose_folder_it_is_named_after(tmp_path):
+    """Also where the first fake in that folder is of somebody else, too."""
+    touch(tmp_path, *(f"{place}/{p}/1.mp4" for place in ("real", "fake") for p in ("ann", "ben")))
+    touch(tmp_path, "fake/ann/0_ben.mp4", "fake/cy/ann.mp4", "real/cy/1.mp4")
+    people = {video.video: video.people for video in find_videos(tmp_path)}
+    assert people["fake/ann/0_ben.mp4"] == ("~train ann", "~train ben")
+    assert people["fake/cy/ann.mp4"] == ("~train cy", "~train ann")
 
 
 def test_people_are_not_joined_across_splits_but_named(tmp_path):
@@ -299,7 +254,10 @@ def test_people_are_not_joined_across_splits_but_named(tmp_path):
     touch(tmp_path, "train/real/ben/1.mp4", "train/fake/ben/x.mp4")
     data_set = find_data_set(tmp_path)
     assert [len(group) for group in groups_of(data_set.videos)] == [2, 2, 2]
-    assert "such folders in several splits (1, anna/ for one)" in "; ".join(data_set.notes)
+    assert data_set.notes == [
+        "folders that are people: 2, anna/ for one",
+        "such folders in several splits (1, anna/ for one): are people on both sides?",
+    ]
 
 
 # --- Copies ---
@@ -308,13 +266,11 @@ def test_people_are_not_joined_across_splits_but_named(tmp_path):
 @pytest.mark.parametrize("ending", ["mp4", "jpg"])
 def test_one_file_in_both_classes_is_an_error(tmp_path, ending):
     touch(tmp_path, f"real/empty.{ending}", f"fake/empty.{ending}")
-    for name, content in (("real/a", b"1234"), ("fake/b", b"1235")):
-        (tmp_path / f"{name}.{ending}").write_bytes(content)
-    assert len(groups_of(find_videos(tmp_path))) == 3  # of one size, but not the same
     middle = [bytes(70_000) + sign + bytes(70_000) for sign in (b"1", b"2")]  # alike at both ends
-    (tmp_path / f"real/long.{ending}").write_bytes(middle[0])
-    (tmp_path / f"fake/other.{ending}").write_bytes(middle[1])
-    assert len(groups_of(find_videos(tmp_path))) == 5
+    files = {"real/a": b"1234", "fake/b": b"1235", "real/long": middle[0], "fake/other": middle[1]}
+    for name, content in files.items():
+        (tmp_path / f"{name}.{ending}").write_bytes(content)
+    assert len(groups_of(find_videos(tmp_path))) == 5  # of one size, but not the same
     (tmp_path / f"fake/copy.{ending}").write_bytes(b"1234")
     message = rf"fake/copy\.{ending} and real/a\.{ending} are one file, once real and once fake"
     with pytest.raises(InputError, match=message):
@@ -327,17 +283,11 @@ def test_a_file_twice_in_one_class_is_kept_together_and_said(tmp_path):
         (tmp_path / f"{name}.mp4").write_bytes(b"1234" if name != "real/b" else b"12345")
     data_set = find_data_set(tmp_path)
     assert groups_of(data_set.videos) == [["real/a.mp4", "real/x/c.mp4"], ["real/b.mp4"]]
-    assert data_set.notes == [
-        "files that are there twice: 1, kept together, real/a.mp4 and real/x/c.mp4 for one",
-        "no fake video here: a set to test on, not to train on",
-    ]
+    twice = "files that are there twice: 1, kept together, real/a.mp4 and real/x/c.mp4 for one"
+    assert data_set.notes[0] == twice
 
 
 # --- What is said of the groups ---
-
-
-def lone_fakes(root):
-    return describe_lone_fakes(find_videos(root))
 
 
 def test_fakes_without_a_real_are_counted(tmp_path, capsys):
@@ -350,14 +300,15 @@ def test_fakes_without_a_real_are_counted(tmp_path, capsys):
     assert line.startswith(f"Note       of 3 fakes 3 belong to no real video by name ({named})")
     assert "--videos-csv" in line
     touch(tmp_path, "fake/a_2.mp4")  # one fake that is named after a real video
-    assert lone_fakes(tmp_path)[0].startswith("of 4 fakes 3 belong to no real")
+    (note,) = describe_lone_fakes(find_videos(tmp_path))
+    assert note.startswith("of 4 fakes 3 belong to no real")
 
 
-def test_groups_that_the_user_gave_are_not_warned_of(tmp_path):
+@pytest.mark.parametrize(
+    ("lines", "n"),
+    [(["a.mp4,0,a", "b.mp4,1,b"], 0), (["a.mp4,0,a", "b.mp4,1,"], 1), (["b.mp4,1,"], 0)],
+)
+def test_fakes_whose_groups_are_given_or_that_are_alone_are_not_warned_of(tmp_path, lines, n):
     touch(tmp_path, "a.mp4", "b.mp4")
-    (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,b\n")
-    assert lone_fakes(tmp_path / "list.csv") == []
-    (tmp_path / "list.csv").write_text("path,label,group\na.mp4,0,a\nb.mp4,1,\n")
-    assert lone_fakes(tmp_path / "list.csv")[0].startswith("of 1 fakes 1 belong to no real")
-    (tmp_path / "list.csv").write_text("path,label\nb.mp4,1\n")
-    assert lone_fakes(tmp_path / "list.csv") == []  # no real at all: a set to test on
+    file = write_list(tmp_path / "list.csv", "path,label,group", *lines)
+    assert len(describe_lone_fakes(find_videos(file))) == n
