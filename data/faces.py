@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.decode import quiet_decoder
+from data.decode import quiet_decoder, tells_no_memory
 from data.files import InputError, fetch
 
 # YuNet: Wu, Peng and Yu, YuNet: A Tiny Millisecond-level Face Detector, 2023
@@ -27,8 +27,7 @@ def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
     otherwise = "name a copy with --face-model FILE"
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
-    model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
-    no_config = np.empty(0, np.uint8)
+    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # a path must be ASCII
     size = (DETECTION_SIZE, DETECTION_SIZE)
     quiet_decoder()  # OpenCV 5 warns at each load that it cannot choose a target
     return cv2.FaceDetectorYN.create("onnx", model, no_config, size, score_threshold=MIN_SCORE)
@@ -38,34 +37,34 @@ def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
     """The frame scaled down to a longer side of `longest`, if it is not as small already."""
     height, width = frame.shape[:2]
     scale = min(1, longest / max(height, width))
-    new_width = max(1, round(width * scale))
-    new_height = max(1, round(height * scale))
-    return cv2.resize(frame, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
     """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels.
 
-    Raises InputError where the detector fails, and MemoryError where the machine does.
+    Raises InputError where the detector fails, and cv2.error where the machine has no memory left.
     """
     small = shrink(frame, DETECTION_SIZE)
-    height, width = small.shape[:2]
     try:
-        detector.setInputSize((width, height))
+        detector.setInputSize(small.shape[1::-1])
         faces = detector.detect(small)[1]
     except cv2.error as error:
+        if tells_no_memory(error):  # says nothing of the video
+            raise
         reason = " ".join(str(error).split())  # not error.err: all threads share that
-        if "Insufficient memory" in reason:  # says nothing of the video
-            raise MemoryError("no memory left for the face detector") from error
         raise InputError(f"the face detector failed: {reason}") from error
     if faces is None:
         return np.empty((0, 4))
-    across = frame.shape[1] / width
-    down = frame.shape[0] / height
-    boxes = faces[:, :4] * np.array([across, down, across, down])
-    size = boxes[:, 2:].max(1)
-    largest_first = np.argsort(-size, kind="stable")
+    boxes = scale_boxes(faces[:, :4], small.shape, frame.shape)
+    largest_first = np.argsort(-boxes[:, 2:].max(1), kind="stable")
     return boxes[largest_first][:MAX_FACES]
+
+
+def scale_boxes(boxes: np.ndarray, shape: tuple, new_shape: tuple) -> np.ndarray:
+    """(k, 4) boxes of a frame of one shape (H, W, ...), as they lie in one of another shape."""
+    return boxes * np.tile(np.divide(new_shape[1::-1], shape[1::-1]), 2)
 
 
 # --- Following one person ---
@@ -89,67 +88,44 @@ def follow_face(detections: list[np.ndarray]) -> np.ndarray:
     if each is the nearest one to the other in its frame: nobody is left for somebody else.
 
     Found by dynamic programming: the best way to a box is the best way to a box before it and on.
-    All frames have room for as many boxes, so that a box is one number, frame * most + k.
     """
-    n, most = len(detections), max(map(len, detections), default=0)
-    is_box = np.zeros((n, most), bool)
-    places = np.zeros((n, most, 3))
-    # the sum of the best way that ends at each box
-    totals = np.full((n, most), -np.inf)
-    # the box before it on that way, as an index of the flat array; -1: it is the first one
-    before = np.full((n, most), -1)
-    for frame, boxes in enumerate(detections):
-        k = len(boxes)
-        if k == 0:
-            continue
-        place = locate(boxes)
-        sums = extend_ways(places[:frame], is_box[:frame], totals[:frame], place)
-        begin = np.zeros((1, k))  # a way that begins here
-        choices = np.vstack([begin, sums.reshape(-1, k)])
-        is_box[frame, :k] = True
-        places[frame, :k] = place
-        totals[frame, :k] = np.sqrt(place[:, 2]) + choices.max(0)
-        before[frame, :k] = choices.argmax(0) - 1
-    chosen = np.full(n, -1)
-    box = totals.argmax() if is_box.any() else -1
+    counts = [len(boxes) for boxes in detections]
+    ends = np.cumsum(counts)
+    boxes = np.concatenate(detections)  # of all frames, N in all
+    size = boxes[:, 2:].max(1)
+    places = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, size])
+    frames = np.repeat(np.arange(len(counts)), counts)  # of each box
+    # the sum of the best way that ends at each box, and the box before it on that way; -1: none
+    totals, before = np.sqrt(size), np.full(len(boxes), -1)
+    for end, count in zip(ends, counts, strict=True):
+        start = end - count
+        if count and start:
+            steps = extend_ways(places[:start], frames[:start], totals[:start], places[start:end])
+            totals[start:end] += steps.max(0).clip(0)
+            before[start:end] = np.where(steps.max(0) > 0, steps.argmax(0), -1)
+    chosen = np.full(len(counts), -1)
+    box = totals.argmax() if len(boxes) else -1
     while box >= 0:
-        frame, k = divmod(box, most)
-        chosen[frame] = k
-        box = before.flat[box]
+        frame = frames[box]
+        chosen[frame] = box - (ends[frame] - counts[frame])
+        box = before[box]
     return chosen
 
 
-def locate(boxes: np.ndarray) -> np.ndarray:
-    """(k, 3) half the centre, and the longer side, of (k, 4) boxes: the space movement is in."""
-    size = boxes[:, 2:].max(1)
-    centre = boxes[:, :2] + boxes[:, 2:] / 2
-    return np.column_stack([centre / 2, size])
-
-
 def extend_ways(
-    places: np.ndarray, is_box: np.ndarray, totals: np.ndarray, place: np.ndarray
+    places: np.ndarray, frames: np.ndarray, totals: np.ndarray, next_places: np.ndarray
 ) -> np.ndarray:
-    """The sums of the ways to boxes so far, up to m in each of t frames, less the step from there.
+    """(m, k) sums of the ways to m boxes so far, less the step from there to each of k boxes.
 
-    (t, m, k), for the step to each of k boxes. 0 where two boxes cannot follow each other: then it
-    is as good to begin.
+    0 where two boxes cannot follow each other: then it is as good to begin.
     """
-    moved = np.linalg.norm(places[:, :, None] - place, axis=3)
-    moved[~is_box] = np.inf
-    larger = np.maximum(places[:, :, None, 2], place[:, 2])
+    moved = np.linalg.norm(places[:, None] - next_places, axis=2)
+    larger = np.maximum(places[:, None, 2], next_places[:, 2])
     loss = np.sqrt(larger) * np.minimum(moved / larger, MOST_LOSS)
-    joined = are_nearest(moved) & is_box[:, :, None]
-    return np.where(joined, totals[:, :, None] - loss, 0)
-
-
-def are_nearest(distances: np.ndarray) -> np.ndarray:
-    """Whether, of m boxes in each of t frames and k others, two are nearest to each other.
-
-    (t, m, k), like the distances.
-    """
-    nearest_there = distances == distances.min(axis=1, keepdims=True)
-    nearest_here = distances == distances.min(axis=2, keepdims=True)
-    return nearest_there & nearest_here
+    begins, group = np.unique(frames, return_index=True, return_inverse=True)[1:]
+    nearest_there = moved == np.minimum.reduceat(moved, begins)[group]  # of the boxes of its frame
+    nearest_here = moved == moved.min(axis=1, keepdims=True)
+    return np.where(nearest_there & nearest_here, totals[:, None] - loss, 0)
 
 
 # --- Cutting a square ---
@@ -162,11 +138,9 @@ def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tupl
     holds all of it.
     """
     side = max(1, round(margin * max(box[2:])))
-    height, width = shape[:2]
-    free = np.array([width - side, height - side])
+    free = np.array(shape[1::-1]) - side
     corner = np.round(box[:2] + (box[2:] - side) / 2)
-    corner = np.clip(corner, np.minimum(free, 0), np.maximum(free, 0))
-    left, top = corner.astype(int).tolist()
+    left, top = corner.clip(np.minimum(free, 0), np.maximum(free, 0)).astype(int).tolist()
     return left, top, side
 
 
@@ -179,6 +153,5 @@ def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray
     left, top, side = place_square(box, margin, frame.shape)
     right, bottom = left + side, top + side
     inside = frame[max(top, 0) : bottom, max(left, 0) : right]
-    above, below = max(0, -top), max(0, bottom - height)
-    before, behind = max(0, -left), max(0, right - width)
-    return cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)
+    outside = [max(0, border) for border in (-top, bottom - height, -left, right - width)]
+    return cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE)

@@ -567,15 +567,6 @@ def test_no_memory_is_not_the_fault_of_the_file(tmp_path, error):
         read_frames(path, 4, fail)
 
 
-def test_a_picture_of_absurd_size_fails(tmp_path, monkeypatch):
-    path = write_video(tmp_path / "clip.mp4", size=(64, 48))
-    monkeypatch.setattr("data.decode.MAX_PIXELS", 3000)
-    with pytest.raises(
-        InputError, match="64 x 48 pixels a frame, more than the 3000 that are accepted"
-    ):
-        read_frames(path, 4)
-
-
 def test_files_that_only_look_like_videos(tmp_path):
     whole = write_video(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "no_video.mp4").write_bytes(whole.replace(b"vide", b"soun"))
