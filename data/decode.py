@@ -23,7 +23,7 @@ NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and o
 ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
 
-Transform = Callable[[np.ndarray, int], object]  # of a BGR frame and its number
+Transform = Callable[[np.ndarray], object]  # what to make of a BGR frame
 
 
 @dataclass(repr=False)
@@ -32,9 +32,7 @@ class SampledVideo:
 
     frames: Sequence  # what `transform` made of each frame
     numbers: np.ndarray  # (n,) int32, the frames' numbers in the video, ascending
-    # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: as
-    # one sees them, upright
-    facts: dict
+    facts: dict  # as in <split>_videos.csv; width, height: upright; fps: as the container says
     # (n, 4) x, y, width, height of the face, if cropped, in pixels of a frame of that size
     boxes: np.ndarray | None = None
     whole: Sequence = ()  # the n whole frames, small, where they are kept
@@ -44,24 +42,18 @@ class SampledVideo:
 
 
 def quiet_decoder() -> None:
-    """Keep OpenCV and FFmpeg from writing to stderr.
-
-    A broken file is reported once, by us, with its name.
-    """
+    """Keep OpenCV and FFmpeg from writing to stderr: we report a broken file, with its name."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def sample_frame_numbers(total: int, n: int) -> list[int]:
-    """The middle of each of n equal shares of a video, ascending and unique.
-
-    All frames where there are fewer than n.
-    """
+    """The middle of each of n equal shares of a video, ascending; all where there are fewer."""
     n = max(0, min(n, total))
     return [(2 * i + 1) * total // (2 * n) for i in range(n)]
 
 
-def bgr_to_rgb(frame: np.ndarray, number: int = 0) -> np.ndarray:
+def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -71,10 +63,10 @@ def read_frames(
     """n evenly spaced frames of a video, each at the middle of its share of the video.
 
     Only frames that really decode count, and of a video file those are left out that are the same
-    picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR, and its
-    number; by default they come back as (H, W, 3) uint8 RGB. The path of a video made of images:
-    see list_images. Raises InputError with the reason where the file gives no frame, and
-    MemoryError where the machine has no memory left: that says nothing of the file.
+    picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR; by default
+    they come back as RGB. The path of a video made of images: see list_images. Raises InputError
+    with the reason where the file gives no frame, and MemoryError where the machine has no memory
+    left: that says nothing of the file.
     """
     path = Path(path)
     try:
@@ -132,7 +124,7 @@ def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
             unreadable.append(printable(names[number]))
         else:
             shape = shape or frame.shape
-            taken[number] = transform(frame, number)
+            taken[number] = transform(frame)
     note = ""
     if unreadable:
         n_read = len(taken) + len(unreadable)
@@ -181,14 +173,13 @@ def open_to_decode(path: Path, threads: int) -> cv2.VideoCapture:
 def explain_unopened(path: Path) -> str:
     """Why FFmpeg finds no video stream in a file, as far as its own bytes tell."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:8] == b"ftyp":  # MP4 and MOV
-            index = data.find(b"moov") - 4
-            if index < 0 or index + int.from_bytes(data[index : index + 4]) > len(data):
-                return "truncated: the index (moov) of this MP4 file is missing or cut off"
-            return "damaged MP4 file" if data.find(b"vide", index) > 0 else "no video stream"
-        # AVI, Matroska, ...
-        containers = (b"RIFF", b"\x1aE\xdf\xa3", b"FLV", b"\0\0\1\xba", b"0&\xb2u", b"GIF8")
-        return "no video stream, or damaged" if data[:4].startswith(containers) else "not a video"
+        if data[4:8] != b"ftyp":  # not MP4 or MOV
+            others = (b"RIFF", b"\x1aE\xdf\xa3", b"FLV", b"\0\0\1\xba", b"0&\xb2u", b"GIF8")
+            return "no video stream, or damaged" if data[:4].startswith(others) else "not a video"
+        index = data.find(b"moov") - 4
+        if index < 0 or index + int.from_bytes(data[index : index + 4]) > len(data):
+            return "truncated: the index (moov) of this MP4 file is missing or cut off"
+        return "damaged MP4 file" if data.find(b"vide", index) > 0 else "no video stream"
 
 
 # --- Packets ---
@@ -196,7 +187,7 @@ def explain_unopened(path: Path) -> str:
 
 @dataclass
 class Packets:
-    """The packets of a video: what its container says of its frames. Nothing is decoded for it."""
+    """What the container of a video says of its frames. Nothing is decoded for it."""
 
     times: np.ndarray  # (n,) int64, the time at which each is shown, in frames
     is_key: np.ndarray  # (n,) bool, whether it is a key frame
@@ -226,9 +217,9 @@ def scan_packets(path: Path) -> Packets:
 
 # --- Decoding ---
 #
-# A frame is known by its time, or by counting the frames before it. By its time is faster, since
-# frames may be jumped over, but it needs packets that number the frames, and gives up where a frame
-# does not come at its time. Counting works with any file: each frame is decoded.
+# A frame is known by its time, or by counting those before it. By time is faster, as frames may be
+# jumped over, but needs packets that number the frames, and each frame at its time. Counting works
+# with any file: each frame is decoded.
 
 
 def decode_by_time(
@@ -326,7 +317,7 @@ class Taken:
         angle = self.capture.get(cv2.CAP_PROP_ORIENTATION_META)
         frame = turn_upright(self.last, angle, self.mirrored)
         self.shape = self.shape or frame.shape
-        self.frames[number] = self.transform(frame, number)
+        self.frames[number] = self.transform(frame)
 
     def finish(self, total: int) -> SampledVideo:
         """What was taken from a video of `total` frames; InputError where that is nothing.

@@ -14,8 +14,8 @@ FACE_MODEL_URL = (
     "02246e79b1e976c83d1e135a85e0628120c93769/onnx/yunet_s_640_640.onnx"
 )
 FACE_MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-DETECTION_SIZE = 640  # longer side of a frame as the detector gets it: faces of 10 pixels are found
-MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had no such box
+DETECTION_SIZE = 640  # longer side of what the detector gets: faces of 10 pixels are found
+MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had none
 MAX_FACES = 8  # a frame, the largest
 MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is worth
 
@@ -27,7 +27,8 @@ def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
     """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
     otherwise = "name a copy with --face-model FILE"
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
-    model, no_config = np.fromfile(file, np.uint8), np.empty(0, np.uint8)  # a path must be ASCII
+    model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
+    no_config = np.empty(0, np.uint8)
     size = (DETECTION_SIZE, DETECTION_SIZE)
     quiet_decoder()  # OpenCV 5 warns at each load that it cannot choose a target
     return cv2.FaceDetectorYN.create("onnx", model, no_config, size, score_threshold=MIN_SCORE)
@@ -37,8 +38,9 @@ def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
     """The frame scaled down to a longer side of `longest`, if it is not as small already."""
     height, width = frame.shape[:2]
     scale = min(1, longest / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    new_width = max(1, round(width * scale))
+    new_height = max(1, round(height * scale))
+    return cv2.resize(frame, (new_width, new_height), interpolation=cv2.INTER_AREA)
 
 
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
@@ -71,9 +73,8 @@ def scale_boxes(boxes: np.ndarray, shape: tuple, new_shape: tuple) -> np.ndarray
 
 
 def follow_face(detections: list[np.ndarray]) -> np.ndarray:
-    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames.
+    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames, or -1.
 
-    Where the person is not seen it is -1. It is the best way through the boxes of all frames.
     A way has at most one box a frame and may pass over frames. The best one has the largest
 
         sum over its boxes i of  sqrt(s_i) - sqrt(m_i) * min(0.75, d_i / m_i)
@@ -87,27 +88,26 @@ def follow_face(detections: list[np.ndarray]) -> np.ndarray:
     followed, but a box elsewhere in a single frame does not pay. Two boxes follow each other only
     if each is the nearest one to the other in its frame: nobody is left for somebody else.
 
-    Found by dynamic programming: the best way to a box is the best way to a box before it and on.
+    The best way to a box is the best way to a box before it and on: dynamic programming.
     """
     counts = [len(boxes) for boxes in detections]
-    ends = np.cumsum(counts)
     boxes = np.concatenate(detections)  # of all frames, N in all
     size = boxes[:, 2:].max(1)
-    places = np.column_stack([(boxes[:, :2] + boxes[:, 2:] / 2) / 2, size])
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    places = np.column_stack([centre / 2, size])  # where movement is measured
     frames = np.repeat(np.arange(len(counts)), counts)  # of each box
-    # the sum of the best way that ends at each box, and the box before it on that way; -1: none
-    totals, before = np.sqrt(size), np.full(len(boxes), -1)
-    for end, count in zip(ends, counts, strict=True):
-        start = end - count
-        if count and start:
-            steps = extend_ways(places[:start], frames[:start], totals[:start], places[start:end])
-            totals[start:end] += steps.max(0).clip(0)
-            before[start:end] = np.where(steps.max(0) > 0, steps.argmax(0), -1)
+    totals = np.sqrt(size)  # of the best way that ends at each box
+    before = np.full(len(boxes), -1)  # the box before it on that way; -1: it is the first one
     chosen = np.full(len(counts), -1)
+    for frame in np.unique(frames)[1:]:
+        now, earlier = frames == frame, frames < frame
+        ways = extend_ways(places[earlier], frames[earlier], totals[earlier], places[now])
+        gain = ways.max(0).clip(0)
+        totals[now] += gain
+        before[now] = np.where(gain, ways.argmax(0), -1)
     box = totals.argmax() if len(boxes) else -1
     while box >= 0:
-        frame = frames[box]
-        chosen[frame] = box - (ends[frame] - counts[frame])
+        chosen[frames[box]] = box - np.searchsorted(frames, frames[box])
         box = before[box]
     return chosen
 
@@ -115,15 +115,16 @@ def follow_face(detections: list[np.ndarray]) -> np.ndarray:
 def extend_ways(
     places: np.ndarray, frames: np.ndarray, totals: np.ndarray, next_places: np.ndarray
 ) -> np.ndarray:
-    """(m, k) sums of the ways to m boxes so far, less the step from there to each of k boxes.
+    """(m, k) sums of the best ways to m boxes, less the step from there to each of k boxes.
 
     0 where two boxes cannot follow each other: then it is as good to begin.
     """
     moved = np.linalg.norm(places[:, None] - next_places, axis=2)
     larger = np.maximum(places[:, None, 2], next_places[:, 2])
-    loss = np.sqrt(larger) * np.minimum(moved / larger, MOST_LOSS)
-    begins, group = np.unique(frames, return_index=True, return_inverse=True)[1:]
-    nearest_there = moved == np.minimum.reduceat(moved, begins)[group]  # of the boxes of its frame
+    share = np.minimum(moved / larger, MOST_LOSS)
+    loss = np.sqrt(larger) * share
+    _, starts, group = np.unique(frames, return_index=True, return_inverse=True)
+    nearest_there = moved == np.minimum.reduceat(moved, starts)[group]
     nearest_here = moved == moved.min(axis=1, keepdims=True)
     return np.where(nearest_there & nearest_here, totals[:, None] - loss, 0)
 
@@ -140,7 +141,8 @@ def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tupl
     side = max(1, round(margin * max(box[2:])))
     free = np.array(shape[1::-1]) - side
     corner = np.round(box[:2] + (box[2:] - side) / 2)
-    left, top = corner.clip(np.minimum(free, 0), np.maximum(free, 0)).astype(int).tolist()
+    corner = corner.clip(np.minimum(free, 0), np.maximum(free, 0))
+    left, top = corner.astype(int).tolist()
     return left, top, side
 
 
@@ -153,5 +155,6 @@ def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray
     left, top, side = place_square(box, margin, frame.shape)
     right, bottom = left + side, top + side
     inside = frame[max(top, 0) : bottom, max(left, 0) : right]
-    outside = [max(0, border) for border in (-top, bottom - height, -left, right - width)]
-    return cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE)
+    beyond = -top, bottom - height, -left, right - width
+    borders = [max(0, pixels) for pixels in beyond]
+    return cv2.copyMakeBorder(inside, *borders, cv2.BORDER_REPLICATE)

@@ -58,7 +58,7 @@ def sample_video(
     detector = None if margin is None else load_face_detector()
     may_be_whole = detector is None or sampling.if_no_face == "whole"
 
-    def prepare(frame: np.ndarray, number: int) -> tuple:
+    def prepare(frame: np.ndarray) -> tuple:
         """What is kept of a frame. The frame itself is not: a video's would need gigabytes.
 
         Who is followed shows at the end only: so all faces are cut out.

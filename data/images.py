@@ -45,9 +45,9 @@ def list_images(path: Path) -> tuple[Path, list[str]]:
 
 @lru_cache(maxsize=64)  # a folder may hold the frames of a thousand videos
 def list_names(folder: Path, mtime_ns: int) -> list[str]:
-    """The sorted names of all images of a folder. No image is looked at: there may be a million.
+    """The sorted names of all images of a folder, which is read again when its time changes.
 
-    `mtime_ns` is the folder's: a folder that has changed is read again.
+    No image is looked at: there may be a million.
     """
     with os.scandir(folder) as scan:
         return sorted(entry.name for entry in scan if is_image(entry.name) and not entry.is_dir())

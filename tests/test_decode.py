@@ -140,7 +140,7 @@ def test_read_frames_gives_rgb(tmp_path):
     path = write_video(tmp_path / "red.mp4", colour=(10, 20, 230))
     for frame in (
         read_frames(path, 1).frames[0],
-        read_frames(path, 1, lambda frame, number: resize_frame(frame)).frames[0],
+        read_frames(path, 1, resize_frame).frames[0],
     ):
         channels = np.moveaxis(np.asarray(frame), 0, -1) if frame.shape[0] == 3 else frame
         assert channels[..., 0].mean() > 200 and channels[..., 2].mean() < 40
@@ -203,7 +203,7 @@ def test_a_video_is_upright_as_players_show_it(tmp_path, matrix):
     picture = write_corners(tmp_path / "clip.mp4", matrix)
     a, b, c, d = matrix
     expected = picture[::d, ::a] if a else picture.transpose(1, 0, 2)[::b, ::c]
-    sampled = read_frames(tmp_path / "clip.mp4", 2, lambda frame, number: frame)
+    sampled = read_frames(tmp_path / "clip.mp4", 2, np.copy)
     assert (sampled.facts["height"], sampled.facts["width"]) == expected.shape[:2]
     for frame in sampled.frames:
         assert np.abs(frame.astype(int) - expected).mean() < 6
@@ -216,7 +216,7 @@ def numbers_of_true_frames(path, n, places, most=0.3) -> list[int]:
     """The frames taken; each must be that of the progressive source at its place."""
     source = read_all(CLIPS / "progressive.264")
     try:
-        sampled = read_frames(path, n, lambda frame, number: frame)
+        sampled = read_frames(path, n, np.copy)
     except InputError as error:
         assert str(error) == ONE_PICTURE
         return []
@@ -411,7 +411,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
     monkeypatch.setattr("data.decode.decode_by_count", None)  # not needed: no seek goes wrong
     for number in range(1, 90):  # each frame is sought once
         monkeypatch.setattr("data.decode.sample_frame_numbers", lambda *_, number=number: [number])
-        sampled = read_frames(path, 1, lambda frame, number: frame.copy())
+        sampled = read_frames(path, 1, np.copy)
         assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 90
         np.testing.assert_array_equal(sampled.frames[0], expected[number])
     assert spy.seeks == 50  # of those with a key frame far enough from the first and from it
@@ -421,7 +421,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
 def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
     path = write_numbered_video(tmp_path / "clip.mp4", 150)
     spy.lands_on, expected = lands_on, read_all(path)
-    sampled = read_frames(path, 3, lambda frame, number: frame.copy())
+    sampled = read_frames(path, 3, np.copy)
     assert spy.seeks == 1  # then never again
     assert sampled.numbers.tolist() == [25, 75, 125]
     for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
@@ -443,7 +443,7 @@ def test_frames_of_real_clips(real_videos, spy):
                 with pytest.raises(InputError, match="one picture"):
                     read_frames(path, n)
                 continue
-            sampled = read_frames(path, n, lambda frame, number: frame.copy())
+            sampled = read_frames(path, n, np.copy)
             assert sampled.facts["frames"] == len(expected), path
             # and the first one, where it is wanted and the decoder can return to it
             assert sampled.numbers[sampled.numbers > 0].tolist() == new, path
@@ -460,10 +460,9 @@ def test_each_frame_is_the_one_that_its_number_names(tmp_path, monkeypatch, tell
     expected = read_all(path)
     if not tell_frames:
         monkeypatch.setattr(Packets, "tell_frames", False)
-    sampled = read_frames(path, 7, lambda frame, number: (frame, number))
-    assert [number for _, number in sampled.frames] == sampled.numbers.tolist()
+    sampled = read_frames(path, 7, np.copy)
     assert sampled.numbers.tolist() == sample_frame_numbers(40, 7)
-    for frame, number in sampled.frames:
+    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
         np.testing.assert_array_equal(frame, expected[number])
         assert not np.array_equal(frame, expected[number + 1])
 
@@ -560,7 +559,7 @@ def test_a_failed_opening_is_told(tmp_path, monkeypatch):
 def test_no_memory_is_not_the_fault_of_the_file(tmp_path, error):
     path = write_video(tmp_path / "clip.mp4")
 
-    def fail(frame, number):
+    def fail(frame):
         raise error
 
     with pytest.raises(MemoryError, match=r"^no memory left to decode .*clip\.mp4: decode fewer"):
