@@ -24,7 +24,7 @@ MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is wor
 
 
 def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
-    """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
+    """YuNet, see fetch. It is not thread-safe: one for each thread."""
     otherwise = "name a copy with --face-model FILE"
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
     model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
@@ -65,7 +65,7 @@ def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
 
 
 def scale_boxes(boxes: np.ndarray, shape: tuple, new_shape: tuple) -> np.ndarray:
-    """(k, 4) boxes of a frame of one shape (H, W, ...), as they lie in one of another shape."""
+    """(k, 4) boxes of a frame of this shape (H, W, ...) as they lie in one of another."""
     return boxes * np.tile(np.divide(new_shape[1::-1], shape[1::-1]), 2)
 
 
@@ -81,12 +81,13 @@ def follow_face(detections: list[np.ndarray]) -> np.ndarray:
 
     s_i is the longer side of box i.
     m_i is the larger one of s_i and s_(i-1).
-    d_i is the distance from box i-1 to box i between points (x / 2, y / 2, s), x and y the centre.
+    d_i is the distance from box i-1 to box i between points (x / 2, y / 2, s), x and y the centre;
+    the first box loses nothing.
 
-    The first box loses nothing. So whoever is large, in many frames, and moves little is followed.
-    Movement costs at most 0.75 of a box: a person who walks, or is elsewhere after a cut, is
-    followed, but a box elsewhere in a single frame does not pay. Two boxes follow each other only
-    if each is the nearest one to the other in its frame: nobody is left for somebody else.
+    So whoever is large, in many frames, and moves little is followed. Movement costs at most 0.75
+    of a box: a person who walks, or is elsewhere after a cut, is followed, but a box elsewhere in
+    a single frame does not pay. Two boxes follow each other only if each is the nearest one to the
+    other in its frame: nobody is left for somebody else.
 
     The best way to a box is the best way to a box before it and on: dynamic programming.
     """
@@ -135,8 +136,7 @@ def extend_ways(
 def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Left, top and side, in pixels, of the square around a box, `margin` times its longer side.
 
-    It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it
-    holds all of it.
+    It is shifted into a frame of this shape (H, W, ...), or around all of a side that is shorter.
     """
     side = max(1, round(margin * max(box[2:])))
     free = np.array(shape[1::-1]) - side
