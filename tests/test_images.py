@@ -79,18 +79,19 @@ def test_frames_are_spread_evenly_and_an_unreadable_one_shifts_no_other(tmp_path
 
 
 def test_a_fingerprint_is_that_of_the_content_alone(tmp_path):
-    """Of one image that of the file; of several, of all sizes and of both ends."""
-    write_frames(tmp_path / "v", seed=0)
-    shutil.copytree(tmp_path / "v", tmp_path / "copy")
-    mark = find_fingerprint(tmp_path / "v")
-    assert find_fingerprint(tmp_path / "copy") == mark
-    image = tmp_path / "v/0002.png"
-    assert find_fingerprint(image) == fingerprint(image)
-    for name in ("0000.png", "0003.png", "0005.png"):
-        before = (tmp_path / "copy" / name).read_bytes()
-        (tmp_path / "copy" / name).write_bytes(before[:-1] + bytes(1 + (name == "0003.png")))
-        assert find_fingerprint(tmp_path / "copy") != mark, name
-        (tmp_path / "copy" / name).write_bytes(before)
+    """Of one image that of the file; of several, of the size of each and of both ends."""
+    folder = tmp_path / "v"
+    write_frames(folder, seed=0)
+    marks = [find_fingerprint(folder), find_fingerprint(shutil.copytree(folder, tmp_path / "w"))]
+    for name in ("0000.png", "0005.png"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1] + b"x")
+        marks.append(find_fingerprint(folder))
+    for name, size in (("0002.png", 1), ("0003.png", 2), ("0003.png", 1), ("0002.png", 2)):
+        (folder / name).write_bytes(bytes(size))
+        marks.append(find_fingerprint(folder))
+    assert marks[0] == marks[1] and len(set(marks)) == len(marks) - 1  # 1 + 2 bytes, 2 + 1 bytes
+    assert find_fingerprint(folder / "0000.png") == fingerprint(folder / "0000.png")
 
 
 def test_frames_of_a_lossless_video_are_its_frames_and_give_its_features(tmp_path):
@@ -372,11 +373,12 @@ def test_odd_names_and_pipes_among_frames_do_not_stop_a_run(tmp_path):
 
 
 def test_the_key_of_a_folder_of_frames_changes_with_any_of_its_files(tmp_path):
-    write_frames(tmp_path / "v", seed=0)
-    key = file_key(tmp_path / "v")
-    assert file_key(tmp_path / "v") == key
-    cv2.imwrite(str(tmp_path / "v" / "0003.png"), draw_frame(7, 3))
-    changed = file_key(tmp_path / "v")
-    assert changed != key
-    (tmp_path / "v" / "0005.png").unlink()
-    assert file_key(tmp_path / "v") not in (key, changed)
+    folder = tmp_path / "v"
+    write_frames(folder, seed=0)
+    keys = [file_key(folder), file_key(folder)]
+    os.utime(folder / "0003.png", (1, 1))
+    keys.append(file_key(folder))
+    (folder / "0005.png").unlink()
+    keys.append(file_key(folder))
+    assert keys[0] == keys[1] and len({key["images"] for key in keys[1:]}) == 3
+    assert keys[3]["size"] == sum(path.stat().st_size for path in folder.iterdir())
