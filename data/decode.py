@@ -4,15 +4,15 @@ import errno
 import mmap
 import os
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data.files import InputError, fingerprint, printable
-from data.images import fingerprint_images, is_made_of_images, list_images, read_image
+from data.files import InputError, printable
+from data.images import find_fingerprint, is_made_of_images, list_images, read_image
 from data.upright import is_mirrored, turn_upright
 
 ONE_PICTURE = (
@@ -20,49 +20,40 @@ ONE_PICTURE = (
     "OpenCV cannot convert, such as interlaced: `ffmpeg -i in -vf yadif out.mp4`"
 )
 NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
-MAX_PIXELS = 2**27  # 134 million: four times 8K
 ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
 
-Transform = Callable[[np.ndarray, int], object]  # of a BGR frame and its number
+Transform = Callable[[np.ndarray], object]  # what to make of a BGR frame
 
 
 @dataclass(repr=False)
 class SampledVideo:
     """The frames taken from a video, and what is known of the video."""
 
-    frames: list  # what `transform` made of each frame
+    frames: Sequence  # what `transform` made of each frame
     numbers: np.ndarray  # (n,) int32, the frames' numbers in the video, ascending
-    # as in <split>_videos.csv; frames: that decode, fps: as the container says, width, height: as
-    # one sees them, upright
-    facts: dict
+    facts: dict  # as in <split>_videos.csv; width, height: upright; fps: as the container says
     # (n, 4) x, y, width, height of the face, if cropped, in pixels of a frame of that size
     boxes: np.ndarray | None = None
-    whole: list = field(default_factory=list)  # the n whole frames, small, where they are kept
+    whole: Sequence = ()  # the n whole frames, small, where they are kept
 
     def __repr__(self) -> str:
         return f"<SampledVideo: {len(self.numbers)} of {self.facts['frames']} frames>"
 
 
 def quiet_decoder() -> None:
-    """Keep OpenCV and FFmpeg from writing to stderr.
-
-    A broken file is reported once, by us, with its name.
-    """
+    """Keep OpenCV and FFmpeg from writing to stderr: we report a broken file, with its name."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def sample_frame_numbers(total: int, n: int) -> list[int]:
-    """The middle of each of n equal shares of a video, ascending and unique.
-
-    All frames where there are fewer than n.
-    """
+    """The middle of each of n equal shares of a video, ascending; all where there are fewer."""
     n = max(0, min(n, total))
     return [(2 * i + 1) * total // (2 * n) for i in range(n)]
 
 
-def bgr_to_rgb(frame: np.ndarray, number: int = 0) -> np.ndarray:
+def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -72,17 +63,16 @@ def read_frames(
     """n evenly spaced frames of a video, each at the middle of its share of the video.
 
     Only frames that really decode count, and of a video file those are left out that are the same
-    picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR, and its
-    number; by default they come back as (H, W, 3) uint8 RGB. The path of a video made of images:
-    see list_images. Raises InputError with the reason where the file gives no frame, and
-    MemoryError where the machine has no memory left: that says nothing of the file.
+    picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR; by default
+    they come back as RGB. The path of a video made of images: see list_images. Raises InputError
+    with the reason where the file gives no frame, and MemoryError where the machine has no memory
+    left: that says nothing of the file.
     """
     path = Path(path)
     try:
         if is_made_of_images(path):
-            sampled = read_images(path, n, transform)
-        else:
-            sampled = decode_file(path, n, transform, threads)
+            return read_images(path, n, transform)
+        return decode_file(path, n, transform, threads)
     except (cv2.error, OSError, MemoryError) as error:
         if tells_no_memory(error):
             raise MemoryError(f"no memory left to decode {path}: decode fewer at once") from error
@@ -90,9 +80,6 @@ def read_frames(
             raise InputError(f"cannot be read: {error.strerror}") from error
         reason = " ".join(str(error).split())  # not error.err: all threads share that
         raise InputError(f"OpenCV cannot read it: {reason}") from error
-    if not sampled.frames:
-        raise InputError(ONE_PICTURE)
-    return sampled
 
 
 def tells_no_memory(error: Exception) -> bool:
@@ -108,10 +95,7 @@ def decode_file(path: Path, n: int, transform: Transform, threads: int) -> Sampl
     sampled = None
     if packets.tell_frames:
         sampled = decode_by_time(path, n, transform, packets, threads)
-    if sampled is None:
-        sampled = decode_by_count(path, n, transform, len(packets.times))
-    sampled.facts["fingerprint"] = fingerprint(path)
-    return sampled
+    return sampled or decode_by_count(path, n, transform, len(packets.times))
 
 
 def check_file(path: Path) -> None:
@@ -128,39 +112,46 @@ def check_file(path: Path) -> None:
 def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
     """read_frames of a video made of images; one that cannot be read is left out and noted."""
     folder, names = list_images(path)
-    frames, numbers, unreadable = [], [], []
-    shape = (0, 0)
+    taken, unreadable, shape = {}, [], None
     for number in sample_frame_numbers(len(names), n):
-        frame = None
         try:
             frame = read_image(folder / names[number])
         except (cv2.error, OSError) as error:  # such as a size that OpenCV refuses, a broken link
             if tells_no_memory(error):
                 raise
+            frame = None
         if frame is None:
             unreadable.append(printable(names[number]))
-            continue
-        if not frames:
-            shape = frame.shape[:2]
-        frames.append(transform(frame, number))
-        numbers.append(number)
-    note = f"{len(unreadable)} of {len(numbers) + len(unreadable)} images cannot be read"
-    if not frames:
-        if len(names) < 2:
-            raise InputError("cannot be read as an image" if names else "no images in it")
-        raise InputError(f"{note}, {unreadable[0]} for one")
-    mark, size = fingerprint_images([folder / name for name in names])
+        else:
+            shape = shape or frame.shape
+            taken[number] = transform(frame)
+    note = ""
+    if unreadable:
+        n_read = len(taken) + len(unreadable)
+        note = f"{len(unreadable)} of {n_read} images cannot be read, {unreadable[0]} for one"
+    if not taken:
+        alone = "cannot be read as an image" if names else "no images in it"
+        raise InputError(note if len(names) > 1 else alone)
+    return describe(path, taken, shape, len(names), "", note)
+
+
+def describe(
+    path: Path, taken: dict[int, object], shape: tuple, total: int, fps: float | str, note: str
+) -> SampledVideo:
+    """The frames taken, by number, and the facts of a video of `total` frames of this shape."""
+    numbers = sorted(taken)  # frame 0 may be the last one taken
+    fingerprint = find_fingerprint(path)
     facts = {
-        "frames": len(names),
+        "frames": total,
         "width": shape[1],
         "height": shape[0],
-        "fps": "",
-        "duration": "",
-        "size": size,
-        "note": f"{note}, {unreadable[0]} for one" if unreadable else "",
-        "fingerprint": mark,
+        "fps": fps,
+        "duration": round(total / fps, 4) if fps else "",
+        "size": int(fingerprint.partition("-")[0]),
+        "note": note,
+        "fingerprint": fingerprint,
     }
-    return SampledVideo(frames, np.array(numbers, np.int32), facts)
+    return SampledVideo([taken[number] for number in numbers], np.array(numbers, np.int32), facts)
 
 
 # --- Opening a file ---
@@ -170,11 +161,6 @@ def open_capture(path: Path, *parameters: int) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, parameters)
     if not capture.isOpened():
         raise InputError(explain_unopened(path))
-    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    if width * height > MAX_PIXELS:
-        size = f"{width} x {height} pixels a frame"
-        raise InputError(f"{size}, more than the {MAX_PIXELS} that are accepted")
     return capture
 
 
@@ -187,15 +173,13 @@ def open_to_decode(path: Path, threads: int) -> cv2.VideoCapture:
 def explain_unopened(path: Path) -> str:
     """Why FFmpeg finds no video stream in a file, as far as its own bytes tell."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:8] == b"ftyp":  # MP4 and MOV
-            index = data.find(b"moov") - 4
-            if index < 0 or index + int.from_bytes(data[index : index + 4]) > len(data):
-                return "truncated: the index (moov) of this MP4 file is missing or cut off"
-            return "damaged MP4 file" if data.find(b"vide", index) > 0 else "no video stream"
-        # AVI, Matroska, ...
-        containers = (b"RIFF", b"\x1aE\xdf\xa3", b"FLV", b"\0\0\1\xba", b"0&\xb2u", b"GIF8")
-        known = data[:16].startswith(containers)
-        return "no video stream, or damaged" if known else "not a video"
+        if data[4:8] != b"ftyp":  # not MP4 or MOV
+            others = (b"RIFF", b"\x1aE\xdf\xa3", b"FLV", b"\0\0\1\xba", b"0&\xb2u", b"GIF8")
+            return "no video stream, or damaged" if data[:4].startswith(others) else "not a video"
+        index = data.find(b"moov") - 4
+        if index < 0 or index + int.from_bytes(data[index : index + 4]) > len(data):
+            return "truncated: the index (moov) of this MP4 file is missing or cut off"
+        return "damaged MP4 file" if data.find(b"vide", index) > 0 else "no video stream"
 
 
 # --- Packets ---
@@ -203,7 +187,7 @@ def explain_unopened(path: Path) -> str:
 
 @dataclass
 class Packets:
-    """The packets of a video: what its container says of its frames. Nothing is decoded for it."""
+    """What the container of a video says of its frames. Nothing is decoded for it."""
 
     times: np.ndarray  # (n,) int64, the time at which each is shown, in frames
     is_key: np.ndarray  # (n,) bool, whether it is a key frame
@@ -212,10 +196,8 @@ class Packets:
     @property
     def tell_frames(self) -> bool:
         """Whether the times number the frames one after the other, as many as were promised."""
-        n = len(self.times)
-        if n == 0 or n != self.promised:
-            return False
-        return np.array_equal(np.sort(self.times), np.arange(n) + self.times.min())
+        steps = np.diff(np.sort(self.times))
+        return 0 < len(self.times) == self.promised and bool((steps == 1).all())
 
     @property
     def key_frames(self) -> np.ndarray:
@@ -235,18 +217,15 @@ def scan_packets(path: Path) -> Packets:
 
 # --- Decoding ---
 #
-# A frame is known by its time, or by counting the frames before it. By its time is faster, since
-# frames may be jumped over, but it needs packets that number the frames, and gives up where a frame
-# does not come at its time. Counting works with any file: each frame is decoded.
+# A frame is known by its time, or by counting those before it. By time is faster, as frames may be
+# jumped over, but needs packets that number the frames, and each frame at its time. Counting works
+# with any file: each frame is decoded.
 
 
 def decode_by_time(
     path: Path, n: int, transform: Transform, packets: Packets, threads: int
 ) -> SampledVideo | None:
-    """n frames of a video by their times; None where a frame is not at its time.
-
-    So a jump to a wrong place is noticed.
-    """
+    """n frames of a video by their times; None where one is not at its time: a jump went wrong."""
     capture = open_to_decode(path, threads)
     total, start, key_frames = len(packets.times), packets.times.min(), packets.key_frames
     wanted = sample_frame_numbers(total, n)
@@ -258,7 +237,7 @@ def decode_by_time(
             return None
         taken.look(number)
         number = jump_ahead(capture, number, wanted, key_frames)
-    return taken.describe(total) if number + 1 == total else None
+    return taken.finish(total) if number + 1 == total else None
 
 
 def jump_ahead(
@@ -288,11 +267,10 @@ def decode_by_count(path: Path, n: int, transform: Transform, expected: int) -> 
             total += 1
         if total == 0:
             fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
-            codec = fourcc.decode("ascii", "replace").lower()
-            reason = f"codec {codec} not supported by this OpenCV, or damaged"
-            raise InputError(f"0 frames decoded: {reason}")
+            codec = f"codec {fourcc.decode('ascii', 'replace').lower()}"
+            raise InputError(f"0 frames decoded: {codec} not supported by this OpenCV, or damaged")
         if total == expected:
-            return taken.describe(total)
+            return taken.finish(total)
         expected = total
     raise InputError("gives another number of frames each time it is read")
 
@@ -312,27 +290,24 @@ class Taken:
         self.wanted = set(wanted)
         self.mirrored = is_mirrored(path)
         self.frames = {}  # by number, what `transform` made of each
-        self.shape = (0, 0)
-        self.converted = None  # the frame that was converted last, as OpenCV gave it
-        self.first = None  # frame 0, where it is wanted: there was none before it to differ from
+        self.shape = None  # of the first one taken
+        self.first = self.last = None  # frame 0, and what was converted last, as OpenCV gave them
 
     def look(self, number: int) -> None:
-        """Take the frame that was grabbed, if it is wanted."""
-        if number in self.wanted:
+        """Take the frame that was grabbed, if it is wanted. The first one is only converted."""
+        if number in self.wanted or self.last is None:
             if self.convert():
                 self.take(number)
             elif number == 0:
-                self.first = self.converted
-        elif self.converted is None:
-            self.convert()
+                self.first = self.last
 
     def convert(self) -> bool:
         """Convert the frame that was grabbed; whether it differs from the one before."""
-        before = self.converted
+        before = self.last
         ok, frame = self.capture.retrieve()
         if not ok:
             return False
-        self.converted = frame
+        self.last = frame
         if before is None or before.shape != frame.shape:
             return False
         return not all(map(np.array_equal, frame, before))  # as a rule the first rows differ
@@ -340,39 +315,28 @@ class Taken:
     def take(self, number: int) -> None:
         """Take the frame that was converted last."""
         angle = self.capture.get(cv2.CAP_PROP_ORIENTATION_META)
-        frame = turn_upright(self.converted, angle, self.mirrored)
+        frame = turn_upright(self.last, angle, self.mirrored)
+        self.shape = self.shape or frame.shape
+        self.frames[number] = self.transform(frame)
+
+    def finish(self, total: int) -> SampledVideo:
+        """What was taken from a video of `total` frames; InputError where that is nothing.
+
+        Frame 0 is taken now, if it comes out as it did: there is another one before it.
+        """
+        if 0 in self.wanted:
+            self.capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            if self.capture.grab() and self.convert() and np.array_equal(self.last, self.first):
+                self.take(0)
         if not self.frames:
-            self.shape = frame.shape[:2]
-        self.frames[number] = self.transform(frame, number)
-
-    def take_first(self) -> None:
-        """Take frame 0 if it comes out as it did, now that there is another one before it."""
-        self.capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-        if self.capture.grab() and self.convert() and np.array_equal(self.converted, self.first):
-            self.take(0)
-
-    def describe(self, total: int) -> SampledVideo:
-        """What was taken, with the facts of the video of `total` frames."""
-        if self.first is not None:
-            self.take_first()
+            raise InputError(ONE_PICTURE)
         promised = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         fps = round(fps, 4) if np.isfinite(fps) and fps > 0 else 0.0
         notes = []
         if total < promised:
             notes.append(f"{total} of {promised} frames: truncated, damaged or miscounted")
-        n, missing = len(self.wanted), len(self.wanted) - len(self.frames)
-        if missing:
+        n = len(self.wanted)
+        if missing := n - len(self.frames):
             notes.append(f"{missing} of {n} frames left out: repeated or unproven pictures")
-        facts = {
-            "frames": total,
-            "width": self.shape[1],
-            "height": self.shape[0],
-            "fps": fps,
-            "duration": round(total / fps, 4) if fps else "",
-            "size": self.path.stat().st_size,
-            "note": "; ".join(notes),
-        }
-        numbers = sorted(self.frames)  # frame 0 may be the last one taken
-        frames = [self.frames[number] for number in numbers]
-        return SampledVideo(frames, np.array(numbers, np.int32), facts)
+        return describe(self.path, self.frames, self.shape, total, fps, "; ".join(notes))

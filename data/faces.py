@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.decode import quiet_decoder
+from data.decode import quiet_decoder, tells_no_memory
 from data.files import InputError, fetch
 
 # YuNet: Wu, Peng and Yu, YuNet: A Tiny Millisecond-level Face Detector, 2023
@@ -14,8 +14,8 @@ FACE_MODEL_URL = (
     "02246e79b1e976c83d1e135a85e0628120c93769/onnx/yunet_s_640_640.onnx"
 )
 FACE_MODEL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-DETECTION_SIZE = 640  # longer side of a frame as the detector gets it: faces of 10 pixels are found
-MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had no such box
+DETECTION_SIZE = 640  # longer side of what the detector gets: faces of 10 pixels are found
+MIN_SCORE = 0.6  # upright faces in the clips tried had 0.74 and more, noise had none
 MAX_FACES = 8  # a frame, the largest
 MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is worth
 
@@ -24,7 +24,7 @@ MOST_LOSS = 0.75  # what movement costs at most, as a share of what a box is wor
 
 
 def load_face_detector(copy: Path | None = None) -> cv2.FaceDetectorYN:
-    """YuNet from torch's cache, see fetch. For one thread: it is not thread-safe."""
+    """YuNet, see fetch. It is not thread-safe: one for each thread."""
     otherwise = "name a copy with --face-model FILE"
     file = fetch(FACE_MODEL_URL, FACE_MODEL_SHA256, otherwise, copy)
     model = np.fromfile(file, np.uint8)  # given its path OpenCV wants it in ASCII
@@ -46,110 +46,88 @@ def shrink(frame: np.ndarray, longest: int) -> np.ndarray:
 def detect_faces(detector: cv2.FaceDetectorYN, frame: np.ndarray) -> np.ndarray:
     """(k, 4) boxes in an (H, W, 3) uint8 BGR frame, largest first: x, y, width, height in pixels.
 
-    Raises InputError where the detector fails, and MemoryError where the machine does.
+    Raises InputError where the detector fails, and cv2.error where the machine has no memory left.
     """
     small = shrink(frame, DETECTION_SIZE)
-    height, width = small.shape[:2]
     try:
-        detector.setInputSize((width, height))
+        detector.setInputSize(small.shape[1::-1])
         faces = detector.detect(small)[1]
     except cv2.error as error:
+        if tells_no_memory(error):  # says nothing of the video
+            raise
         reason = " ".join(str(error).split())  # not error.err: all threads share that
-        if "Insufficient memory" in reason:  # says nothing of the video
-            raise MemoryError("no memory left for the face detector") from error
         raise InputError(f"the face detector failed: {reason}") from error
     if faces is None:
         return np.empty((0, 4))
-    across = frame.shape[1] / width
-    down = frame.shape[0] / height
-    boxes = faces[:, :4] * np.array([across, down, across, down])
-    size = boxes[:, 2:].max(1)
-    largest_first = np.argsort(-size, kind="stable")
+    boxes = scale_boxes(faces[:, :4], small.shape, frame.shape)
+    largest_first = np.argsort(-boxes[:, 2:].max(1), kind="stable")
     return boxes[largest_first][:MAX_FACES]
+
+
+def scale_boxes(boxes: np.ndarray, shape: tuple, new_shape: tuple) -> np.ndarray:
+    """(k, 4) boxes of a frame of this shape (H, W, ...) as they lie in one of another."""
+    return boxes * np.tile(np.divide(new_shape[1::-1], shape[1::-1]), 2)
 
 
 # --- Following one person ---
 
 
 def follow_face(detections: list[np.ndarray]) -> np.ndarray:
-    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames.
+    """The index (n,) of the box of one person among the (k, 4) boxes of each of n frames, or -1.
 
-    Where the person is not seen it is -1. It is the best way through the boxes of all frames.
     A way has at most one box a frame and may pass over frames. The best one has the largest
 
         sum over its boxes i of  sqrt(s_i) - sqrt(m_i) * min(0.75, d_i / m_i)
 
     s_i is the longer side of box i.
     m_i is the larger one of s_i and s_(i-1).
-    d_i is the distance from box i-1 to box i between points (x / 2, y / 2, s), x and y the centre.
+    d_i is the distance from box i-1 to box i between points (x / 2, y / 2, s), x and y the centre;
+    the first box loses nothing.
 
-    The first box loses nothing. So whoever is large, in many frames, and moves little is followed.
-    Movement costs at most 0.75 of a box: a person who walks, or is elsewhere after a cut, is
-    followed, but a box elsewhere in a single frame does not pay. Two boxes follow each other only
-    if each is the nearest one to the other in its frame: nobody is left for somebody else.
+    So whoever is large, in many frames, and moves little is followed. Movement costs at most 0.75
+    of a box: a person who walks, or is elsewhere after a cut, is followed, but a box elsewhere in
+    a single frame does not pay. Two boxes follow each other only if each is the nearest one to the
+    other in its frame: nobody is left for somebody else.
 
-    Found by dynamic programming: the best way to a box is the best way to a box before it and on.
-    All frames have room for as many boxes, so that a box is one number, frame * most + k.
+    The best way to a box is the best way to a box before it and on: dynamic programming.
     """
-    n, most = len(detections), max(map(len, detections), default=0)
-    is_box = np.zeros((n, most), bool)
-    places = np.zeros((n, most, 3))
-    # the sum of the best way that ends at each box
-    totals = np.full((n, most), -np.inf)
-    # the box before it on that way, as an index of the flat array; -1: it is the first one
-    before = np.full((n, most), -1)
-    for frame, boxes in enumerate(detections):
-        k = len(boxes)
-        if k == 0:
-            continue
-        place = locate(boxes)
-        sums = extend_ways(places[:frame], is_box[:frame], totals[:frame], place)
-        begin = np.zeros((1, k))  # a way that begins here
-        choices = np.vstack([begin, sums.reshape(-1, k)])
-        is_box[frame, :k] = True
-        places[frame, :k] = place
-        totals[frame, :k] = np.sqrt(place[:, 2]) + choices.max(0)
-        before[frame, :k] = choices.argmax(0) - 1
-    chosen = np.full(n, -1)
-    box = totals.argmax() if is_box.any() else -1
+    counts = [len(boxes) for boxes in detections]
+    boxes = np.concatenate(detections)  # of all frames, N in all
+    size = boxes[:, 2:].max(1)
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    places = np.column_stack([centre / 2, size])  # where movement is measured
+    frames = np.repeat(np.arange(len(counts)), counts)  # of each box
+    totals = np.sqrt(size)  # of the best way that ends at each box
+    before = np.full(len(boxes), -1)  # the box before it on that way; -1: it is the first one
+    chosen = np.full(len(counts), -1)
+    for frame in np.unique(frames)[1:]:
+        now, earlier = frames == frame, frames < frame
+        ways = extend_ways(places[earlier], frames[earlier], totals[earlier], places[now])
+        gain = ways.max(0).clip(0)
+        totals[now] += gain
+        before[now] = np.where(gain, ways.argmax(0), -1)
+    box = totals.argmax() if len(boxes) else -1
     while box >= 0:
-        frame, k = divmod(box, most)
-        chosen[frame] = k
-        box = before.flat[box]
+        chosen[frames[box]] = box - np.searchsorted(frames, frames[box])
+        box = before[box]
     return chosen
 
 
-def locate(boxes: np.ndarray) -> np.ndarray:
-    """(k, 3) half the centre, and the longer side, of (k, 4) boxes: the space movement is in."""
-    size = boxes[:, 2:].max(1)
-    centre = boxes[:, :2] + boxes[:, 2:] / 2
-    return np.column_stack([centre / 2, size])
-
-
 def extend_ways(
-    places: np.ndarray, is_box: np.ndarray, totals: np.ndarray, place: np.ndarray
+    places: np.ndarray, frames: np.ndarray, totals: np.ndarray, next_places: np.ndarray
 ) -> np.ndarray:
-    """The sums of the ways to boxes so far, up to m in each of t frames, less the step from there.
+    """(m, k) sums of the best ways to m boxes, less the step from there to each of k boxes.
 
-    (t, m, k), for the step to each of k boxes. 0 where two boxes cannot follow each other: then it
-    is as good to begin.
+    0 where two boxes cannot follow each other: then it is as good to begin.
     """
-    moved = np.linalg.norm(places[:, :, None] - place, axis=3)
-    moved[~is_box] = np.inf
-    larger = np.maximum(places[:, :, None, 2], place[:, 2])
-    loss = np.sqrt(larger) * np.minimum(moved / larger, MOST_LOSS)
-    joined = are_nearest(moved) & is_box[:, :, None]
-    return np.where(joined, totals[:, :, None] - loss, 0)
-
-
-def are_nearest(distances: np.ndarray) -> np.ndarray:
-    """Whether, of m boxes in each of t frames and k others, two are nearest to each other.
-
-    (t, m, k), like the distances.
-    """
-    nearest_there = distances == distances.min(axis=1, keepdims=True)
-    nearest_here = distances == distances.min(axis=2, keepdims=True)
-    return nearest_there & nearest_here
+    moved = np.linalg.norm(places[:, None] - next_places, axis=2)
+    larger = np.maximum(places[:, None, 2], next_places[:, 2])
+    share = np.minimum(moved / larger, MOST_LOSS)
+    loss = np.sqrt(larger) * share
+    _, starts, group = np.unique(frames, return_index=True, return_inverse=True)
+    nearest_there = moved == np.minimum.reduceat(moved, starts)[group]
+    nearest_here = moved == moved.min(axis=1, keepdims=True)
+    return np.where(nearest_there & nearest_here, totals[:, None] - loss, 0)
 
 
 # --- Cutting a square ---
@@ -158,14 +136,12 @@ def are_nearest(distances: np.ndarray) -> np.ndarray:
 def place_square(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Left, top and side, in pixels, of the square around a box, `margin` times its longer side.
 
-    It is shifted into the frame of this shape (H, W, ...); along a side that it is longer than, it
-    holds all of it.
+    It is shifted into a frame of this shape (H, W, ...), or around all of a side that is shorter.
     """
     side = max(1, round(margin * max(box[2:])))
-    height, width = shape[:2]
-    free = np.array([width - side, height - side])
+    free = np.array(shape[1::-1]) - side
     corner = np.round(box[:2] + (box[2:] - side) / 2)
-    corner = np.clip(corner, np.minimum(free, 0), np.maximum(free, 0))
+    corner = corner.clip(np.minimum(free, 0), np.maximum(free, 0))
     left, top = corner.astype(int).tolist()
     return left, top, side
 
@@ -179,6 +155,6 @@ def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray
     left, top, side = place_square(box, margin, frame.shape)
     right, bottom = left + side, top + side
     inside = frame[max(top, 0) : bottom, max(left, 0) : right]
-    above, below = max(0, -top), max(0, bottom - height)
-    before, behind = max(0, -left), max(0, right - width)
-    return cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)
+    beyond = -top, bottom - height, -left, right - width
+    borders = [max(0, pixels) for pixels in beyond]
+    return cv2.copyMakeBorder(inside, *borders, cv2.BORDER_REPLICATE)

@@ -1,16 +1,21 @@
 """A video's frames as the network sees them: whole or cropped to a face, 224 x 224."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from data.decode import SampledVideo, bgr_to_rgb, read_frames
-from data.faces import crop_square, detect_faces, follow_face, load_face_detector, shrink
+from data.faces import (
+    crop_square,
+    detect_faces,
+    follow_face,
+    load_face_detector,
+    scale_boxes,
+    shrink,
+)
 from data.files import InputError
 
 FRAME_SIZE = 224
@@ -39,76 +44,43 @@ def resize_frame(frame: np.ndarray) -> torch.Tensor:
     return resized[0].flip(0)
 
 
-def keep_picture(frame: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 RGB from a BGR frame: the whole frame, small enough to keep."""
-    return bgr_to_rgb(shrink(frame, WHOLE_SIZE))
-
-
 def sample_video(
     path: str | os.PathLike, sampling: Sampling, threads: int = 1, keep_whole: bool = False
 ) -> SampledVideo:
     """A video's frames as the network gets them: (n, 3, 224, 224) uint8 RGB.
 
-    With face crops they are those of one person. With keep_whole, `whole` has the n whole frames as
-    RGB arrays, scaled down to a longer side of 480 pixels. Raises InputError with the reason,
-    `no face found` among them.
+    With face crops they are those of one person. Frames without the person are left out; where
+    nobody is found in any, all are whole frames or the video fails. With keep_whole, `whole` has
+    the n whole frames as RGB arrays, scaled down to a longer side of 480 pixels. Raises InputError
+    with the reason, `no face found` among them.
     """
-    read = partial(read_frames, path, sampling.frames_per_video, threads=threads)
-    if sampling.face_margin is None:
-        return sample_whole(read, keep_whole)
-    return sample_cropped(read, sampling, keep_whole)
+    margin = sampling.face_margin
+    detector = None if margin is None else load_face_detector()
+    may_be_whole = detector is None or sampling.if_no_face == "whole"
 
+    def prepare(frame: np.ndarray) -> tuple:
+        """What is kept of a frame. The frame itself is not: a video's would need gigabytes.
 
-def sample_whole(read: Callable[[Callable], SampledVideo], keep_whole: bool) -> SampledVideo:
-    """Whole frames of the video that `read` reads."""
+        Who is followed shows at the end only: so all faces are cut out.
+        """
+        boxes = detect_faces(detector, frame) if detector else np.empty((0, 4))
+        crops = [resize_frame(crop_square(frame, box, margin)) for box in boxes]
+        if may_be_whole:
+            crops.append(resize_frame(frame))
+        picture = bgr_to_rgb(shrink(frame, WHOLE_SIZE)) if keep_whole else None
+        return frame.shape, boxes, crops, picture
 
-    def prepare(frame: np.ndarray, number: int) -> tuple[torch.Tensor, np.ndarray | None]:
-        return resize_frame(frame), keep_picture(frame) if keep_whole else None
-
-    sampled = read(prepare)
-    resized, pictures = zip(*sampled.frames, strict=True)
-    whole = list(pictures) if keep_whole else []
-    return SampledVideo(torch.stack(resized), sampled.numbers, sampled.facts, whole=whole)
-
-
-@dataclass
-class Faces:
-    """What is found in a frame. The frame itself is not kept: a video's would need gigabytes."""
-
-    boxes: np.ndarray  # (k, 4), in pixels of this frame
-    size: tuple[int, int]  # width, height of this frame
-    crops: list[torch.Tensor]  # k of (3, 224, 224), and the whole frame where that may be used
-    picture: np.ndarray | None
-
-
-def sample_cropped(
-    read: Callable[[Callable], SampledVideo], sampling: Sampling, keep_whole: bool
-) -> SampledVideo:
-    """Frames of the video that `read` reads, cropped to the face of one person.
-
-    Who is followed shows at the end only: so all faces are cut out. Frames without the person are
-    left out; where nobody is found in any, all are whole frames or the video fails.
-    """
-    detector = load_face_detector()
-    may_be_whole = sampling.if_no_face == "whole"
-
-    def cut_all(frame: np.ndarray, number: int) -> Faces:
-        boxes = detect_faces(detector, frame)
-        crops = [resize_frame(crop_square(frame, box, sampling.face_margin)) for box in boxes]
-        crops += [resize_frame(frame)] if may_be_whole else []
-        return Faces(boxes, frame.shape[1::-1], crops, keep_picture(frame) if keep_whole else None)
-
-    sampled = read(cut_all)
-    faces: list[Faces] = sampled.frames
-    facts, n = sampled.facts, len(faces)
-    size = facts["width"], facts["height"]
-    detections = [scale_boxes(each.boxes, each.size, size) for each in faces]
+    sampled = read_frames(path, sampling.frames_per_video, prepare, threads)
+    facts, n = sampled.facts, len(sampled.frames)
+    shapes, boxes, crops, pictures = zip(*sampled.frames, strict=True)
+    shape = facts["height"], facts["width"]
+    detections = [scale_boxes(each, old, shape) for each, old in zip(boxes, shapes, strict=True)]
     chosen = follow_face(detections)
     used = np.flatnonzero(chosen >= 0)
-    facts["face_share"] = round(len(used) / n, 4)
-    boxes = None
+    if detector:
+        facts["face_share"] = round(len(used) / n, 4)
     if len(used):
-        boxes = np.array([detections[i][chosen[i]] for i in used])
+        sampled.boxes = np.array([detections[i][chosen[i]] for i in used])
     elif may_be_whole:
         used = np.arange(n)  # and of each the last crop, -1
     else:
@@ -116,11 +88,7 @@ def sample_cropped(
     if len(used) < n:
         missing = f"face missing in {n - len(used)} of {n} frames: left out"
         facts["note"] = "; ".join(filter(None, (facts["note"], missing)))
-    frames = torch.stack([faces[i].crops[chosen[i]] for i in used])
-    whole = [faces[i].picture for i in used] if keep_whole else []
-    return SampledVideo(frames, sampled.numbers[used], facts, boxes, whole)
-
-
-def scale_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
-    """(k, 4) boxes of a frame of one size (width, height), as they lie in one of another size."""
-    return boxes * np.tile(np.divide(new_size, size), 2)
+    sampled.frames = torch.stack([crops[i][chosen[i]] for i in used])
+    sampled.numbers = sampled.numbers[used]
+    sampled.whole = [pictures[i] for i in used] if keep_whole else []
+    return sampled

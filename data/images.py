@@ -14,8 +14,6 @@ from data.files import fingerprint
 from data.videos import compile_names, is_template
 from data.words import IMAGE_SUFFIXES
 
-NUMBER = re.compile("[0-9]+")
-
 # --- Which images, in which order ---
 
 
@@ -35,20 +33,21 @@ def list_images(path: Path) -> tuple[Path, list[str]]:
     Frames that lie loose in a folder are named by a template, see compile_names: a/000_003_{frame}
     for a/000_003_0017.png. No names where there are none. Raises OSError.
     """
-    if not is_template(path.name) and not path.is_dir():
-        return path.parent, [path.name]
-    folder = path.parent if is_template(path.name) else path
-    names = list_names(folder, folder.stat().st_mtime_ns)
     if is_template(path.name):
-        names = select_names(names, path.name)
+        folder = path.parent
+        names = select_names(list_names(folder, folder.stat().st_mtime_ns), path.name)
+    elif path.is_dir():
+        folder, names = path, list_names(path, path.stat().st_mtime_ns)
+    else:
+        return path.parent, [path.name]
     return folder, sorted(names, key=natural_key)
 
 
 @lru_cache(maxsize=64)  # a folder may hold the frames of a thousand videos
 def list_names(folder: Path, mtime_ns: int) -> list[str]:
-    """The sorted names of all images of a folder. No image is looked at: there may be a million.
+    """The sorted names of all images of a folder, which is read again when its time changes.
 
-    `mtime_ns` is the folder's: a folder that has changed is read again.
+    No image is looked at: there may be a million.
     """
     with os.scandir(folder) as scan:
         return sorted(entry.name for entry in scan if is_image(entry.name) and not entry.is_dir())
@@ -65,7 +64,7 @@ def select_names(names: list[str], template: str) -> list[str]:
 
 def natural_key(name: str) -> tuple[list[int], str]:
     """A key to sort names by the numbers in them, then by name."""
-    return list(map(int, NUMBER.findall(name))), name
+    return [int(number) for number in re.findall("[0-9]+", name)], name
 
 
 def count_images(path: Path) -> int:
@@ -76,7 +75,7 @@ def count_images(path: Path) -> int:
         return 0
 
 
-# --- What a video is, without reading it ---
+# --- What a video is, without decoding it ---
 
 
 def file_key(path: Path) -> dict:
@@ -102,19 +101,23 @@ def size_and_time(image: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def fingerprint_images(images: list[Path]) -> tuple[str, int]:
-    """What a video made of images is, wherever it lies, and its size in bytes.
+def find_fingerprint(path: Path) -> str:
+    """What a video is, wherever it lies: its size in bytes and a hash. Raises OSError.
 
-    Of one image it is fingerprint of the file; of several, a hash of their sizes and of the two
-    ends, the first and the last that can be read. Raises OSError.
+    That of a file or of one image is its `fingerprint`. Of several images it hashes their sizes and
+    the two ends, the first and the last that can be read.
     """
-    sizes = [size_and_time(image)[0] for image in images]
+    if not is_made_of_images(path):
+        return fingerprint(path)
+    folder, names = list_images(path)
+    images = [folder / name for name in names]
     if len(images) == 1:
-        return fingerprint(images[0]), sizes[0]
+        return fingerprint(images[0])
+    sizes = [size_and_time(image)[0] for image in images]
     readable = [image for image in images if os.access(image, os.R_OK)]
     ends = [fingerprint(image) for image in (*readable[:1], *readable[-1:])]
     digest = hashlib.sha256(f"{sizes} {''.join(ends)}".encode())
-    return f"{sum(sizes)}-{digest.hexdigest()[:16]}", sum(sizes)
+    return f"{sum(sizes)}-{digest.hexdigest()[:16]}"
 
 
 # --- Reading one ---
@@ -130,14 +133,13 @@ def read_image(path: Path) -> np.ndarray | None:
         return None
     # not cv2.imread: it would take clip_%03d.png for a sequence, and on Windows want ASCII
     data = np.fromfile(path, np.uint8)
-    if not len(data):
-        return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None or is_opaque(data):
         return image
     whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    has_opacity = whole is not None and whole.shape[2:] == (4,)
-    return lay_on_white(whole) if has_opacity else image
+    if whole is None or whole.shape[2:] != (4,):
+        return image
+    return lay_on_white(whole)
 
 
 def is_opaque(data: np.ndarray) -> bool:

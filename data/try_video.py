@@ -20,7 +20,7 @@ def main() -> None:
     quiet_decoder()
     print("reading", flush=True)
     with suppress(InputError):  # nothing wrong with the decoder: the parent will find the same
-        read_frames(path, int(n), transform=lambda frame, number: None)
+        read_frames(path, int(n), transform=lambda frame: None)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from data.files import InputError, fingerprint, replacing
+from data.files import InputError, replacing
 from data.frames import Sampling
-from data.images import file_key, fingerprint_images, is_made_of_images, list_images
+from data.images import file_key, find_fingerprint
 from data.videos import Video
 from features.extraction import Extraction
 from features.resnet18 import extract_video
@@ -88,14 +88,6 @@ def is_current(cached: Cached, video: Video, extraction: Extraction) -> bool:
     except (InputError, OSError):  # it is not there, or cannot be read
         return False
     return not differ
-
-
-def find_fingerprint(path: Path) -> str:
-    """That of a video as its line in <split>_videos.csv has it. Raises OSError."""
-    if not is_made_of_images(path):
-        return fingerprint(path)
-    folder, names = list_images(path)
-    return fingerprint_images([folder / name for name in names])[0]
 
 
 def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:

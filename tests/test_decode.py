@@ -3,7 +3,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,6 @@ from conftest import Capture, write_video
 import data.decode
 from data.decode import ONE_PICTURE, Packets, Taken, read_frames, sample_frame_numbers
 from data.files import InputError, fingerprint
-from data.frames import resize_frame
 
 # The same six frames of 64 x 48 in each clip, made with FFmpeg 5.1:
 #   ffmpeg -bitexact -f lavfi -i testsrc2=s=64x48:r=5:d=1.2 -pix_fmt yuv420p -flags +bitexact
@@ -32,14 +30,29 @@ from data.frames import resize_frame
 CLIPS = Path(__file__).parent / "clips"
 
 
-def write_numbered_video(path, n):
-    """A video in which each frame is unlike all others; mp4v has a key frame every 12 frames."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
-    rng = np.random.default_rng(0)
-    for _ in range(n):
-        writer.write(cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (96, 64)))
+def write(path, frames, fourcc="mp4v"):
+    """A video of these frames."""
+    size = frames[0].shape[1::-1]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), 25, size)
+    for frame in frames:
+        writer.write(frame)
     writer.release()
     return path
+
+
+def write_numbered_video(path, n):
+    """A video in which each frame is unlike all others; mp4v has a key frame every 12 frames."""
+    noise = np.random.default_rng(0).integers(0, 256, (n, 4, 6, 3), np.uint8)
+    return write(path, [cv2.resize(each, (96, 64)) for each in noise])
+
+
+def grey(level):
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+def levels_of(sampled):
+    """Which frame of write_video each frame shows, by its grey level."""
+    return [round((frame.mean() - 20) / 7) for frame in sampled.frames]
 
 
 def read_all(path):
@@ -68,33 +81,6 @@ def spy(monkeypatch):
     monkeypatch.setattr(SpyingCapture, "seeks", 0)
     monkeypatch.setattr(SpyingCapture, "lands_on", None)
     return SpyingCapture
-
-
-def outcome_of(path: Path) -> str:
-    try:
-        sampled = read_frames(path, 4)
-        return "used" if sampled.facts["frames"] > sampled.numbers[-1] >= 0 else "untrue"
-    except InputError as error:
-        return "failed" if str(error) and "\n" not in str(error) else "unclear"
-
-
-def outcomes_in_forks(paths: list[Path], results: Path) -> list[str]:
-    """What becomes of files in a fork of this process, and in another once it has crashed."""
-    results.touch()
-    while len(found := results.read_text().split()) < len(paths):
-        child = os.fork()
-        if child == 0:
-            try:
-                with open(results, "a", buffering=1) as file:
-                    for path in paths[len(found) :]:
-                        print(outcome_of(path), file=file)
-                os._exit(0)
-            finally:
-                os._exit(1)
-        if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-            with open(results, "a") as file:
-                print("crashed" if status < 0 else "error", file=file)
-    return found
 
 
 def test_sample_frame_numbers():
@@ -129,21 +115,16 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
         "note": "",
         "fingerprint": fingerprint(path),
     }
-    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
-        assert frame.shape == (48, 66, 3) and frame.dtype == np.uint8
-        assert abs(frame.mean() - (20 + 7 * number)) < 3.5
+    assert levels_of(sampled) == sampled.numbers.tolist()
+    assert all(frame.shape == (48, 66, 3) and frame.dtype == np.uint8 for frame in sampled.frames)
     assert read_frames(path, 100).numbers.tolist() == list(range(30))
     assert read_frames(write_video(tmp_path / "two.mp4", n=2), 32).numbers.tolist() == [0, 1]
 
 
 def test_read_frames_gives_rgb(tmp_path):
     path = write_video(tmp_path / "red.mp4", colour=(10, 20, 230))
-    for frame in (
-        read_frames(path, 1).frames[0],
-        read_frames(path, 1, lambda frame, number: resize_frame(frame)).frames[0],
-    ):
-        channels = np.moveaxis(np.asarray(frame), 0, -1) if frame.shape[0] == 3 else frame
-        assert channels[..., 0].mean() > 200 and channels[..., 2].mean() < 40
+    red, green, blue = read_frames(path, 1).frames[0].mean((0, 1))
+    assert red > 200 and green < 40 and blue < 40
 
 
 def claim(path, n):
@@ -164,18 +145,17 @@ def test_a_wrong_count_in_the_header_does_not_move_the_frames(tmp_path, claimed)
     assert sampled.facts["frames"] == 30
     assert sampled.facts["note"].startswith(f"30 of {claimed} frames") == (claimed > 30)
     assert sampled.numbers.tolist() == [3, 9, 15, 21, 27]
-    assert [round((frame.mean() - 20) / 7) for frame in sampled.frames] == [3, 9, 15, 21, 27]
+    assert levels_of(sampled) == [3, 9, 15, 21, 27]
 
 
 def write_corners(path, matrix):
     """The picture of a video whose corners differ, with a matrix (a, b, c, d) for players."""
-    picture = np.full((48, 64, 3), 128, np.uint8)
+    picture, frames = grey(128), []
     picture[:16, :16], picture[:16, -16:], picture[-16:, :16] = (0, 0, 255), (0, 128, 255), 255
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
     for level in (120, 128, 136, 144):  # a still would not be used
         picture[20:28, 24:40] = level
-        writer.write(picture)
-    writer.release()
+        frames.append(picture.copy())
+    write(path, frames)
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 44
     a, b, c, d = (value << 16 for value in matrix)
@@ -203,7 +183,7 @@ def test_a_video_is_upright_as_players_show_it(tmp_path, matrix):
     picture = write_corners(tmp_path / "clip.mp4", matrix)
     a, b, c, d = matrix
     expected = picture[::d, ::a] if a else picture.transpose(1, 0, 2)[::b, ::c]
-    sampled = read_frames(tmp_path / "clip.mp4", 2, lambda frame, number: frame)
+    sampled = read_frames(tmp_path / "clip.mp4", 2, np.copy)
     assert (sampled.facts["height"], sampled.facts["width"]) == expected.shape[:2]
     for frame in sampled.frames:
         assert np.abs(frame.astype(int) - expected).mean() < 6
@@ -216,7 +196,7 @@ def numbers_of_true_frames(path, n, places, most=0.3) -> list[int]:
     """The frames taken; each must be that of the progressive source at its place."""
     source = read_all(CLIPS / "progressive.264")
     try:
-        sampled = read_frames(path, n, lambda frame, number: frame)
+        sampled = read_frames(path, n, np.copy)
     except InputError as error:
         assert str(error) == ONE_PICTURE
         return []
@@ -320,8 +300,7 @@ def test_a_frame_that_was_not_converted_is_left_out(
         return
     sampled = read_frames(path, n)
     assert sampled.numbers.tolist() == expected
-    for frame, number in zip(sampled.frames, expected, strict=True):
-        assert abs(frame.mean() - (20 + 7 * number)) < 3.5
+    assert levels_of(sampled) == expected
     note = f"{n - len(expected)} of {n} frames left out: repeated or unproven pictures"
     assert sampled.facts["note"] == (note if len(expected) < n else "")
 
@@ -329,16 +308,12 @@ def test_a_frame_that_was_not_converted_is_left_out(
 @pytest.mark.parametrize(("last", "first"), [(40, [0]), (20, [])])  # as the first: not provable
 def test_a_repeated_picture_is_left_out_and_the_others_keep_their_numbers(tmp_path, last, first):
     levels = [20, 20, 90, 90, 90, 160, 160, last]
-    fourcc = cv2.VideoWriter_fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(tmp_path / "slides.mp4"), fourcc, 25, (64, 48))
-    for level in levels:
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
+    path = write(tmp_path / "slides.mp4", [grey(level) for level in levels])
     for n, expected in ((8, [*first, 2, 5, 7]), (4, [3, 5, 7]), (2, [2, 6])):
-        sampled = read_frames(tmp_path / "slides.mp4", n)
+        sampled = read_frames(path, n)
         assert sampled.numbers.tolist() == expected and sampled.facts["frames"] == 8
-        for frame, number in zip(sampled.frames, expected, strict=True):
-            assert abs(frame.mean() - levels[number]) < 3.5
+        shown = [frame.mean() for frame in sampled.frames]
+        np.testing.assert_allclose(shown, [levels[number] for number in expected], atol=3.5)
 
 
 def test_a_picture_of_another_size_is_not_proven_by_the_one_before(tmp_path):
@@ -355,11 +330,7 @@ def test_a_picture_of_another_size_is_not_proven_by_the_one_before(tmp_path):
 
 @pytest.mark.parametrize("n", [1, 12])
 def test_a_still_is_refused_and_the_remedy_named(tmp_path, n):
-    path = tmp_path / "still.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
-    for _ in range(n):
-        writer.write(np.full((48, 64, 3), 90, np.uint8))
-    writer.release()
+    path = write(tmp_path / "still.avi", [grey(90)] * n, "MJPG")
     with pytest.raises(InputError, match=r"one picture: a still .use an image instead., or"):
         read_frames(path, 4)
 
@@ -382,26 +353,32 @@ def test_the_first_frame_is_left_out_where_the_decoder_does_not_return_to_it(
 
 
 def test_files_that_give_no_frame(tmp_path):
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    whole, avi = (write_video(tmp_path / name).read_bytes() for name in ("whole.mp4", "whole.avi"))
+    undecodable = os.fsdecode(b"na\xffme.mp4")
+    files = {
+        "empty.mp4": (b"", "empty file"),
+        "text.mp4": (b"not a video " * 100, "not a video"),
+        "truncated.mp4": (whole[: len(whole) // 2], "truncated: the index"),
+        "no_video.mp4": (whole.replace(b"vide", b"soun"), "no video stream"),
+        "riff.avi": (b"RIFF" + bytes(100), "no video stream, or damaged"),
+        "codec.avi": (
+            avi.replace(b"MJPG", b"ZZZZ"),
+            "0 frames decoded: codec zzzz not supported by this OpenCV|no video stream, or damaged",
+        ),
+        undecodable: (whole, "its name is not valid UTF-8"),
+        "li\nne.mp4": (whole, "its name is not valid UTF-8 or has control characters"),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
     (tmp_path / "folder.mp4").mkdir()
     os.mkfifo(tmp_path / "pipe.mp4")
-    whole = write_video(tmp_path / "whole.mp4").read_bytes()
-    (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
-    undecodable = os.fsdecode(b"na\xffme")
-    (tmp_path / f"{undecodable}.mp4").write_bytes(whole)
-    reasons = {
-        undecodable: "its name is not valid UTF-8",
-        "empty": "empty file",
-        "text": "not a video",
-        "folder": "no images in it",
-        "pipe": "not a file",
-        "missing": "no such file",
-        "truncated": "truncated: the index",
-    }
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
+    reasons = {name: reason for name, (_, reason) in files.items()}
+    reasons |= {"folder.mp4": "no images in it", "pipe.mp4": "not a file"}
+    reasons |= {"missing.mp4": "no such file", "link.mp4": "a broken link"}
     for name, reason in reasons.items():
-        with pytest.raises(InputError, match=reason):
-            read_frames(tmp_path / f"{name}.mp4", 4)
+        with pytest.raises(InputError, match=f"^({reason})"):
+            read_frames(tmp_path / name, 4)
 
 
 def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch, spy):
@@ -411,7 +388,7 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
     monkeypatch.setattr("data.decode.decode_by_count", None)  # not needed: no seek goes wrong
     for number in range(1, 90):  # each frame is sought once
         monkeypatch.setattr("data.decode.sample_frame_numbers", lambda *_, number=number: [number])
-        sampled = read_frames(path, 1, lambda frame, number: frame.copy())
+        sampled = read_frames(path, 1, np.copy)
         assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 90
         np.testing.assert_array_equal(sampled.frames[0], expected[number])
     assert spy.seeks == 50  # of those with a key frame far enough from the first and from it
@@ -421,11 +398,10 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
 def test_a_seek_that_goes_wrong_is_noticed(tmp_path, spy, lands_on):
     path = write_numbered_video(tmp_path / "clip.mp4", 150)
     spy.lands_on, expected = lands_on, read_all(path)
-    sampled = read_frames(path, 3, lambda frame, number: frame.copy())
+    sampled = read_frames(path, 3, np.copy)
     assert spy.seeks == 1  # then never again
     assert sampled.numbers.tolist() == [25, 75, 125]
-    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
-        np.testing.assert_array_equal(frame, expected[number])
+    np.testing.assert_array_equal(sampled.frames, [expected[k] for k in (25, 75, 125)])
 
 
 def test_frames_of_real_clips(real_videos, spy):
@@ -443,7 +419,7 @@ def test_frames_of_real_clips(real_videos, spy):
                 with pytest.raises(InputError, match="one picture"):
                     read_frames(path, n)
                 continue
-            sampled = read_frames(path, n, lambda frame, number: frame.copy())
+            sampled = read_frames(path, n, np.copy)
             assert sampled.facts["frames"] == len(expected), path
             # and the first one, where it is wanted and the decoder can return to it
             assert sampled.numbers[sampled.numbers > 0].tolist() == new, path
@@ -455,17 +431,14 @@ def test_frames_of_real_clips(real_videos, spy):
 
 @pytest.mark.parametrize("tell_frames", [True, False])
 def test_each_frame_is_the_one_that_its_number_names(tmp_path, monkeypatch, tell_frames):
-    """By time and by counting: never a neighbour, neither in what is given to transform."""
+    """By time and by counting: never a neighbour."""
     path = write_numbered_video(tmp_path / "clip.mp4", 40)
     expected = read_all(path)
     if not tell_frames:
         monkeypatch.setattr(Packets, "tell_frames", False)
-    sampled = read_frames(path, 7, lambda frame, number: (frame, number))
-    assert [number for _, number in sampled.frames] == sampled.numbers.tolist()
+    sampled = read_frames(path, 7, np.copy)
     assert sampled.numbers.tolist() == sample_frame_numbers(40, 7)
-    for frame, number in sampled.frames:
-        np.testing.assert_array_equal(frame, expected[number])
-        assert not np.array_equal(frame, expected[number + 1])
+    np.testing.assert_array_equal(sampled.frames, [expected[k] for k in sampled.numbers])
 
 
 class LimitedCapture(Capture):
@@ -510,8 +483,7 @@ def test_a_video_is_read_again_until_its_length_is_sure(tmp_path, monkeypatch, l
         sampled = read_frames(path, 4)
         assert sampled.numbers.tolist() == expected and not LimitedCapture.limits
         assert sampled.facts["frames"] == limits[-1]
-        for frame, number in zip(sampled.frames, expected, strict=True):
-            assert abs(frame.mean() - (20 + 7 * number)) < 3.5
+        assert levels_of(sampled) == expected
 
 
 def test_frames_that_are_lost_at_the_end_are_noticed(tmp_path, monkeypatch):
@@ -524,88 +496,42 @@ def test_frames_that_are_lost_at_the_end_are_noticed(tmp_path, monkeypatch):
     assert sampled.facts["note"] == "11 of 12 frames: truncated, damaged or miscounted"
 
 
-def test_files_are_opened_at_the_same_time(tmp_path, monkeypatch):
-    path = write_video(tmp_path / "clip.mp4")
-    original = cv2.VideoCapture
-    everybody = threading.Barrier(3, timeout=20)  # breaks if one has to wait for another
-
-    def open_together(*arguments):
-        everybody.wait()
-        return original(*arguments)
-
-    monkeypatch.setattr(cv2, "VideoCapture", open_together)
-    with ThreadPoolExecutor(3) as pool:
-        reads = [pool.submit(read_frames, path, 4) for _ in range(3)]
-    for read in reads:
-        assert read.result().numbers.tolist() == [1, 4, 7, 10]
-
-
-def test_a_failed_opening_is_told(tmp_path, monkeypatch):
-    def fail(*arguments):
-        raise cv2.error("no more files")
-
-    path = write_video(tmp_path / "clip.mp4")
-    monkeypatch.setattr(cv2, "VideoCapture", fail)
-    with pytest.raises(InputError, match=r"^OpenCV cannot read it: no more files$"):
-        read_frames(path, 4)
-
-
 @pytest.mark.parametrize(
-    "error",
+    ("error", "kind", "message"),
     [
-        MemoryError("Unable to allocate 5.93 MiB"),
-        cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"),
+        (cv2.error("no\nmore files"), InputError, "OpenCV cannot read it: no more files$"),
+        (OSError(5, "disk on fire"), InputError, "cannot be read: disk on fire$"),
+        (MemoryError("5.93 MiB"), MemoryError, r"no memory left to decode .*clip\.mp4: decode f"),
+        (cv2.error("(-4:Insufficient memory) F"), MemoryError, "no memory left to decode"),
     ],
 )
-def test_no_memory_is_not_the_fault_of_the_file(tmp_path, error):
-    path = write_video(tmp_path / "clip.mp4")
-
-    def fail(frame, number):
+def test_what_fails_is_told_and_no_memory_is_not_the_fault_of_the_file(
+    tmp_path, error, kind, message
+):
+    def fail(frame):
         raise error
 
-    with pytest.raises(MemoryError, match=r"^no memory left to decode .*clip\.mp4: decode fewer"):
-        read_frames(path, 4, fail)
+    with pytest.raises(kind, match=f"^{message}"):
+        read_frames(write_video(tmp_path / "clip.mp4"), 4, fail)
 
 
-def test_a_picture_of_absurd_size_fails(tmp_path, monkeypatch):
-    path = write_video(tmp_path / "clip.mp4", size=(64, 48))
-    monkeypatch.setattr("data.decode.MAX_PIXELS", 3000)
-    with pytest.raises(
-        InputError, match="64 x 48 pixels a frame, more than the 3000 that are accepted"
-    ):
-        read_frames(path, 4)
-
-
-def test_files_that_only_look_like_videos(tmp_path):
-    whole = write_video(tmp_path / "whole.mp4").read_bytes()
-    (tmp_path / "no_video.mp4").write_bytes(whole.replace(b"vide", b"soun"))
-    (tmp_path / "riff.avi").write_bytes(b"RIFF" + bytes(100))
-    (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
-    clip = write_video(tmp_path / "clip.avi").read_bytes()
-    (tmp_path / "codec.avi").write_bytes(clip.replace(b"MJPG", b"ZZZZ"))
-    for name, reason in {
-        "no_video.mp4": "no video stream",
-        "riff.avi": "no video stream, or damaged",
-        "link.mp4": "a broken link",
-        "codec.avi": "codec zzzz not supported by this OpenCV|no video stream, or damaged",
-    }.items():
-        with pytest.raises(InputError, match=reason):
-            read_frames(tmp_path / name, 4)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_damaged_containers(tmp_path, suffix):
-    whole = write_video(tmp_path / f"whole{suffix}", n=12).read_bytes()
-    rng, paths = random.Random(0), []
-    for i in range(80):
+def test_damaged_containers_are_used_or_named(tmp_path, suffix):
+    path = write_video(tmp_path / f"clip{suffix}", n=12)
+    whole, rng, found = path.read_bytes(), random.Random(0), set()
+    for _ in range(60):
         damaged = bytearray(whole)
         for _ in range(rng.randrange(7)):
             damaged[rng.randrange(len(whole))] = rng.randrange(256)
-        paths.append(tmp_path / f"{i}{suffix}")
-        paths[-1].write_bytes(damaged[: rng.choice((len(whole), rng.randrange(len(whole))))])
-    found = outcomes_in_forks(paths, tmp_path / "results.txt")
-    assert {"used", "failed"} <= set(found) <= {"used", "failed", "crashed"}
+        path.write_bytes(damaged[: rng.choice((len(whole), rng.randrange(len(whole))))])
+        try:
+            sampled = read_frames(path, 4)
+            assert sampled.facts["frames"] > sampled.numbers[-1] >= 0
+            found.add("used")
+        except InputError as error:
+            assert str(error) and "\n" not in str(error)
+            found.add("failed")
+    assert found == {"used", "failed"}
 
 
 def test_neither_opencv_nor_ffmpeg_writes_to_stderr(tmp_path):

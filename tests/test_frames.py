@@ -17,6 +17,16 @@ def crop_faces(n=8, margin=1.5, if_no_face="skip") -> Sampling:
     return Sampling(n, face_margin=margin, if_no_face=if_no_face)
 
 
+def write(path: Path, frames, fourcc="mp4v") -> Path:
+    """A video of these frames."""
+    size = frames[0].shape[1::-1]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), 25, size)
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
 def is_red(frame: torch.Tensor) -> np.ndarray:
     pixels = frame.permute(1, 2, 0).numpy()
     return (pixels[..., 0] > 150) & (pixels[..., 1] < 100)
@@ -31,38 +41,30 @@ def test_each_frame_is_cropped_to_its_own_box_from_the_full_resolution(detector,
     for frame in sampled.frames:
         assert frame.shape == (3, 224, 224) and frame.dtype == torch.uint8
         red = is_red(frame)
-        assert (
-            red.mean() == pytest.approx(1 / 1.5**2, abs=0.03) and red[112, 112] and not red[8].any()
-        )
+        assert red.mean() == pytest.approx(1 / 1.5**2, abs=0.03)
+        assert red[112, 112] and not red[8].any()
 
 
 def test_crops_are_as_sharp_as_the_video(detector, tmp_path):
     """Stripes of 4 pixels are lost in what the detector gets, 640 of 1920, but not in a crop."""
-    fourcc = cv2.VideoWriter_fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), fourcc, 25, (1920, 1080))
     frame = np.full((1080, 1920, 3), 128, np.uint8)
     cv2.rectangle(frame, (800, 400, 150, 150), (0, 0, 255), -1)
     frame[450:500, 850:900] = np.where(np.arange(50) % 4 < 2, 0, 255)[None, :, None]
-    for _ in range(3):
-        writer.write(frame)
-    writer.release()
-    for crop in sample_video(tmp_path / "a.avi", crop_faces(n=3)).frames:
+    path = write(tmp_path / "a.avi", [frame] * 3, "MJPG")
+    for crop in sample_video(path, crop_faces(n=3)).frames:
         assert crop[1, 90:130, 90:130].float().std() > 60
 
 
 def test_one_person_is_cropped_to_and_not_the_largest_of_each_frame(detector, tmp_path):
-    writer = cv2.VideoWriter(
-        str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 120)
-    )
+    frames = []
     for i in range(8):
         frame = np.full((120, 320, 3), 128, np.uint8)
         cv2.rectangle(frame, (20, 30, 40, 40), (0, 0, 255), -1)
         cv2.rectangle(frame, (35, 45, 10, 10), (255, 0, 0), -1)  # the one with a blue nose
         if i in (3, 4):
             cv2.rectangle(frame, (200, 20, 70, 70), (0, 0, 255), -1)
-        writer.write(frame)
-    writer.release()
-    sampled = sample_video(tmp_path / "a.mp4", crop_faces())
+        frames.append(frame)
+    sampled = sample_video(write(tmp_path / "a.mp4", frames), crop_faces())
     assert np.allclose(sampled.boxes, [20, 30, 40, 40], atol=2)
     assert all(frame[2, 112, 112] > 150 > frame[0, 112, 112] for frame in sampled.frames)
 
@@ -91,9 +93,7 @@ def test_a_video_without_a_face_fails_or_gives_whole_frames(detector, tmp_path):
     assert torch.equal(sampled.frames, whole.frames)
 
 
-@pytest.mark.parametrize(
-    "shape", [(1080, 1920), (256, 256), (225, 223), (480, 640), (100, 30), (16, 16)]
-)
+@pytest.mark.parametrize("shape", [(1080, 1920), (256, 256), (225, 223), (100, 30)])
 def test_resize_is_within_one_grey_level_of_pil(shape):
     frame = picture(*shape)
     ours = resize_frame(frame).permute(1, 2, 0).numpy().astype(int)
@@ -120,23 +120,20 @@ def reads(monkeypatch) -> list:
 
 def read_all(path) -> list[np.ndarray]:
     capture, frames = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), []
-    while True:
-        ok, frame = capture.read()
-        if not ok:
-            return frames
-        frames.append(frame)
+    while (found := capture.read())[0]:
+        frames.append(found[1])
+    return frames
 
 
 def write_walk(path: Path, missing=()) -> Path:
     """A square that walks on by 6 pixels a frame, on a ground that changes, 24 frames."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (240, 60))
+    frames = []
     for i in range(24):
         frame = np.full((60, 240, 3), 60 + 6 * i, np.uint8)
         if i not in missing:
             cv2.rectangle(frame, (8 + 6 * i, 16, 24, 24), (0, 0, 255), -1)
-        writer.write(frame)
-    writer.release()
-    return path
+        frames.append(frame)
+    return write(path, frames)
 
 
 @pytest.mark.parametrize("keep_whole", [False, True])
