@@ -21,12 +21,11 @@ from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.divide import Division
-from features.extraction import describe_extraction
+from features.extraction import describe_extraction, package_versions
 from features.originals import ORIGINALS_COLUMNS, Originals
 from features.pictures import SampleFrame, plot_originals, plot_samples
 from features.plots import plot_curves, plot_features, plot_roc, plot_scores
 from features.resnet18 import hash_weights
-from features.run import package_versions
 from features.text import verdict
 
 PREDICTION_COLUMNS = (  # of predictions.csv

@@ -395,7 +395,7 @@ def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
     outcomes = [Outcome(4, reason, state) for state, reason in states]
     videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
     data_set = DataSet(Path(), "class folders", videos, left_out=[], notes=[])
-    extraction_screen.print_outcomes(data_set, outcomes, overwrite=False)
+    extraction_screen.print_outcomes(data_set, outcomes)
     result, cache = capsys.readouterr().out.splitlines()
     assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
     assert cache == "Cache      1 taken from an earlier run"

@@ -17,6 +17,7 @@ from conftest import run_in_fork
 
 from data.files import InputError
 from features import run
+from features.extraction import package_versions
 from features.run import (
     Progress,
     choose_threads,
@@ -25,7 +26,6 @@ from features.run import (
     free_gpu_memory,
     if_interrupted,
     map_threads,
-    package_versions,
     parse_flags,
     pick_device,
 )

@@ -48,7 +48,7 @@ def write(tmp_path, monkeypatch):
 
     def write(names=SOME):
         data_set, outcomes, cached = some_videos(names)
-        monkeypatch.setattr(room, "load_cached", lambda video, *_: cached.get(video.video))
+        monkeypatch.setattr(room, "load_cached", lambda video, *_: (cached.get(video.video), ""))
         extraction = Extraction(Sampling(8), notes=["people may be on both sides"])
         room.write_features(folder, data_set, outcomes, extraction)
         return extraction.counts
@@ -135,7 +135,7 @@ def test_on_a_full_disk_the_files_of_an_earlier_run_stay(write, tmp_path, monkey
 def test_a_video_that_changes_during_the_run_is_an_error(tmp_path, monkeypatch, frames):
     data_set, outcomes, _ = some_videos(("train/a", "train/b"))
     changed = frames and Cached(np.zeros((1, 1000)), np.zeros(1), {})
-    monkeypatch.setattr(room, "load_cached", lambda *_: changed)
+    monkeypatch.setattr(room, "load_cached", lambda *_: (changed, ""))
     with pytest.raises(InputError, match="cached features changed during the run: run the"):
         room.write_features(tmp_path, data_set, outcomes, Extraction(Sampling(4)))
     assert not contents(tmp_path)
