@@ -148,8 +148,7 @@ class Outcome:
 
     frames: int  # that are used
     reason: str = ""  # why there are none
-    # or "cached": an earlier run's; "redone": the file or a setting had changed; "code": the code
-    state: str = "new"
+    state: str = "new"  # or "cached", or why it was done again: see extraction_screen.py
 
 
 def process_video(

@@ -76,7 +76,7 @@ def print_outcomes(data_set: DataSet, outcomes: list[Outcome]) -> None:
     left_out = f" + {len(data_set.left_out)} left out" if data_set.left_out else ""
     found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
     print(f"Result     {found}")
-    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
+    states = Counter(outcome.state for outcome in outcomes)
     told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
     if told:
         print(f"Cache      {', '.join(told)}")

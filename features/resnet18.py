@@ -20,7 +20,6 @@ from features.run import use_full_precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of frames in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
-SEEDING = threading.Lock()  # of torch's generator, which all threads share
 ON_GPU = threading.Semaphore(2)  # videos in the network at once: 64 would need gigabytes
 
 
@@ -37,7 +36,7 @@ def load_backbone(
     if weights == "imagenet":
         model = load_imagenet_weights()
     elif weights == "random":
-        with SEEDING, torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = resnet18(weights=None)
     else:
