@@ -42,8 +42,6 @@ def load_backbone(
     else:
         model = load_own_weights(weights)
     provenance = {"name": weights, "sha256": hash_weights(model)}
-    if weights not in ("imagenet", "random"):
-        keep_weights(model, provenance["sha256"])
     model.eval().requires_grad_(False)
     fold_batch_norm(model)
     use_full_precision()  # features on CUDA must agree with the CPU's
@@ -60,6 +58,7 @@ def load_imagenet_weights() -> nn.Module:
 
 
 def load_own_weights(path: str) -> nn.Module:
+    """ResNet-18 with the weights of a file, which are kept for --predict."""
     state = load_torch_file(path, "imagenet, random or a ResNet-18 state dict")
     state = state.get("state_dict", state)  # of a training script, perhaps with its optimizer
     state = {name.removeprefix("module."): value for name, value in state.items()}
@@ -69,6 +68,7 @@ def load_own_weights(path: str) -> nn.Module:
     except Exception as error:
         problem = f"{path} is no state dict of torchvision's ResNet-18 with 1000 outputs"
         raise InputError(problem) from error
+    keep_weights(model)
     return model
 
 
@@ -96,9 +96,9 @@ def kept_weights(sha256: str) -> Path:
     return cache_folder() / f"resnet18-own-{sha256[:16]}.pth"
 
 
-def keep_weights(model: nn.Module, sha256: str) -> None:
+def keep_weights(model: nn.Module) -> None:
     """Keep weights for later, where that is possible."""
-    file = kept_weights(sha256)
+    file = kept_weights(hash_weights(model))
     if file.is_file():
         return
     with suppress(OSError, RuntimeError):  # RuntimeError: torch's word for a full disk
