@@ -23,9 +23,12 @@ if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
 
-def test_without_torchrun_there_is_one_process(monkeypatch):
+def test_without_torchrun_there_is_one_process_that_keeps_other_runs_out(monkeypatch, tmp_path):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert processes.join_processes() == (0, 1)
+    hold = partial(processes.hold_for_all, tmp_path / "features", 0, 1)
+    with hold(), pytest.raises(InputError, match="another run is writing to"), hold():
+        pytest.fail("two runs in one folder")
 
 
 def test_processes_that_would_make_other_features_stop_before_the_work(monkeypatch):
