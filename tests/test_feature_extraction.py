@@ -26,6 +26,7 @@ from data.decode import ONE_PICTURE
 from data.files import DownloadError, InputError
 from data.frames import Sampling
 from data.videos import Video
+from features import extraction_screen
 from features.cache import cache_file
 from features.dataset import load_split
 from features.resnet18 import extract_video
@@ -181,6 +182,11 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
     assert contents(folder) == before  # until the others are whole
     extract(videos, folder, "--frames-per-video", "3", "--overwrite")
     assert len(np.load(folder / "train_labels.npy")) == 30
+
+
+def test_without_two_classes_to_train_on_the_next_step_is_to_evaluate(tmp_path, capsys):
+    extraction_screen.print_features_written(tmp_path, {"test": 4})
+    assert capsys.readouterr().out.endswith(f" --checkpoint MODEL.pt --evaluate {tmp_path}\n")
 
 
 # --- Weights ---

@@ -192,7 +192,10 @@ def test_videos_of_the_cache_may_take_no_time_at_all(clock, capsys):
     with Progress(20, "extracting") as progress:
         progress.update(n_frames=0)
         progress.write("failed: a.mp4: not a video", file=sys.stderr)
+    with Progress(19, "extracting") as few:
+        few.update(n_frames=4)  # a line for each of so few says nothing
     lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
     assert lines[0].startswith("extracting: 1 of 20 videos, 0 frames/s, 0:00:00 left")
     assert lines[1] == "failed: a.mp4: not a video"
 
