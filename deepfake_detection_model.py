@@ -42,7 +42,7 @@ from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
 from features.divide import LEFT_OUT, Division, divide
 from features.evaluate import evaluate_files
-from features.extraction import describe_extraction, hash_code
+from features.extraction import N_FEATURES, describe_extraction, hash_code
 from features.figures import choose_threshold, evaluate, score_frames
 from features.metrics import (  # noqa: F401
     compare_scores,
@@ -54,7 +54,6 @@ from features.originals import Originals, count_originals, keep_originals
 from features.pictures import draw_pictures, draw_run, pick_samples
 from features.plots import plot_unseen
 from features.predict import load_backbone_of, predict_and_print, score_videos
-from features.resnet18 import N_FEATURES
 from features.results import (
     Run,
     append_run,

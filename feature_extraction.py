@@ -31,11 +31,12 @@ from data.decode import quiet_decoder, sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
 from data.files import DownloadError, InputError, make_folder
 from data.frames import Sampling
-from data.layouts import SAMPLE_DIR, find_data_set, read_drawn_by
+from data.layouts import SAMPLE_DIR, DataSet, find_data_set, read_drawn_by
 from data.video_list import check_list
 from data.videos import Video
 from data.words import COMPRESSIONS
 from features import extraction_screen as screen
+from features import processes
 from features.cache import Outcome, process_video
 from features.extraction import (
     Extraction,
@@ -43,15 +44,9 @@ from features.extraction import (
     find_left_out,
     hash_extraction_code,
     load_extraction,
+    package_versions,
 )
 from features.pictures import write_preview
-from features.processes import (
-    check_processes_agree,
-    gather_outcomes,
-    hold_for_all,
-    join_processes,
-    take_turns,
-)
 from features.resnet18 import load_backbone
 from features.run import (
     Progress,
@@ -59,7 +54,6 @@ from features.run import (
     device_name,
     if_interrupted,
     map_threads,
-    package_versions,
     parse_flags,
     pick_device,
     run_script,
@@ -69,42 +63,54 @@ from features.write import write_features
 # --- The steps of a run ---
 
 
-def name_of(source: Path) -> str:
-    """The name of a data set: that of its folder, or of its CSV without the ending."""
-    source = Path(os.path.abspath(source))
-    return source.stem if source.is_file() else source.name
+def describe(source: Path, data_set: DataSet, sampling: Sampling, **narrowed) -> Extraction:
+    """How features are made, and of which videos; the weights and the device are not known yet."""
+    root = source.parent if source.is_file() else source  # a CSV
+    whole = Path(os.path.abspath(source))
+    return Extraction(
+        sampling,
+        versions=package_versions(),
+        code=hash_extraction_code(),
+        name=whole.stem if source.is_file() else whole.name,
+        videos_dir=os.path.realpath(root),
+        layout=data_set.layout,
+        sample=read_drawn_by(root),
+        notes=data_set.notes,
+        **narrowed,
+    )
 
 
-def pick_folder(features_dir: Path | None, source: Path, videos_dir: str) -> Path:
-    """The folder to write to. Raises InputError if the default one is that of another data set."""
-    if features_dir:
-        return features_dir
-    folder = Path("features", name_of(source))
+def load_earlier(folder: Path) -> Extraction | None:
+    """How finished features in a folder were made; None where nobody can use them any more."""
     try:
-        earlier = load_extraction(folder)
-    except InputError:  # cut off, or of another version: nobody can use it any more
-        return folder
-    if earlier and earlier.videos_dir != videos_dir:
+        return load_extraction(folder)
+    except InputError:  # cut off, or of another version
+        return None
+
+
+def pick_folder(features_dir: Path | None, extraction: Extraction) -> Path:
+    """The folder to write to. Raises InputError if the default one is that of another data set."""
+    folder = features_dir or Path("features", extraction.name)
+    earlier = None if features_dir else load_earlier(folder)
+    if earlier and earlier.videos_dir != extraction.videos_dir:
         found = f"{folder} holds features of {earlier.videos_dir}"
         raise InputError(f"{found}: name another folder, or this one, with --features-dir")
     return folder
 
 
-def check_replaced(folder: Path, extraction: Extraction, overwrite: bool) -> None:
+def check_replaced(folder: Path, extraction: Extraction) -> None:
     """Raise InputError where finished features, made otherwise or of more, would be replaced."""
-    try:
-        earlier = load_extraction(folder)
-    except InputError:
+    earlier = load_earlier(folder)
+    if not earlier:
         return
-    if overwrite or not earlier:
+    if difference := find_difference(earlier, extraction):
+        found = f"with {difference[0]}, not {difference[1]}"
+    elif flag := find_left_out(earlier, extraction):
+        found = f"of videos that {flag} leaves out"
+    else:
         return
     remedy = "write elsewhere with --features-dir, or replace them with --overwrite"
-    if difference := find_difference(earlier, extraction):
-        found = f"{folder} holds finished features with {difference[0]}, not {difference[1]}"
-        raise InputError(f"{found}: {remedy}")
-    if flag := find_left_out(earlier, extraction):
-        found = f"{folder} holds finished features of videos that {flag} leaves out"
-        raise InputError(f"{found}: {remedy}")
+    raise InputError(f"{folder} holds finished features {found}: {remedy}")
 
 
 def load_weights(
@@ -149,21 +155,20 @@ def extract_all(
             if outcome.reason:
                 progress.write(f"failed: {video.video}: {outcome.reason}", file=sys.stderr)
             progress.update(outcome.frames)
-    return gather_outcomes(outcomes, rank, world_size)
+    return processes.gather_outcomes(outcomes, rank, world_size)
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     limits = {
-        "frames_per_video": (1, 1000),  # with face crops a worker then holds up to 1.4 GB
-        "num_workers": (1, 10_000),
-        "preview": (0, 100),
-        "max_videos": (0, 10**9),
-        "face_margin": (1, 5),
+        "--frames-per-video": (args.frames_per_video, 1, 1000),  # with faces 1.4 GB a worker
+        "--num-workers": (args.num_workers, 1, 10_000),
+        "--preview": (args.preview, 0, 100),
+        "--max-videos": (args.max_videos, 0, 10**9),
+        "--face-margin": (args.face_margin, 1, 5),
     }
-    for name, (low, high) in limits.items():
-        value = getattr(args, name)
+    for flag, (value, low, high) in limits.items():
         if not low <= value <= high:
-            parser.error(f"--{name.replace('_', '-')} is {value}, expected {low} to {high}")
+            parser.error(f"{flag} is {value}, expected {low} to {high}")
     if args.videos_csv and args.videos_dir != parser.get_default("videos_dir"):
         parser.error("--videos-dir and --videos-csv: one of them; paths in a CSV start beside it")
     for name in ("face_model", "face_margin", "if_no_face"):
@@ -225,67 +230,49 @@ def main(argv=None):
     check_flags(parser, args)
 
     quiet_decoder()
-    rank, world_size = join_processes()
+    rank, world_size = processes.join_processes()
     if args.videos_csv:
         check_list(args.videos_csv)
     source = args.videos_csv or args.videos_dir
-    root = source.parent if source.is_file() else source  # a CSV
-    folder = pick_folder(args.features_dir, source, os.path.realpath(root))
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
-    data_set = find_data_set(source, args.compression, methods, args.max_videos, args.image_names)
-    screen.print_data_set(data_set)
+    narrowed = {"methods": methods, "max_videos": args.max_videos, "image_names": args.image_names}
+    data_set = find_data_set(source, args.compression, **narrowed)
     videos = data_set.videos
+    faces = (args.face_margin, args.if_no_face, FACE_MODEL_SHA256) if args.crop_faces else ()
+    sampling = Sampling(args.frames_per_video, *faces)
+    narrowed["compression"] = args.compression or "all"
+    extraction = describe(source, data_set, sampling, **narrowed)
+    folder = pick_folder(args.features_dir, extraction)
+    screen.print_data_set(data_set)
     if args.crop_faces:  # downloaded now, if it is not there
-        take_turns(partial(load_face_detector, args.face_model), rank, world_size)
-    extraction = Extraction(
-        Sampling(
-            frames_per_video=args.frames_per_video,
-            face_margin=args.face_margin if args.crop_faces else None,
-            if_no_face=args.if_no_face,
-            face_model=FACE_MODEL_SHA256 if args.crop_faces else "",
-        ),
-        versions=package_versions(),
-        code=hash_extraction_code(),
-        name=name_of(source),
-        videos_dir=os.path.realpath(root),
-        layout=data_set.layout,
-        compression=args.compression or "all",
-        image_names=args.image_names,
-        methods=methods,
-        max_videos=args.max_videos,
-        sample=read_drawn_by(root),
-        notes=data_set.notes,
-    )
+        processes.take_turns(partial(load_face_detector, args.face_model), rank, world_size)
     if args.preview:
         if rank == 0:
             preview(videos, args.preview, extraction, args.num_workers, folder)
         return
 
     device = pick_device(args.device)
-    is_sample = extraction.sample is not None
-    load = partial(load_weights, args.weights, device, is_sample)
-    backbone, extraction.weights = take_turns(load, rank, world_size)
+    load = partial(load_weights, args.weights, device, is_sample=extraction.sample is not None)
+    backbone, extraction.weights = processes.take_turns(load, rank, world_size)
     extraction.device = device.type
-    check_processes_agree(extraction, videos, world_size)
+    processes.check_processes_agree(extraction, videos, world_size)
     screen.print_extraction(extraction, str(device), args.num_workers, world_size)
-    process = partial(
-        process_video,
-        backbone=backbone,
-        folder=folder,
-        extraction=extraction,
-        overwrite=args.overwrite,
-    )
-    check_replaced(folder, extraction, args.overwrite)
+    if not args.overwrite:
+        check_replaced(folder, extraction)
+
+    def process(video: Video) -> Outcome:
+        return process_video(video, backbone, folder, extraction, args.overwrite)
+
     with (
         if_interrupted("the same command goes on from here"),
-        hold_for_all(folder, rank, world_size),
+        processes.hold_for_all(folder, rank, world_size),
     ):
         if (folder / "extraction.json").is_file():
             print(f"Replaces   {folder}")
         outcomes = extract_all(videos, process, args.num_workers, rank, world_size)
         if outcomes is None:  # the first process does the rest
             return
-        screen.print_outcomes(data_set, outcomes, args.overwrite)
+        screen.print_outcomes(data_set, outcomes)
         write_features(folder, data_set, outcomes, extraction)
     screen.print_features_written(folder, extraction.counts["frames"])
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,6 @@ class Cached:
     features: np.ndarray  # (n, 1000) float32
     numbers: np.ndarray  # (n,) int32, of the frames in the video
     facts: dict  # for its line in <split>_videos.csv
-    key: dict = field(default_factory=dict)  # what cache_key gave
 
 
 def cache_file(video: Video, folder: Path) -> Path:
@@ -58,45 +57,40 @@ def cache_key(video: Video, extraction: Extraction) -> str:
     return json.dumps({"video": video.video} | files | extraction.recipe(), sort_keys=True)
 
 
-def read_cached(video: Video, folder: Path) -> Cached | None:
-    """What an earlier run found, however it was made; None where that is missing or damaged.
+def load_cached(video: Video, folder: Path, extraction: Extraction) -> tuple[Cached | None, str]:
+    """What an earlier run found of a video and "cached"; or None and the state of an Outcome.
 
-    Raises OSError where the cache itself cannot be read.
+    It is None where it is missing, damaged, or of another file or recipe. Raises OSError where the
+    cache itself cannot be read.
     """
     try:
         content = cache_file(video, folder).read_bytes()
     except FileNotFoundError:
-        return None
+        return None, "new"
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             facts, key = (json.loads(str(arrays[name])) for name in ("facts", "key"))
-            return Cached(arrays["features"], arrays["numbers"], facts, dict(key))
+            cached = Cached(arrays["features"], arrays["numbers"], facts)
     except Exception:  # damaged: it is made again
-        return None
+        return None, "redone"
+    if is_current(key, facts.get("fingerprint"), video, extraction):
+        return cached, "cached"
+    return None, "redone" if key.get("code") == extraction.code else "code"
 
 
-def is_current(cached: Cached, video: Video, extraction: Extraction) -> bool:
-    """Whether a video would be found again as it was cached.
+def is_current(key: dict, fingerprint: str, video: Video, extraction: Extraction) -> bool:
+    """Whether a video would be found again as it was cached, with this key and fingerprint.
 
     Its time may differ, as that of a copy does, where size and fingerprint are the same.
     """
     try:
-        key = json.loads(cache_key(video, extraction))
-        differ = {name for name in key | cached.key if key.get(name) != cached.key.get(name)}
-        if differ and differ <= {"mtime_ns", "images"}:
-            return cached.facts.get("fingerprint") == find_fingerprint(video.path)
+        now = json.loads(cache_key(video, extraction))
+        differ = {name for name in key | now if key.get(name) != now.get(name)}
+        if not differ or differ - {"mtime_ns", "images"}:
+            return not differ
+        return find_fingerprint(video.path) == fingerprint
     except (InputError, OSError):  # it is not there, or cannot be read
         return False
-    return not differ
-
-
-def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | None:
-    """What an earlier run found; None where that is missing, damaged, or of another file or recipe.
-
-    Raises OSError where the cache itself cannot be read.
-    """
-    cached = read_cached(video, folder)
-    return cached if cached and is_current(cached, video, extraction) else None
 
 
 # --- A decoder that crashes ---
@@ -106,12 +100,11 @@ def load_cached(video: Video, folder: Path, extraction: Extraction) -> Cached | 
 def leave_mark(mark: Path, path: Path, key: str, sampling: Sampling) -> Iterator[None]:
     """Mark a video as being read, until the block ends: if the process ends first, the mark stays.
 
-    A video that an earlier run left marked is first read in a process of its own. Raises
-    InputError if that goes wrong too; the reason is kept in the mark, for later runs.
+    What an earlier run left marked is first read in a process of its own. Raises InputError if that
+    goes wrong too; the reason is kept in the mark, for later runs.
     """
     if mark.is_file():
-        text = mark.read_text(encoding="utf-8", errors="replace")
-        marked, _, reason = text.partition("\n")
+        marked, _, reason = mark.read_text(encoding="utf-8").partition("\n")
         if marked != key or not reason:
             with ALONE:
                 reason = try_alone(path, sampling)
@@ -129,22 +122,19 @@ def try_alone(path: Path, sampling: Sampling) -> str:
     """What goes wrong when a process of its own decodes a video, or "" if nothing does."""
     child = [sys.executable, "-m", "data.try_video", os.path.abspath(path)]
     child += [str(sampling.frames_per_video), str(HANGS_AFTER + 60)]
-    with subprocess.Popen(
-        child,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # so Ctrl-C does not reach it
-    ) as process:
-        began = process.stdout.readline()
-        try:
-            _, errors = process.communicate(timeout=HANGS_AFTER)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return f"the decoder does not come to an end within {HANGS_AFTER} s"
-    status = process.returncode
-    if began.strip() != b"reading" or status == 1:  # not the decoder: a fault of ours
-        raise RuntimeError(f"{child[2]}, status {status}: {errors.decode(errors='replace')}")
+    try:
+        done = subprocess.run(
+            child,
+            cwd=REPOSITORY,
+            capture_output=True,
+            timeout=HANGS_AFTER,
+            start_new_session=True,  # so Ctrl-C does not reach it
+        )
+    except subprocess.TimeoutExpired:
+        return f"the decoder does not come to an end within {HANGS_AFTER} s"
+    status = done.returncode
+    if not done.stdout.startswith(b"reading") or status == 1:  # not the decoder: a fault of ours
+        raise RuntimeError(f"{child[2]}, status {status}: {done.stderr.decode(errors='replace')}")
     return f"the decoder crashes on it (status {status})" if status else ""
 
 
@@ -157,8 +147,7 @@ class Outcome:
 
     frames: int  # that are used
     reason: str = ""  # why there are none
-    # or "cached": an earlier run's; "redone": the file or a setting had changed; "code": the code
-    state: str = "new"
+    state: str = "new"  # or "cached", or why it was done again: see extraction_screen.py
 
 
 def process_video(
@@ -167,26 +156,20 @@ def process_video(
     """Bring a video's features into the cache, if they are not there already."""
     file = cache_file(video, folder)
     mark = file.with_suffix(".reading")
-    cached = read_cached(video, folder)
+    state = "new"
     if overwrite:
         mark.unlink(missing_ok=True)
-    elif cached and is_current(cached, video, extraction):
-        return Outcome(len(cached.numbers), state="cached")
-    state = "redone" if file.is_file() else "new"
-    if cached and cached.key.get("code") != extraction.code:
-        state = "code"
+    else:
+        cached, state = load_cached(video, folder, extraction)
+        if cached:
+            return Outcome(len(cached.numbers), state=state)
     try:
         key = cache_key(video, extraction)
         with leave_mark(mark, video.path, key, extraction.sampling):
             features, sampled = extract_video(video.path, backbone, extraction.sampling)
     except InputError as error:
-        return Outcome(0, str(error), state)
+        return Outcome(0, str(error))
+    arrays = {"features": features, "numbers": sampled.numbers}
     with replacing(file) as path:
-        np.savez(
-            path,
-            features=features,
-            numbers=sampled.numbers,
-            facts=json.dumps(sampled.facts),
-            key=key,
-        )
+        np.savez(path, **arrays, facts=json.dumps(sampled.facts), key=key)
     return Outcome(len(features), state=state)

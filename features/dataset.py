@@ -10,8 +10,7 @@ import torch
 
 from data.files import InputError, read_csv
 from data.words import SPLITS
-from features.extraction import AGAIN, Extraction, check_alike, load_extraction
-from features.resnet18 import N_FEATURES
+from features.extraction import AGAIN, N_FEATURES, Extraction, check_alike, load_extraction
 
 NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
 OTHER_COLUMNS = ("method", "clip", "people", "fingerprint")  # that is empty where it is not there

@@ -2,12 +2,19 @@
 
 import ast
 import hashlib
+import platform
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torchvision
 
 from data.files import InputError, read_json
 from data.frames import Sampling
 
+N_FEATURES = 1000  # of a frame
 AGAIN = "run feature_extraction.py again"
 OTHER_CODE = "were made by different code: extract again, unless the change was one of words"
 REPOSITORY = Path(__file__).parents[1]
@@ -20,33 +27,35 @@ CODE = (  # that makes features, from a video's file on
     "features/resnet18.py",
 )
 
-# --- The code ---
+# --- The program that makes them ---
+
+
+def package_versions() -> dict[str, str]:
+    modules = {"torch": torch, "torchvision": torchvision, "opencv": cv2, "numpy": np}
+    versions = {name: str(module.__version__) for name, module in modules.items()}
+    return {"python": platform.python_version()} | versions
 
 
 def hash_code(*sources: str) -> str:
     """A short hash of Python code without comments, docstrings and layout."""
-    trees = [ast.parse(source) for source in sources]
-    for tree in trees:
-        for node in ast.walk(tree):
-            has_docstring = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-            if isinstance(node, has_docstring) and ast.get_docstring(node) is not None:
-                del node.body[0]
-    return hashlib.sha256("\n".join(map(spell, trees)).encode()).hexdigest()[:8]
+    text = "\n".join(spell(ast.parse(source)) for source in sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def spell(node) -> str:
     """A tree of syntax as text; unlike ast.dump the same from each version of Python."""
     if isinstance(node, list):
-        return f"[{','.join(map(spell, node))}]"
+        return f"[{','.join(filter(None, map(spell, node)))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return ""  # a docstring
     fields = ast.iter_fields(node)  # the empty ones change from version to version
     spelled = [f"{name}={spell(value)}" for name, value in fields if value not in (None, [])]
     return f"{type(node).__name__}({','.join(spelled)})"
 
 
 def hash_extraction_code() -> str:
-    """A short hash of the code in CODE."""
     return hash_code(*((REPOSITORY / name).read_text(encoding="utf-8") for name in CODE))
 
 
@@ -89,9 +98,8 @@ class Extraction:
     def recipe(self) -> dict:
         """All that changes the features of a video, for the cache."""
         versions = {name: self.versions.get(name) for name in ("torch", "torchvision", "opencv")}
-        made_with = {"weights": self.weights.get("sha256"), "device": self.device}
-        made_with["code"] = self.code
-        return asdict(self.sampling) | made_with | {"versions": versions}
+        program = {"device": self.device, "code": self.code, "versions": versions}
+        return asdict(self.sampling) | {"weights": self.weights.get("sha256")} | program
 
 
 def load_extraction(folder: Path) -> Extraction | None:
@@ -112,23 +120,10 @@ def find_difference(ours: Extraction, theirs: Extraction) -> tuple[str, str] | N
     None where they are alike. Another device or another version of a package changes features by
     rounding only. Of other code nobody knows what it changes: see OTHER_CODE.
     """
-    our_recipe, their_recipe = ours.recipe(), theirs.recipe()
-    for key, value in our_recipe.items():
+    their_recipe = theirs.recipe()
+    for key, value in ours.recipe().items():
         if key not in ("device", "versions", "code") and their_recipe[key] != value:
             return describe_setting(ours, key), describe_setting(theirs, key)
-    return None
-
-
-def find_left_out(earlier: Extraction, now: Extraction) -> str | None:
-    """The flag by which an extraction leaves videos out that an earlier one had; None: no flag."""
-    if now.compression not in ("all", earlier.compression):
-        return f"--compression {now.compression}"
-    ours, theirs = ([name.lower() for name in each.methods] for each in (now, earlier))
-    if ours and not set(theirs or [""]) <= set(ours):
-        return f"--methods {','.join(now.methods)}"
-    found = earlier.counts.get("found", now.max_videos + 1)
-    if now.max_videos < found and now.max_videos and not 0 < earlier.max_videos <= now.max_videos:
-        return f"--max-videos {now.max_videos}"
     return None
 
 
@@ -144,16 +139,28 @@ def describe_setting(extraction: Extraction, key: str) -> str:
     return f"--{key.replace('_', '-')} {value}"
 
 
+def find_left_out(earlier: Extraction, now: Extraction) -> str | None:
+    """The flag by which an extraction leaves videos out that an earlier one had; None: no flag."""
+    if now.compression not in ("all", earlier.compression):
+        return f"--compression {now.compression}"
+    had, wanted = ({name.lower() for name in each.methods} for each in (earlier, now))
+    if wanted and (not had or had - wanted):
+        return f"--methods {','.join(now.methods)}"
+    found = earlier.counts.get("found", now.max_videos + 1)
+    if 0 < now.max_videos < min(found, earlier.max_videos or found):
+        return f"--max-videos {now.max_videos}"
+    return None
+
+
 def check_alike(extractions: dict[str, Extraction | None]) -> None:
     """Raise InputError where features were made otherwise than the first ones, {name: how}.
 
     Where only the code was another, that is said: the change may be one of words.
     """
-    known = {name: extraction for name, extraction in extractions.items() if extraction}
-    for name, theirs in known.items():
-        first, ours = next(iter(known.items()))
-        difference = find_difference(ours, theirs)
-        if difference:
+    known = [(name, extraction) for name, extraction in extractions.items() if extraction]
+    for name, theirs in known[1:]:
+        first, ours = known[0]
+        if difference := find_difference(ours, theirs):
             found = f"{first} has {difference[0]}, {name} has {difference[1]}"
             raise InputError(f"{found}: extract them alike")
         if ours.code and theirs.code and ours.code != theirs.code:

@@ -25,22 +25,21 @@ def print_data_set(data_set: DataSet) -> None:
     """How many videos there are by split, class and method, what is left out, and notes."""
     print(f"Videos     {data_set.root}, layout: {data_set.layout}")
     videos = data_set.videos
-    counts = Counter((video.split, video.label, video.method) for video in videos)
     for split in SPLITS:
-        for (of_split, label, method), n in sorted(counts.items()):
-            if of_split == split:
-                print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
-        groups = {video.group for video in videos if video.split == split}
-        if groups:
-            print(f"  {split:<6} in {count_units(len(groups), 'group')}")
+        members = [video for video in videos if video.split == split]
+        counts = Counter((video.label, video.method) for video in members)
+        for (label, method), n in sorted(counts.items()):
+            print(f"  {split:<6} {CLASSES[label]:<5} {method:<18} {n:>6}")
+        if members:
+            n_groups = len({video.group for video in members})
+            print(f"  {split:<6} in {count_units(n_groups, 'group')}")
     sizes = Counter(video.group for video in videos)
     n_joined = sum(size > 1 for size in sizes.values())
     hold = "hold" if n_joined > 1 else "holds"
     in_all = f"{count_units(len(sizes), 'group')} in all"
     print(f"  {in_all}; {n_joined or 'none'} {hold} more than one video")
-    n_left = data_set.found - len(videos)
-    if n_left:
-        print(f"Left out   {n_left} of {data_set.found} videos")
+    if data_set.left_out:
+        print(f"Left out   {len(data_set.left_out)} of {data_set.found} videos")
     left_out = summarise(data_set.left_out)
     for left in left_out[:MOST_LINES]:
         many = f"{left.n} videos: " if left.n > 1 else ""
@@ -62,30 +61,25 @@ def print_extraction(
         no_face = f"a video without a face: {sampling.if_no_face}"
         print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")
     processes = f"{world_size} processes, each " if world_size > 1 else ""
-    print(
-        f"Device     {device}, {processes}{count_units(num_workers, 'video')} at a time", flush=True
-    )
+    at_a_time = f"{processes}{count_units(num_workers, 'video')} at a time"
+    print(f"Device     {device}, {at_a_time}", flush=True)
 
 
-def print_outcomes(data_set: DataSet, outcomes: list[Outcome], overwrite: bool) -> None:
+def print_outcomes(data_set: DataSet, outcomes: list[Outcome]) -> None:
     """What became of the videos: used, failed by class, left out, taken from the cache."""
-    videos = data_set.videos
-    failed = [
-        video.label for video, outcome in zip(videos, outcomes, strict=True) if outcome.reason
-    ]
-    used = len(videos) - len(failed)
+    pairs = zip(data_set.videos, outcomes, strict=True)
+    failed = [video.label for video, outcome in pairs if outcome.reason]
+    used = len(outcomes) - len(failed)
     n_fake = sum(failed)
     # if one class fails more often than the other, what is left is biased
     by_class = f" ({len(failed) - n_fake} real, {n_fake} fake)" if failed else ""
-    n_left = data_set.found - len(videos)
-    left_out = f" + {n_left} left out" if n_left else ""
+    left_out = f" + {len(data_set.left_out)} left out" if data_set.left_out else ""
     found = f"{data_set.found} found = {used} used + {len(failed)} failed{by_class}{left_out}"
     print(f"Result     {found}")
-    states = Counter(outcome.state for outcome in outcomes if not outcome.reason)
-    if not overwrite:
-        told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
-        if told:
-            print(f"Cache      {', '.join(told)}")
+    states = Counter(outcome.state for outcome in outcomes)
+    told = [f"{states[state]} {what}" for state, what in STATES.items() if states[state]]
+    if told:
+        print(f"Cache      {', '.join(told)}")
 
 
 def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
@@ -93,11 +87,9 @@ def print_features_written(folder: Path, n_frames: dict[str, int]) -> None:
     for split, n in n_frames.items():
         print(f"Written    {folder / split}_features.npy: {n} frames")
     labels = np.load(folder / "train_labels.npy") if "train" in n_frames else ()
-    if len(np.unique(labels)) < 2:
-        arguments = "--checkpoint", "MODEL.pt", "--evaluate", folder
-        print(f"Next       {command('deepfake_detection_model.py', *arguments)}")
-        return
     arguments = []
-    if folder != Path("features/sample"):
+    if len(np.unique(labels)) < 2:
+        arguments = ["--checkpoint", "MODEL.pt", "--evaluate", folder]
+    elif folder != Path("features/sample"):
         arguments = ["--train-features-file", folder / "train_features.npy"]
     print(f"Next       {command('deepfake_detection_model.py', *arguments)}")

@@ -2,17 +2,16 @@
 
     torchrun --standalone --nproc-per-node 2 feature_extraction.py --videos-dir my_videos
 
-Each process takes every n-th video and brings it into the cache, in a folder that all share. The
-first one gathers what became of the videos and writes the final files, the same bytes as a run
-without torchrun; it alone prints. A process that is lost ends the others, and the repeat goes on
-from the cache. Without torchrun there is one process, and nothing here does anything.
+Each process brings every n-th video into the cache, in a folder that all share. The first one
+writes the final files, the same bytes as a run without torchrun; it alone prints. A process that is
+lost ends the others, and the repeat goes on from the cache.
 """
 
 import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,14 +35,27 @@ def join_processes() -> tuple[int, int]:
     return rank, world_size
 
 
-@contextmanager
-def with_others() -> Iterator[None]:
-    """A block that talks to the other processes. Raises InputError where one of them is lost."""
+def talk(function: Callable, *arguments) -> None:
+    """A call of torch.distributed. Raises InputError where another process is lost."""
     try:
-        yield
+        function(*arguments)
     except RuntimeError as error:  # such as "Connection closed by peer"
         problem = f"another process of this run is gone ({str(error).splitlines()[0]:.99})"
         raise InputError(f"{problem}: give the same command again, it goes on from here") from error
+
+
+def wait_for_all(world_size: int) -> None:
+    if world_size > 1:
+        talk(distributed.barrier)
+
+
+def gather(content, world_size: int) -> list:
+    """What each of the processes gives here, by their numbers."""
+    if world_size == 1:
+        return [content]
+    contents = [None] * world_size
+    talk(distributed.all_gather_object, contents, content)
+    return contents
 
 
 def take_turns(load: Callable, rank: int, world_size: int):
@@ -51,62 +63,42 @@ def take_turns(load: Callable, rank: int, world_size: int):
 
     So what it downloads is downloaded once, and the others find it.
     """
-    if world_size == 1:
-        return load()
     turn = 0 if rank == 0 else 1 if os.environ.get("LOCAL_RANK") == "0" else 2
-    loaded = None
     for now in range(3):
         if now == turn:
             loaded = load()
-        with with_others():
-            distributed.barrier()
+        wait_for_all(world_size)
     return loaded
 
 
 def check_processes_agree(extraction: Extraction, videos: list[Video], world_size: int) -> None:
     """Raise InputError if another process would make other features, or sees other videos."""
-    if world_size == 1:
-        return
     identifiers = "\n".join(video.video for video in videos)
     digest = hashlib.sha256(identifiers.encode()).hexdigest()[:8]
     recipe = extraction.recipe()
     work = recipe | recipe.pop("versions") | {"videos": f"{len(videos)} (sha256 {digest})"}
-    works = [None] * world_size
-    with with_others():
-        distributed.all_gather_object(works, work)
-    for rank, theirs in enumerate(works):
+    first, *others = gather(work, world_size)
+    for rank, theirs in enumerate(others, 1):
         for name, value in theirs.items():
-            if value != works[0][name]:
-                raise InputError(
-                    f"process {rank} has {name} {value}, process 0 has {works[0][name]}: "
-                    "make the machines alike, then run again"
-                )
+            if value != first[name]:
+                found = f"process {rank} has {name} {value}, process 0 has {first[name]}"
+                raise InputError(f"{found}: make the machines alike, then run again")
 
 
 @contextmanager
 def hold_for_all(folder: Path, rank: int, world_size: int) -> Iterator[None]:
     """A block that keeps other runs out of the folder; none writes before the first holds it."""
     make_folder(folder / "cache", "--features-dir")
-    if rank:
-        with with_others():
-            distributed.barrier()
-        yield
-        return
-    with hold_folder(folder, folder / "cache/.lock"):
-        if world_size > 1:
-            with with_others():
-                distributed.barrier()
+    with nullcontext() if rank else hold_folder(folder, folder / "cache/.lock"):
+        wait_for_all(world_size)
         yield
 
 
 def gather_outcomes(outcomes: list[Outcome], rank: int, world_size: int) -> list[Outcome] | None:
     """The outcomes of all videos in their order, for the first process; None for the others."""
-    if world_size == 1:
-        return outcomes
-    gathered = None if rank else [[]] * world_size
-    with with_others():
-        distributed.gather_object(outcomes, gathered)
-        distributed.barrier()  # else what was gathered may be freed too early
+    gathered = gather(outcomes, world_size)
+    if world_size > 1:
+        wait_for_all(world_size)  # else what was gathered may be freed too early
         distributed.destroy_process_group()
     if rank:
         return None

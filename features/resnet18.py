@@ -18,10 +18,8 @@ from data.files import InputError, cache_folder, fetch, replacing
 from data.frames import Sampling, sample_video
 from features.run import use_full_precision
 
-N_FEATURES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of frames in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
-SEEDING = threading.Lock()  # of torch's generator, which all threads share
 ON_GPU = threading.Semaphore(2)  # videos in the network at once: 64 would need gigabytes
 
 
@@ -38,12 +36,12 @@ def load_backbone(
     if weights == "imagenet":
         model = load_imagenet_weights()
     elif weights == "random":
-        model = make_untrained()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = resnet18(weights=None)
     else:
         model = load_own_weights(weights)
     provenance = {"name": weights, "sha256": hash_weights(model)}
-    if weights not in ("imagenet", "random"):
-        keep_weights(model, kept_weights(provenance["sha256"]))
     model.eval().requires_grad_(False)
     fold_batch_norm(model)
     use_full_precision()  # features on CUDA must agree with the CPU's
@@ -59,13 +57,8 @@ def load_imagenet_weights() -> nn.Module:
     return resnet18(weights=preset)
 
 
-def make_untrained() -> nn.Module:
-    with SEEDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return resnet18(weights=None)
-
-
 def load_own_weights(path: str) -> nn.Module:
+    """ResNet-18 with the weights of a file, which are kept for --predict."""
     state = load_torch_file(path, "imagenet, random or a ResNet-18 state dict")
     state = state.get("state_dict", state)  # of a training script, perhaps with its optimizer
     state = {name.removeprefix("module."): value for name, value in state.items()}
@@ -75,28 +68,26 @@ def load_own_weights(path: str) -> nn.Module:
     except Exception as error:
         problem = f"{path} is no state dict of torchvision's ResNet-18 with 1000 outputs"
         raise InputError(problem) from error
+    keep_weights(model)
     return model
 
 
 def load_torch_file(path: str | os.PathLike, wanted: str) -> dict:
-    """The dict in a file that torch.save wrote, on the CPU. Nothing in the file is run.
+    """The dict in a file that torch.save wrote, on the CPU. No code in it is run.
 
     Raises InputError, which says what was `wanted`, and OSError.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; expected {wanted}")
-    content = path.read_bytes()
+    content = Path(path).read_bytes()
     try:
         content = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        content.keys()  # a dict
     except Exception as error:
         if "Unsupported global" in str(error):  # a class that torch will not run
-            remedy = "torch.save(model.state_dict(), FILE)"
-            problem = f"{path} holds a model or other objects, expected its state dict: {remedy}"
-            raise InputError(problem) from error
+            remedy = "expected its state dict: torch.save(model.state_dict(), FILE)"
+            raise InputError(f"{path} holds a model or other objects, {remedy}") from error
         raise InputError(f"{path} is damaged or of another kind, expected {wanted}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, expected {wanted}")
     return content
 
 
@@ -105,8 +96,9 @@ def kept_weights(sha256: str) -> Path:
     return cache_folder() / f"resnet18-own-{sha256[:16]}.pth"
 
 
-def keep_weights(model: nn.Module, file: Path) -> None:
+def keep_weights(model: nn.Module) -> None:
     """Keep weights for later, where that is possible."""
+    file = kept_weights(hash_weights(model))
     if file.is_file():
         return
     with suppress(OSError, RuntimeError):  # RuntimeError: torch's word for a full disk
@@ -140,8 +132,7 @@ def fold_batch_norm(model: nn.Module) -> None:
 def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
     """(n, 1000) float32 features of (n, 3, 224, 224) uint8 RGB frames of one video.
 
-    A video's frames go through the network by themselves, so its features do not depend on its
-    neighbours.
+    They go through the network by themselves: so features do not depend on other videos.
     """
     device = next(backbone.parameters()).device
     mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
@@ -159,11 +150,7 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
 
 
 def extract_video(
-    path: Path,
-    backbone: nn.Module,
-    sampling: Sampling,
-    threads: int = 1,
-    keep_whole: bool = False,
+    path: Path, backbone: nn.Module, sampling: Sampling, threads: int = 1, keep_whole: bool = False
 ) -> tuple[np.ndarray, SampledVideo]:
     """(n, 1000) float32 features of a video's sampled frames, and the frames.
 

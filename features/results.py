@@ -20,9 +20,9 @@ from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.divide import Division
+from features.extraction import package_versions
 from features.originals import ORIGINALS_COLUMNS, Originals
 from features.resnet18 import hash_weights
-from features.run import package_versions
 from features.text import verdict
 
 PREDICTION_COLUMNS = (  # of predictions.csv

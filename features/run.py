@@ -2,7 +2,6 @@
 
 import math
 import os
-import platform
 import re
 import sys
 import threading
@@ -11,16 +10,15 @@ import traceback
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
-import torchvision
 from tqdm import tqdm
 
 from data.files import InputError
@@ -39,10 +37,8 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu" or (name == "auto" and not found):
         return torch.device("cpu")
     if not found:
-        version = torch.__version__
-        raise InputError(
-            f"--device {name}: torch {version} finds no CUDA device here; use --device cpu"
-        )
+        problem = f"torch {torch.__version__} finds no CUDA device here"
+        raise InputError(f"--device {name}: {problem}; use --device cpu")
     use_full_precision()
     n_found = torch.cuda.device_count()
     # under torchrun each process of a machine takes a GPU of its own
@@ -75,10 +71,9 @@ def free_gpu_memory(device: torch.device) -> int:
 
 def count_cores() -> int:
     """The cores that this process may use; under torchrun the processes of a machine share them."""
-    if hasattr(os, "sched_getaffinity"):
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # Linux
         cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
     with suppress(OSError, ValueError):  # a container's quota: "max", or microseconds a period
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, math.ceil(int(quota) / int(period)))
@@ -91,61 +86,44 @@ def count_cores() -> int:
 def map_threads(function: Callable, items: Iterable, num_workers: int, ahead: int = 64) -> Iterator:
     """function(item) of each item, in order, from threads with single-threaded torch and OpenCV.
 
-    Each thread may be `ahead` items before the one that is waited for. Both release the GIL: a
-    thread that takes a video from decoding to features keeps a core busy.
+    Each thread may be `ahead` items before the one that is waited for. torch and OpenCV release the
+    GIL: a thread that takes a video from decoding to features keeps a core busy.
     """
     cv2.setNumThreads(1)  # of the whole process; two cost the face detector a tenth more CPU time
     pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
-    waiting = deque()
+    items, waiting = iter(items), deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            # so memory stays bounded, and one long video holds nobody up
-            if len(waiting) > ahead * num_workers:
-                yield result_of(waiting.popleft())
-        while waiting:
-            yield result_of(waiting.popleft())
+        while True:
+            # not all at once: so memory stays bounded, and one long video holds nobody up
+            more = islice(items, ahead * num_workers + 1 - len(waiting))
+            waiting.extend(pool.submit(function, item) for item in more)
+            if not waiting:
+                return
+            while not wait([waiting[0]], timeout=1).done:
+                pass  # on Windows, Ctrl-C reaches no wait without a timeout (Python < 3.14)
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def result_of(future: Future):
-    """A future's result; on Windows, Ctrl-C reaches no wait without a timeout (Python < 3.14)."""
-    while not wait([future], timeout=1).done:
-        pass
-    return future.result()
 
 
 def choose_threads(batch_size: int) -> int:
     """The threads to train with on a CPU: one for each 2048 rows of a batch, as far as cores go.
 
-    Threads that share a step wait for each other by spinning. On two cores that are nearly idle,
-    two threads are at most 1.4 (batch 16, 256) to 1.8 times (4096) as fast as one; beside other
-    programs they are 6 to 15 times slower, with 4096 rows 1.4 to 2 times.
+    Threads that share a step wait for each other by spinning. On two idle cores two are 1.4 (batch
+    16) to 1.8 times (4096) as fast as one; beside other programs 6 to 15 times slower, with 4096
+    rows 1.4 to 2 times.
     """
     return max(1, min(count_cores(), batch_size // 2048))
 
 
-class Progress:
+class Progress(tqdm):
     """Progress over many videos: a bar on a terminal; in a log a line each 5 % or 10 minutes."""
 
     def __init__(self, total: int, title: str, quiet: bool = False):
-        self.total, self.title = total, title
-        self.done = self.n_frames = 0
+        super().__init__(total=total, unit="video", desc=title, disable=quiet or None)
+        self.title, self.in_log = title, self.disable and not quiet and total >= 20
+        self.done = self.n_frames = self.last_done = 0
         self.start = self.last_time = time.monotonic()
-        self.last_done = 0
-        self.bar = tqdm(total=total, unit="video", desc=title, disable=quiet or None)
-        self.in_log = self.bar.disable and not quiet
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.bar.close()
-
-    def write(self, text: str, file) -> None:
-        """Print a line above the bar."""
-        self.bar.write(text, file=file)
 
     def update(self, n_frames: int) -> None:
         """Count a video that is done, of which so many frames are used."""
@@ -153,10 +131,10 @@ class Progress:
         self.n_frames += n_frames
         now = time.monotonic()
         speed = self.n_frames / max(now - self.start, 1e-3)  # Windows' clock goes in steps of 16 ms
-        self.bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
-        self.bar.update()
+        self.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
+        super().update()
         is_due = self.done - self.last_done >= self.total / 20 or now - self.last_time > 600
-        if self.in_log and is_due and self.total >= 20:
+        if self.in_log and is_due:
             left = timedelta(seconds=round((now - self.start) * (self.total / self.done - 1)))
             counted = f"{self.done} of {self.total} videos, {speed:.0f} frames/s, {left} left"
             print(f"{self.title}: {counted}", file=sys.stderr, flush=True)
@@ -169,22 +147,16 @@ class Progress:
 def parse_flags(parser: ArgumentParser, argv: list[str] | None) -> Namespace:
     """The flags of a script; an error names the flag that is nearest to one that is not known."""
     flags = list(parser._option_string_actions)
-    words = []
-    for word in sys.argv[1:] if argv is None else map(str, argv):
-        is_file = word.startswith("-") and word not in flags and os.path.exists(word)
-        words.append(f"./{word}" if is_file else word)  # a name such as -x.mp4 is no flag
+    words = sys.argv[1:] if argv is None else list(map(str, argv))
+    for i, word in enumerate(words):  # a file's name such as -x.mp4 is no flag
+        if word.startswith("-") and word not in flags and os.path.exists(word):
+            words[i] = f"./{word}"
     args, unknown = parser.parse_known_args(words)
     if unknown:
         nearest = get_close_matches(unknown[0].partition("=")[0], flags, 1)
         hint = f": did you mean {nearest[0]}?" if nearest else ", see --help"
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args
-
-
-def package_versions() -> dict[str, str]:
-    modules = {"torch": torch, "torchvision": torchvision, "opencv": cv2, "numpy": np}
-    versions = {name: str(module.__version__) for name, module in modules.items()}
-    return {"python": platform.python_version()} | versions
 
 
 @contextmanager
@@ -198,8 +170,7 @@ def if_interrupted(message: str) -> Iterator[None]:
 
 def run_script(main: Callable[[], None]) -> None:
     """Run the main of a script: what its user can mend, and an interruption, end in one line."""
-    for stream in (sys.stdout, sys.stderr):
-        # on Windows the console cannot show all names of files
+    for stream in (sys.stdout, sys.stderr):  # Windows' console cannot show all names of files
         stream.reconfigure(errors="backslashreplace")
     try:
         main()

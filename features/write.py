@@ -11,8 +11,7 @@ from data.layouts import DataSet, summarise
 from data.videos import Video
 from data.words import SPLITS
 from features.cache import Outcome, load_cached
-from features.extraction import Extraction
-from features.resnet18 import N_FEATURES
+from features.extraction import N_FEATURES, Extraction
 
 FILES = ("features.npy", "labels.npy", "frames.npy", "videos.csv")  # of a split, with its name
 VIDEO_COLUMNS = ("video", "label", "method", "group", "clip")  # of <split>_videos.csv, the first
@@ -27,9 +26,6 @@ def write_features(
     found = used + failed + left_out, failed of each class; frames of each split. Raises InputError.
     """
     splits, failed = sort_outcomes(data_set.videos, outcomes)
-    n_frames = {}
-    for split, members in splits.items():
-        n_frames[split] = sum(outcome.frames for _, outcome in members)
     n_fake = sum(row["label"] for row in failed)
     extraction.counts = {
         "found": data_set.found,
@@ -37,8 +33,11 @@ def write_features(
         "failed": len(failed),
         "failed_real": len(failed) - n_fake,
         "failed_fake": n_fake,
-        "left_out": data_set.found - len(data_set.videos),
-        "frames": n_frames,
+        "left_out": len(data_set.left_out),
+        "frames": {
+            split: sum(outcome.frames for _, outcome in members)
+            for split, members in splits.items()
+        },
     }
     for left in summarise(data_set.left_out):
         many = f", {left.n} videos" if left.n > 1 else ""
@@ -61,42 +60,42 @@ def write_features(
 
 def sort_outcomes(videos: list[Video], outcomes: list[Outcome]) -> tuple[dict, list[dict]]:
     """{split: pairs of a usable video and its outcome}, and the lines of failed.csv."""
-    splits, failed, example = {}, [], {}
-    for video, outcome in zip(videos, outcomes, strict=True):
-        members = splits.setdefault(video.split, [])
-        if outcome.frames:
-            members.append((video, outcome))
-        else:
+    splits, failed = {}, []
+    pairs = list(zip(videos, outcomes, strict=True))
+    for video, outcome in pairs:
+        if outcome.reason:
             failed.append({"video": video.video, "label": video.label, "reason": outcome.reason})
-            example.setdefault(video.split, f"{video.video}: {outcome.reason}")
-    for split, members in splits.items():
-        if not members:
-            raise InputError(f"no video of the {split} split can be used, {example[split]}")
-    return {split: splits[split] for split in SPLITS if split in splits}, failed
+    for split in SPLITS:
+        members = [(video, outcome) for video, outcome in pairs if video.split == split]
+        usable = [(video, outcome) for video, outcome in members if outcome.frames]
+        if usable:
+            splits[split] = usable
+        elif members:
+            video, outcome = members[0]
+            example = f"{video.video}: {outcome.reason}"
+            raise InputError(f"no video of the {split} split can be used, {example}")
+    return splits, failed
 
 
 def write_split(split: str, members: list, folder: Path, extraction: Extraction, new_file) -> None:
     """Gather a split's videos, pairs with their outcomes, from the cache into its new files."""
-    n = sum(outcome.frames for _, outcome in members)
-    labels, frames = np.empty(n, np.int64), np.empty((n, 2), np.int32)
-    rows, end = [], 0
-    header = {"descr": "<f4", "fortran_order": False, "shape": (n, N_FEATURES)}
+    sizes = [outcome.frames for _, outcome in members]
+    index = np.repeat(np.arange(len(members), dtype=np.int32), sizes)  # each frame's video
+    labels = np.array([video.label for video, _ in members], np.int64)[index]
+    numbers, rows = [], []
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(index), N_FEATURES)}
     # not a memory map: on a full disk that kills the process
     with open(new_file(f"{split}_features.npy"), "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for index, (video, outcome) in enumerate(members):
-            cached = load_cached(video, folder, extraction)
+        for video, outcome in members:
+            cached, _ = load_cached(video, folder, extraction)
             if cached is None or len(cached.numbers) != outcome.frames:
                 changed = f"{video.path} or its cached features changed during the run"
                 raise InputError(f"{changed}: run the command again")
             file.write(cached.features.astype("<f4").tobytes())
-            start, end = end, end + outcome.frames
-            labels[start:end] = video.label
-            frames[start:end, 0] = index
-            frames[start:end, 1] = cached.numbers
+            numbers.append(cached.numbers)
             row = {column: getattr(video, column) for column in VIDEO_COLUMNS}
-            people = {"people": ";".join(video.people)}
-            rows.append(row | people | cached.facts)
+            rows.append(row | {"people": ";".join(video.people)} | cached.facts)
     np.save(new_file(f"{split}_labels.npy"), labels)
-    np.save(new_file(f"{split}_frames.npy"), frames)
+    np.save(new_file(f"{split}_frames.npy"), np.stack([index, np.concatenate(numbers)], axis=1))
     write_csv(new_file(f"{split}_videos.csv"), rows[0], rows)

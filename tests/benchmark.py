@@ -48,14 +48,9 @@ from deepfake_detection_model import (
     training_threads,
 )
 from features.dataset import Split, load_split
-from features.resnet18 import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    N_FEATURES,
-    compute_features,
-    load_backbone,
-)
-from features.run import count_cores, map_threads, package_versions, pick_device
+from features.extraction import N_FEATURES, package_versions
+from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD, compute_features, load_backbone
+from features.run import count_cores, map_threads, pick_device
 
 # --- Extraction ---
 # A contender takes the videos, the frames of each and the device, and returns the frames it made.

@@ -22,7 +22,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 import deepfake_detection_model
 import feature_extraction
-from data.files import write_json
+from data.files import write_csv, write_json
 from data.frames import Sampling
 from features import run
 from features.extraction import Extraction
@@ -243,12 +243,7 @@ def torch_home(tmp_path, monkeypatch) -> Path:
 
 
 def make_split(
-    folder: Path,
-    split: str = "train",
-    n_groups: int = 10,
-    frames: int = 4,
-    shift: float = 1.0,
-    seed: int = 0,
+    folder: Path, split="train", n_groups=10, frames=4, shift: float = 1.0, seed=0
 ) -> Path:
     """Features as script 1 leaves them: a real and a fake video in each group, fakes shifted."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -266,10 +261,7 @@ def make_split(
     np.save(folder / f"{split}_labels.npy", labels[index])
     numbers = np.tile(np.arange(frames), len(names))
     np.save(folder / f"{split}_frames.npy", np.stack([index, numbers], 1).astype(np.int32))
-    with open(folder / f"{split}_videos.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / f"{split}_videos.csv", rows[0], rows)
     weights = {"name": "random", "sha256": "0" * 64}
     extraction = Extraction(Sampling(frames), weights=weights, name=folder.name, videos_dir="gone")
     write_json(folder / "extraction.json", asdict(extraction))

@@ -25,15 +25,17 @@ import feature_extraction
 from data.decode import ONE_PICTURE
 from data.files import DownloadError, InputError
 from data.frames import Sampling
-from data.layouts import DataSet
 from data.videos import Video
 from features import extraction_screen
-from features.cache import Outcome, cache_file
+from features.cache import cache_file
 from features.dataset import load_split
 from features.resnet18 import extract_video
 
 ROOT = Path(feature_extraction.__file__).parent
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+RANDOM = ["--weights", "random", "--device", "cpu", "--frames-per-video", "1"]
 
 
 def read_failed(folder: Path) -> dict[str, str]:
@@ -80,18 +82,21 @@ def test_each_row_is_the_features_of_the_frame_it_names(documented, videos):
 
 
 def test_what_failed_and_how_it_was_made_is_written(documented, videos, capsys):
-    failed = {"video": "fake/broken.mp4", "label": "1", "reason": "not a video"}
-    left_out = {"video": "masks/000.mp4", "label": "", "reason": "left out: masks, not videos"}
-    assert read_table(documented / "failed.csv") == [failed, left_out]
+    reasons = {"fake/broken.mp4": "not a video", "masks/000.mp4": "left out: masks, not videos"}
+    assert read_failed(documented) == reasons
     report = read_json(documented / "extraction.json")
-    counts = {"found": 13, "used": 11, "failed": 1, "failed_real": 0, "failed_fake": 1}
-    assert report["counts"] == counts | {"left_out": 1, "frames": {"train": 42}}
-    assert report["notes"] == [] and report["image_names"] == ""
-    assert report["weights"] == small_backbone()[1]
-    assert report["sampling"] == asdict(Sampling(4)) and report["sample"] is None
-    assert report["device"] == "cpu"
+    expected = {
+        "notes": [],
+        "image_names": "",
+        "weights": small_backbone()[1],
+        "sampling": asdict(Sampling(4)),
+        "sample": None,
+        "device": "cpu",
+        "name": "videos",
+        "videos_dir": os.path.realpath(videos),
+    }
+    assert {key: report[key] for key in expected} == expected
     assert report["versions"]["torch"] == torch.__version__
-    assert report["videos_dir"] == os.path.realpath(videos)
     extract(videos, documented)  # again: what is printed while a fixture is made is not captured
     output = capsys.readouterr().out
     assert "13 found = 11 used + 1 failed (0 real, 1 fake) + 1 left out\n" in output
@@ -106,34 +111,27 @@ def test_each_data_set_has_a_folder_of_its_own_and_overwrites_no_other(
 ):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(videos, tmp_path / "elsewhere/videos")
-    lines = ["path,label", "videos/real/000.mp4,0", "videos/fake/fifty.mp4,1"]
-    (tmp_path / "mine.csv").write_text("\n".join(lines))
-    flags = ["--weights", "random", "--frames-per-video", "1", "--device", "cpu"]
-    for source in (["--videos-dir", "videos/."], ["--videos-csv", "mine.csv"]):
-        feature_extraction.main([*source, *flags])
-    assert {path.name for path in (tmp_path / "features").iterdir()} == {"videos", "mine"}
-    before = contents(tmp_path / "features/videos")
-    other = ["--videos-dir", "elsewhere/videos", *flags]
+    lines = "path,label\nvideos/real/000.mp4,0\nvideos/fake/fifty.mp4,1\n"
+    (tmp_path / "mine.csv").write_text(lines)
+    feature_extraction.main(["--videos-csv", "mine.csv", *RANDOM])
+    feature_extraction.main(["--videos-dir", "videos/.", *RANDOM])
+    folder = tmp_path / "features/videos"
+    assert {path.name for path in folder.parent.iterdir()} == {"videos", "mine"}
+    before = contents(folder)
+    other = ["--videos-dir", "elsewhere/videos", *RANDOM]
     with pytest.raises(InputError, match=r"features/videos holds features of .*--features-dir"):
         feature_extraction.main(other)
-    assert contents(tmp_path / "features/videos") == before
+    assert contents(folder) == before
     capsys.readouterr()
     feature_extraction.main([*other, "--features-dir", "features/videos"])  # as it was asked for
     output = capsys.readouterr().out
     assert 0 < output.index("Replaces   features/videos") < output.index("Result")
-
-
-def test_a_record_that_is_cut_off_or_of_another_version_locks_no_folder(
-    videos, tmp_path, monkeypatch, quick_backbone
-):
-    monkeypatch.chdir(tmp_path)
-    flags = ["--videos-dir", "videos", "--weights", "random", "--device", "cpu"]
-    feature_extraction.main(flags)
-    before = contents(tmp_path / "features/videos")
+    # a record that is cut off or of another version locks nobody out
+    before = contents(folder)
     for content in (b"", b'{"sampling": {"fra', b'{"crop": null, "weights": {}}'):
-        (tmp_path / "features/videos/extraction.json").write_bytes(content)
-        feature_extraction.main(flags)
-        assert contents(tmp_path / "features/videos") == before
+        (folder / "extraction.json").write_bytes(content)
+        feature_extraction.main(other)
+        assert contents(folder) == before
 
 
 def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
@@ -150,6 +148,8 @@ def test_a_repeated_run_says_what_it_took_and_what_it_did_again(
     done = "done again, as the file or a setting had changed"
     assert f"Cache      8 taken from an earlier run, 1 {done}\n" in capsys.readouterr().out
     assert contents(folder) == before
+    extract(videos, folder, "--overwrite")
+    assert "Cache" not in capsys.readouterr().out and contents(folder) == before
     with monkeypatch.context() as patch:
         patch.setattr("feature_extraction.hash_extraction_code", lambda: "edited")
         extract(videos, folder)  # an edit may be tried without --overwrite
@@ -173,7 +173,7 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
         extract(videos, folder, "--max-videos", "2")
     assert contents(folder) == before and contents(folder / "cache") == cache
 
-    def interrupt(*_, **__):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -184,32 +184,23 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
     assert len(np.load(folder / "train_labels.npy")) == 30
 
 
-def test_nothing_usable_is_an_error_that_leaves_the_earlier_files(videos, tmp_path, quick_backbone):
-    folder = tmp_path / "features"
-    extract(videos, folder)
-    before = contents(folder)
-    for path in videos.rglob("*.mp4"):
-        path.write_text(f"{path} is broken")  # no two files are alike
-    with pytest.raises(InputError, match=r"no video of the train split .*not a video"):
-        extract(videos, folder)
-    assert contents(folder) == before
+def test_without_two_classes_to_train_on_the_next_step_is_to_evaluate(tmp_path, capsys):
+    extraction_screen.print_features_written(tmp_path, {"test": 4})
+    assert capsys.readouterr().out.endswith(f" --checkpoint MODEL.pt --evaluate {tmp_path}\n")
 
 
-# --- Weights and processes ---
+# --- Weights ---
 
 
 def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_path, capsys):
     flags = ["--videos-dir", str(videos), "--features-dir", str(tmp_path / "f")]
     flags += ["--frames-per-video", "1", "--device", "cpu"]
-    with pytest.raises(InputError) as caught:
-        feature_extraction.main(flags)
-    for part in ("resnet18-f37072fd.pth", "checkpoints", "--weights FILE", "--weights random"):
-        assert part in str(caught.value)
-    assert not (tmp_path / "f").exists()
-    for text in ('{"name": "a file of mine"}', "[1]", "no json"):
+    wanted = r"resnet18-f37072fd.pth .*checkpoints.*--weights FILE .*--weights random"
+    for text in ("", '{"name": "a file of mine"}', "[1]", "no json"):
         (videos / "sample.json").write_text(text)
-        with pytest.raises(DownloadError):
+        with pytest.raises(DownloadError, match=wanted):
             feature_extraction.main(flags)
+    assert not (tmp_path / "f").exists()
     (videos / "sample.json").write_text('{"drawn_by": "data/make_sample.py", "seed": 7}')
     capsys.readouterr()
     feature_extraction.main(flags)
@@ -239,23 +230,20 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
     ],
 )
 def test_wrong_flags(flags, message, capsys):
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(SystemExit, match="2"):
         feature_extraction.main(flags)
-    assert caught.value.code == 2
     errors = capsys.readouterr().err
     assert message in errors and errors.count("\n") == 2  # short usage, error
 
 
 def test_help_has_sections_and_defaults(capsys):
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(SystemExit, match="0"):
         feature_extraction.main(["--help"])
-    assert caught.value.code == 0
     text = capsys.readouterr().out
-    for section in ("what to read, where to write:", "how frames are sampled:", "faces:"):
-        assert f"\n{section}\n" in text
-    assert (
-        "--videos-dir DIR" in text and "(default: data/sample)" in text and "(default: 32)" in text
-    )
+    sections = ("what to read, where to write:", "how frames are sampled:", "faces:")
+    for part in (*(f"\n{section}\n" for section in sections), "--videos-dir DIR"):
+        assert part in text
+    assert "(default: data/sample)" in text and "(default: 32)" in text
 
 
 @forks
@@ -295,110 +283,86 @@ def test_files_that_cannot_be_read_fail_alone(
     assert len(load_split(tmp_path / "features/train_features.npy").videos) == 10
 
 
-def test_listed_files_that_are_gone_fail_alone(videos, tmp_path, quick_backbone):
-    lines = ["path,label", "real/000.mp4,real", "fake/fifty.mp4,fake", "nowhere.mp4,fake"]
-    (videos / "list.csv").write_text("\n".join(lines))
-    flags = ["--videos-csv", str(videos / "list.csv"), "--features-dir", str(tmp_path / "f")]
-    feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
-    assert read_failed(tmp_path / "f") == {"nowhere.mp4": "No such file or directory"}
-    split = load_split(tmp_path / "f/train_features.npy")
+@pytest.fixture
+def listed(videos, quick_backbone):
+    """listed(folder, *more) extracts a list of two videos and more, in a file of this folder."""
+
+    def extract_list(folder: Path, *more: str) -> Path:
+        lines = ["path,label", "real/000.mp4,real", "fake/fifty.mp4,fake", *more]
+        (folder / "list.csv").write_text("\n".join(lines))
+        features = folder / "features"
+        flags = ["--videos-csv", str(folder / "list.csv"), "--features-dir", str(features)]
+        feature_extraction.main([*flags, *RANDOM])
+        return features
+
+    return extract_list
+
+
+def test_listed_files_that_are_gone_fail_alone(videos, listed):
+    features = listed(videos, "nowhere.mp4,fake")
+    assert read_failed(features) == {"nowhere.mp4": "No such file or directory"}
+    split = load_split(features / "train_features.npy")
     root = Path(split.extraction.videos_dir)
     assert all((root / row["video"]).is_file() for row in split.videos)
-    assert split.extraction.layout == "list"
+    assert (split.extraction.layout, split.extraction.name) == ("list", "list")
 
 
-def test_a_list_in_the_wrong_folder_is_one_error(videos, tmp_path, quick_backbone, capsys):
-    lines = ["path,label", "real/000.mp4,real", "fake/fifty.mp4,fake"]
-    (tmp_path / "list.csv").write_text("\n".join(lines))
-    flags = ["--videos-csv", str(tmp_path / "list.csv"), "--features-dir", str(tmp_path / "f")]
+def test_a_list_in_the_wrong_folder_is_one_error(tmp_path, listed, capsys):
     message = r"none of its 2 paths is there, .*/real/000.mp4 for one; relative paths start from"
     with pytest.raises(InputError, match=message):
-        feature_extraction.main([*flags, "--device", "cpu", "--weights", "random"])
-    assert capsys.readouterr().err == "" and not (tmp_path / "f/cache").exists()
+        listed(tmp_path)
+    assert capsys.readouterr().err == "" and not (tmp_path / "features/cache").exists()
 
 
-REAL_FILES = {
-    "UPPER.MP4": 180,
-    "audio_only.mp4": "no video stream",
-    "av1.mp4": "0 frames decoded: codec av01 not supported by this OpenCV, or damaged",
-    "avi_count_too_high.avi": 90,
-    "avi_count_zero.avi": 90,
-    "bitrot.mp4": 236,
-    "black.mp4": ONE_PICTURE,
-    "clip_%03d.mp4": 180,
-    "cover_first.mp4": 90,
-    "editlist_offset.mp4": 62,
-    "frag.mp4": 90,
-    "gray.mp4": 90,
-    "hevc10.mkv": 90,
-    "live.mkv": 90,
-    "live.webm": 90,
-    "longgop.mp4": 360,
-    "noise.mp4": 25,
-    "odd_241x135_444.mp4": 60,
-    "oneframe.mp4": ONE_PICTURE,
-    "opengop_bframes.mp4": 180,
-    "png_named.mp4": ONE_PICTURE,
-    "raw.h264": 90,
-    "reschange.ts": 60,
-    "rot90.mp4": 90,
-    "start_offset.mp4": 60,
-    "stream.ts": 90,
-    "text.mp4": "not a video",
-    "tiny_16x16.mp4": 30,
-    "truncated_faststart.mp4": 153,
-    "truncated_moov_missing.mp4": "truncated: the index (moov) of this MP4 file is "
-    "missing or cut off",
-    "twoframes.mp4": 2,
-    "vfr.mp4": 54,
-    "vp9.webm": 90,
-    "wrong_ext_webm_inside.mp4": 90,
-    "zero.mp4": "empty file",
+MOOV = "truncated: the index (moov) of this MP4 file is missing or cut off"
+REAL_FILES = {  # frames or the reason, and the files of videos/awkward
+    2: "twoframes.mp4",
+    25: "noise.mp4",
+    30: "tiny_16x16.mp4",
+    54: "vfr.mp4",
+    60: "odd_241x135_444.mp4 reschange.ts start_offset.mp4",
+    62: "editlist_offset.mp4",
+    90: "avi_count_too_high.avi avi_count_zero.avi cover_first.mp4 frag.mp4 gray.mp4 hevc10.mkv "
+    "live.mkv live.webm raw.h264 rot90.mp4 stream.ts vp9.webm wrong_ext_webm_inside.mp4",
+    153: "truncated_faststart.mp4",
+    180: "UPPER.MP4 clip_%03d.mp4 opengop_bframes.mp4",
+    236: "bitrot.mp4",
+    360: "longgop.mp4",
+    ONE_PICTURE: "black.mp4 oneframe.mp4 png_named.mp4",
+    "no video stream": "audio_only.mp4",
+    "0 frames decoded: codec av01 not supported by this OpenCV, or damaged": "av1.mp4",
+    "not a video": "text.mp4",
+    MOOV: "truncated_moov_missing.mp4",
+    "empty file": "zero.mp4",
 }
+NOTED = (
+    "avi_count_too_high.avi bitrot.mp4 editlist_offset.mp4 truncated_faststart.mp4 tiny_16x16.mp4"
+)
 
 
 def test_each_real_file_is_used_or_explained(real_videos, videos, tmp_path, quick_backbone, capsys):
     shutil.copytree(real_videos / "awkward", videos / "fake/awkward")
-    files = {path.name: path for path in (videos / "fake/awkward").iterdir()}
-    expected = REAL_FILES | {name: 180 for name in files if name.startswith("visage")}
-    assert files.keys() == expected.keys() | {".hidden.mp4", "._resource_fork.mp4"}
+    files = {path.name for path in (videos / "fake/awkward").iterdir()}
+    expected = {name: what for what, names in REAL_FILES.items() for name in names.split()}
+    expected |= {name: 180 for name in files if name.startswith("visage")}
+    assert files == {*expected, ".hidden.mp4", "._resource_fork.mp4"}
     folder = tmp_path / "features"
     extract(videos, folder)
     output, errors = capsys.readouterr()
-    rows = {}
-    for row in read_table(folder / "train_videos.csv"):
-        if row["method"] == "awkward":
-            rows[Path(row["video"]).name] = row
+    table = read_table(folder / "train_videos.csv")
+    rows = {Path(row["video"]).name: row for row in table if row["method"] == "awkward"}
     reasons = {Path(name).name: reason for name, reason in read_failed(folder).items()}
     assert {name: int(row["frames"]) for name, row in rows.items()} | reasons == expected
     notes = {name: row["note"] for name, row in rows.items() if row["note"]}
-    assert notes.keys() == {
-        "avi_count_too_high.avi",
-        "bitrot.mp4",
-        "editlist_offset.mp4",
-        "truncated_faststart.mp4",
-        "tiny_16x16.mp4",  # repeated pictures
-    }
+    assert set(notes) == set(NOTED.split())  # the last has repeated pictures
     expected_note = "153 of 360 frames: truncated, damaged or miscounted"
     assert notes["truncated_faststart.mp4"] == expected_note
     assert (rows["rot90.mp4"]["width"], rows["rot90.mp4"]["height"]) == ("234", "320")
-    found = f"{len(expected) + 10} found = {len(rows) + 10} used + 8 failed"
-    assert found in output
-    errors = [line for line in errors.splitlines() if line.strip()]
-    failures = [line for line in errors if not line.startswith("extracting")]
+    assert f"{len(expected) + 10} found = {len(rows) + 10} used + 8 failed" in output
+    failures = [line for line in errors.splitlines() if line.strip()]
+    failures = [line for line in failures if not line.startswith("extracting")]
     assert len(failures) == 8
     assert all(line.startswith("failed: fake/awkward/") for line in failures)
-
-
-def test_a_video_that_fails_is_not_counted_as_done_again(capsys):
-    states = (("cached", ""), ("redone", "no video"), ("new", ""))
-    outcomes = [Outcome(4, reason, state) for state, reason in states]
-    videos = [Video(Path("x.mp4"), label) for label in (0, 1, 1)]
-    data_set = DataSet(Path(), "class folders", videos, left_out=[], notes=[])
-    extraction_screen.print_outcomes(data_set, outcomes, overwrite=False)
-    result, cache = capsys.readouterr().out.splitlines()
-    assert result.endswith("3 found = 2 used + 1 failed (0 real, 1 fake)")
-    assert cache == "Cache      1 taken from an earlier run"
 
 
 def test_a_set_is_narrowed_for_a_first_try_and_that_is_written(tmp_path, quick_backbone):

@@ -26,8 +26,6 @@ from conftest import (
     write_video,
 )
 
-import features.cache
-
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
@@ -110,33 +108,6 @@ def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch, number, status, la
     assert done.returncode == status and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1:] == last_line
     assert not list(tmp_path.rglob("*.new*")) and contents(tmp_path / "features") == {}
-
-
-def test_an_interrupted_run_goes_on_where_it_was(drawn_videos, tmp_path, undisturbed, monkeypatch):
-    first, rest = [], []
-    extract_video = features.cache.extract_video
-
-    def stop_after_three(path, *more):
-        if len(first) == 3:
-            raise KeyboardInterrupt
-        first.append(path)
-        return extract_video(path, *more)
-
-    def note(path, *more):
-        rest.append(path)
-        return extract_video(path, *more)
-
-    monkeypatch.setattr("features.cache.extract_video", stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
-        extract(drawn_videos, tmp_path / "resumed", "--num-workers", "1")
-    assert contents(tmp_path / "resumed") == {}
-    monkeypatch.setattr("features.cache.extract_video", note)
-    extract(drawn_videos, tmp_path / "resumed")
-    assert len(set(rest)) == 7 and not set(first) & set(rest)
-    assert contents(tmp_path / "resumed") == undisturbed
-    rest.clear()
-    extract(drawn_videos, tmp_path / "resumed", "--overwrite")
-    assert len(rest) == 10
 
 
 # --- Short of disk space ---

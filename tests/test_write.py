@@ -16,7 +16,6 @@ from features.cache import Cached, Outcome
 from features.dataset import load_split
 from features.extraction import Extraction
 
-ENDINGS = ("features.npy", "labels.npy", "frames.npy", "videos.csv")
 SOME = ("train/a", "train/b", "train/c", "val/d", "val/e")
 LEFT_OUT = [LeftOut(f"masks/{i}/x.mp4", "masks, not videos", "masks") for i in range(4)]
 LEFT_OUT.append(LeftOut("x.mp4", "not where they are"))
@@ -48,7 +47,7 @@ def write(tmp_path, monkeypatch):
 
     def write(names=SOME):
         data_set, outcomes, cached = some_videos(names)
-        monkeypatch.setattr(room, "load_cached", lambda video, *_: cached.get(video.video))
+        monkeypatch.setattr(room, "load_cached", lambda video, *_: (cached.get(video.video), ""))
         extraction = Extraction(Sampling(8), notes=["people may be on both sides"])
         room.write_features(folder, data_set, outcomes, extraction)
         return extraction.counts
@@ -59,23 +58,22 @@ def write(tmp_path, monkeypatch):
 def test_what_is_written_is_what_is_loaded(write, tmp_path):
     counts = write()
     _, _, cached = some_videos()
-    for name, videos in (("train", "ab"), ("val", "de")):
+    for name, members in (("train", {"a": 0, "b": 1}), ("val", {"d": 3, "e": 4})):
         split = load_split(tmp_path / f"f/{name}_features.npy")
-        parts = [cached[f"{name}/{video}.mp4"] for video in videos]
-        index = ["abcde".index(video) for video in videos]
+        parts = [cached[f"{name}/{video}.mp4"] for video in members]
         sizes = [len(part.numbers) for part in parts]
         expected = {
             "features": np.concatenate([part.features for part in parts]),
             "numbers": np.concatenate([part.numbers for part in parts]),
             "video_index": np.repeat([0, 1], sizes),
-            "labels": np.repeat([i % 2 for i in index], sizes),
+            "labels": np.repeat([i % 2 for i in members.values()], sizes),
         }
         for key, values in expected.items():
             np.testing.assert_array_equal(getattr(split, key), values)
-        assert [row["group"] for row in split.videos] == [f"group {i}" for i in index]
-        assert [row["clip"] for row in split.videos] == [f"clip {i}" for i in index]
-        assert {row["people"] for row in split.videos} == {"P 1;P 2"}
-        assert [row["fingerprint"] for row in split.videos] == [f"print {name}/{v}" for v in videos]
+        for row, (video, i) in zip(split.videos, members.items(), strict=True):
+            names = {"video": f"{name}/{video}.mp4", "group": f"group {i}", "clip": f"clip {i}"}
+            names |= {"people": "P 1;P 2", "fingerprint": f"print {name}/{video}"}
+            assert {key: row[key] for key in names} == names
         assert split.has_videos and split.extraction.sampling == Sampling(8)
     header = (tmp_path / "f/val_videos.csv").read_text().splitlines()[0]
     assert header.startswith("video,label,method,group,clip,people,")
@@ -88,8 +86,7 @@ def test_what_is_written_is_what_is_loaded(write, tmp_path):
     assert counts == expected | {"left_out": 5, "frames": {"train": 5, "val": 11}}
     report = read_json(tmp_path / "f/extraction.json")
     assert report["counts"] == counts and report["notes"] == ["people may be on both sides"]
-    dtypes = {"features": np.float32, "labels": np.int64, "frames": np.int32}
-    for name, dtype in dtypes.items():
+    for name, dtype in (("features", np.float32), ("labels", np.int64), ("frames", np.int32)):
         assert np.load(tmp_path / f"f/train_{name}.npy").dtype == dtype
 
 
@@ -111,9 +108,9 @@ def test_extraction_json_comes_last_and_old_splits_go_after_it(write, tmp_path, 
     monkeypatch.setattr(type(tmp_path), "unlink", note_unlink)
     write(("train/a", "train/b"))
     final = [name for name in done if not name.startswith(".")]
-    new = {*(f"train_{ending}" for ending in ENDINGS), "failed.csv"}
+    new = {*(f"train_{ending}" for ending in room.FILES), "failed.csv"}
     assert set(final[:5]) == new and final[5] == "extraction.json"
-    assert final[6:] == [f"removed val_{ending}" for ending in ENDINGS]
+    assert final[6:] == [f"removed val_{ending}" for ending in room.FILES]
     assert set(contents(tmp_path / "f")) == {*new, "extraction.json"}
 
 
@@ -135,13 +132,15 @@ def test_on_a_full_disk_the_files_of_an_earlier_run_stay(write, tmp_path, monkey
 def test_a_video_that_changes_during_the_run_is_an_error(tmp_path, monkeypatch, frames):
     data_set, outcomes, _ = some_videos(("train/a", "train/b"))
     changed = frames and Cached(np.zeros((1, 1000)), np.zeros(1), {})
-    monkeypatch.setattr(room, "load_cached", lambda *_: changed)
+    monkeypatch.setattr(room, "load_cached", lambda *_: (changed, ""))
     with pytest.raises(InputError, match="cached features changed during the run: run the"):
         room.write_features(tmp_path, data_set, outcomes, Extraction(Sampling(4)))
     assert not contents(tmp_path)
 
 
-def test_a_split_without_a_usable_video_is_an_error(write, tmp_path):
+def test_a_split_without_a_usable_video_is_an_error_that_leaves_the_earlier_files(write, tmp_path):
+    write()
+    before = contents(tmp_path / "f")
     with pytest.raises(InputError, match=r"no video of the val split .*, val/c\.mp4: no video"):
         write(("train/a", "train/c", "val/c"))
-    assert not contents(tmp_path / "f")
+    assert contents(tmp_path / "f") == before
