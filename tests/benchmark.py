@@ -45,7 +45,6 @@ from deepfake_detection_model import (
     load_to_gpu,
     make_targets,
     train_epoch,
-    training_threads,
 )
 from features.dataset import Split, load_split
 from features.resnet18 import (
@@ -55,7 +54,7 @@ from features.resnet18 import (
     compute_features,
     load_backbone,
 )
-from features.run import count_cores, map_threads, package_versions, pick_device
+from features.run import choose_threads, count_cores, map_threads, package_versions, pick_device
 
 # --- Extraction ---
 # A contender takes the videos, the frames of each and the device, and returns the frames it made.
@@ -226,8 +225,8 @@ def train_with_the_script(
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
     targets = tuple(values.to(device) for values in make_targets(part.labels))
     on_gpu = load_to_gpu(part, torch.device(device))
-    with training_threads(batch_size):
-        train_epoch(model, optimizer, part, on_gpu, targets, batch_size)
+    torch.set_num_threads(choose_threads(batch_size))
+    train_epoch(model, optimizer, part, on_gpu, targets, batch_size)
 
 
 def train_with_a_data_loader(

@@ -23,6 +23,8 @@ def write_results(folder, scores: dict, split="val", threshold=0.5, labels=None,
         rows.append(row | {"score": score})
     write_csv(folder / "predictions.csv", COLUMNS, rows)
     report = {"thresholds": {"used": threshold}, "splits": {split: {"videos": {}, "frames": {}}}}
+    report |= {"sha256": "of the weights", "shared": False, "split": {"unit": None, "shared": {}}}
+    report["settings"] = {"val_fraction": 0.2, "seed": 0}
     write_json(folder / "metrics.json", report | (more or {}))
 
 
@@ -116,7 +118,9 @@ def test_training_videos_never_count_and_evaluated_sets_do(tmp_path):
 
 
 def test_what_makes_a_comparison_weaker_is_said(tmp_path, capsys):
-    leak = {"split": {"shared": {"train-val": {"videos": 0, "people": 3, "clips": 0}}}}
+    leak = {
+        "split": {"unit": None, "shared": {"train-val": {"videos": 0, "people": 3, "clips": 0}}}
+    }
     write_results(tmp_path / "a", draw_scores(0, 0.5), more=leak)
     write_results(tmp_path / "b", draw_scores(1, 0.5), more={"seeds": [{}, {}]})
     write_results(

@@ -63,9 +63,9 @@ def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
     assert compared["near_test"]["auc"] == {"difference": 0, "interval": [0, 0]}
     lines = capsys.readouterr().out.splitlines()
     headings = [line.split() for line in lines]
-    assert ["Videos", "near"] in headings and ["At", "T,", "videos", "near"] in headings
+    assert ["Videos", "near_test"] in headings and ["At", "T,", "videos", "near_test"] in headings
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("Evaluated  ")) :]
-    assert table[2].split()[:4] == ["near", "10", "+", "10"]
+    assert table[2].split()[:4] == ["near_test", "10", "+", "10"]
 
 
 def test_the_table_holds_all_sets_of_this_model_and_none_of_another(tmp_path, capsys):
@@ -76,7 +76,7 @@ def test_the_table_holds_all_sets_of_this_model_and_none_of_another(tmp_path, ca
     one_by_one = [evaluate_sets(tmp_path, file) for file in (sets[0], sets[1], val)]
     both = [("a", "test"), ("b", "test"), ("b", "val")]
     assert [(row["set"], row["split"]) for row in one_by_one[-1]] == both
-    assert "\nb, val " in capsys.readouterr().out
+    assert "\nb_val " in capsys.readouterr().out
     assert one_by_one[-1] == evaluate_sets(tmp_path, *sets, val)
     a, b = (tmp_path / f"results/evaluated/{name}_test/metrics.json" for name in "ab")
     write_json(a, read_json(a) | {"sha256": "of other weights"})
@@ -92,7 +92,7 @@ def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
     rows = evaluate_sets(tmp_path, file, make_split(tmp_path / "new", "test", seed=3))
     assert [row["shared"] for row in rows] == ["True", "False"]
     printed = capsys.readouterr().out
-    assert "features *" in printed and "new *" not in printed
+    assert "features_train *" in printed and "new_test *" not in printed
     assert "* not the figures of unseen people" in printed
 
 
@@ -138,7 +138,7 @@ def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_p
         make_split(whole, split)
     make_split(parts, "train")
     make_split(parts, "val")
-    found = [file.name for file in list_features([whole, parts])]
+    found = [file.name for file in list_features([whole, parts]).values()]
     expected = ["val_features.npy", "test_features.npy", "train_features.npy", "val_features.npy"]
     assert found == expected
     assert f"Evaluates  {whole}: val_features.npy, test_features.npy" in capsys.readouterr().out
@@ -153,7 +153,7 @@ def test_two_sets_of_one_name_are_not_taken_for_one(tmp_path):
         make_split(tmp_path / name / "set", "test", seed=seed)
         for seed, name in ((1, "a"), (2, "b"))
     ]
-    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set, test: eval"):
+    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set_test: eval"):
         evaluate_sets(tmp_path, *files)
     assert not (tmp_path / "results/evaluated").exists()
 
