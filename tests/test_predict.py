@@ -1,7 +1,6 @@
 """What a checkpoint is used for afterwards: --predict, --evaluate, and the checkpoint itself."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +13,8 @@ import pytest
 import torch
 from conftest import (
     contents,
-    extract,
-    make_split,
     read_json,
     read_table,
-    train,
     write_squares,
     write_video,
 )
@@ -26,13 +22,11 @@ from torchvision.models import resnet18
 
 import deepfake_detection_model as ddm
 from data.faces import FACE_MODEL_SHA256
-from data.files import InputError, write_json
+from data.files import InputError
 from data.frames import Sampling
 from features import predict as room
 from features.checkpoint import FORMAT
-from features.dataset import load_split
 from features.extraction import Extraction, caution_of
-from features.figures import evaluate, score_frames
 from features.resnet18 import kept_weights, load_backbone
 
 SEEN = "the model was trained or tuned on this video"
@@ -331,79 +325,3 @@ def test_wrong_checkpoints(tmp_path):
     path.write_bytes(path.read_bytes()[:100_000])  # cut off
     with pytest.raises(InputError, match=r"model\.pt is damaged .*expected a checkpoint of deepf"):
         ddm.load_model(path)
-
-
-# --- Evaluate ---
-
-
-def evaluate_sets(folder: Path, *files: Path) -> None:
-    flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--no-pictures"]
-    ddm.main([*flags, "--evaluate", *map(str, files)])
-
-
-def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    report = train(tmp_path)
-    other = make_split(tmp_path / "other", "test", n_groups=7, seed=5)
-    capsys.readouterr()
-    before = contents(tmp_path / "results")
-    evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
-    out = capsys.readouterr().out
-    assert "other_test shares with the training: 0 videos, 0 known people, 0 clips" in out
-    assert "features_train shares with the training: 20 videos" in out
-    assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
-    assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
-    folder = tmp_path / "results/evaluated/other_test"
-    assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    model, checkpoint = ddm.load_model(tmp_path / "results/model.pt")
-    split, threshold = load_split(other), checkpoint["thresholds"]["used"]
-    assert threshold == report["thresholds"]["used"]
-    expected = evaluate(split, score_frames(model, split), threshold)
-    assert read_json(folder / "metrics.json")["splits"]["test"] == expected
-    assert len(read_table(folder / "predictions.csv")) == 14
-    assert (tmp_path / "results/evaluated/features_train/metrics.json").is_file()
-    assert contents(tmp_path / "results") == before
-
-
-def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    train(tmp_path)
-    first, second = (make_split(tmp_path / name / "set", "test", seed=3) for name in ("a", "b"))
-    evaluate_sets(tmp_path, first)
-    folder = tmp_path / "results/evaluated/set_test"
-    (folder / "roc.png").write_text("of the earlier call")
-    table = folder.with_name("evaluated.csv")
-    assert f"Written    {table}\n" in capsys.readouterr().out
-    evaluate_sets(tmp_path, second)
-    out = capsys.readouterr().out
-    assert f"Replaces   {folder}\n" in out and f"Written    {table}\n" in out
-    assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
-
-
-def test_evaluate_refuses_features_of_other_weights(tmp_path):
-    make_split(tmp_path / "features")
-    train(tmp_path)
-    other = make_split(tmp_path / "other", "test", seed=5)
-    extraction = read_json(tmp_path / "other/extraction.json")
-    extraction["weights"] = {"name": "mine.pth", "sha256": "1" * 64}
-    write_json(tmp_path / "other/extraction.json", extraction)
-    with pytest.raises(
-        InputError, match=r"the model has .*256 0{8}\), .*test_.*mine.pth .*1{8}\): extract"
-    ):
-        evaluate_sets(tmp_path, other)
-    assert not (tmp_path / "results/evaluated").exists()
-
-
-@pytest.mark.usefixtures("quick_backbone")
-def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path, capsys):
-    """Other names, another folder: what is in the files counts."""
-    extract(videos, tmp_path / "seen")
-    train(tmp_path, features="seen")
-    for i, path in enumerate(sorted(videos.rglob("*.mp4"))):
-        path.rename(path.with_name(f"copy {i}.mp4"))
-    videos.rename(tmp_path / "elsewhere")
-    extract(tmp_path / "elsewhere", tmp_path / "moved")
-    capsys.readouterr()
-    evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
-    assert "moved_train shares with the training: 10 videos" in capsys.readouterr().out
