@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import torch
@@ -410,7 +411,7 @@ def train_all(flags: dict, given: list[str]) -> None:
     screen.print_originals(found)
     names = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"
     training = Training(**{name: flags[name] for name in names})
-    code = hash_code(inspect.getsource(DeepfakeMLP))  # now: it may be edited meanwhile
+    code = hash_code(dedent(inspect.getsource(DeepfakeMLP)))  # now: it may be edited meanwhile
     make_folder(output, "--output-dir")
     with hold_folder(output, output / ".lock"):
         screen.print_replaced(output, settings)

@@ -1,13 +1,12 @@
 """features/unseen.py: methods that are left out of the training."""
 
-import csv
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import make_split, read_json, read_table, train
 
-from data.files import InputError
+from data.files import InputError, write_csv
 from features.dataset import load_split
 from features.screen import print_unseen
 from features.unseen import measure_unseen, methods_of, pick_methods
@@ -28,10 +27,7 @@ def make_methods(folder, split="train", n_groups=12, seed=0):
             if row["method"] == "B":
                 features[frames[:, 0] == i] -= 2.0
     np.save(file, features)
-    with open(folder / f"{split}_videos.csv", "w", newline="") as table:
-        writer = csv.DictWriter(table, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / f"{split}_videos.csv", rows[0], rows)
     return file
 
 
@@ -47,10 +43,7 @@ def test_which_methods_are_left_out(tmp_path):
 
 
 def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
-    splits = {
-        "train": load_split(make_methods(tmp_path)),
-        "val": load_split(make_methods(tmp_path)),
-    }
+    splits = {name: load_split(make_methods(tmp_path)) for name in ("train", "val")}
     trained_on = []
 
     class Model:
@@ -59,6 +52,9 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
 
     def train_on(division):
         trained_on.append({name: set(methods_of(part)) for name, part in division.splits.items()})
+        for name, part in division.splits.items():  # all others stay where they were
+            kept = np.isin(methods_of(splits[name]), list(trained_on[-1][name]))
+            assert np.array_equal(part.rows, splits[name].rows[kept])
         return SimpleNamespace(model=Model(), threshold=0.5)
 
     metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
