@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,14 +39,9 @@ from data.files import InputError
 from data.frames import FRAME_SIZE
 from data.layouts import list_videos
 from data.words import CLASSES
-from deepfake_detection_model import (
-    DeepfakeMLP,
-    load_to_gpu,
-    make_targets,
-    train_epoch,
-)
-from features.dataset import Split, load_split
-from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD, N_FEATURES
+from deepfake_detection_model import DeepfakeMLP, load_to_gpu, make_targets, train_epoch
+from features.dataset import Split
+from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD
 from features.run import choose_threads, count_cores, package_versions, pick_device
 
 # --- Extraction ---
@@ -115,12 +109,12 @@ def run_job(arguments: str) -> None:
     print(f"\n{json.dumps(figures)}")
 
 
-def measure(jobs: dict[str, tuple], repeats: int) -> dict[str, dict]:
-    """Medians of the figures of jobs {title: (name, arguments ...)}, which take turns."""
+def measure(jobs: list[str], repeats: int, *arguments) -> dict[str, dict]:
+    """Medians of the figures of jobs with these arguments, which take turns."""
     rounds = {title: [] for title in jobs}
     for _ in range(repeats):
-        for title, job in jobs.items():
-            command = [sys.executable, __file__, "--job", json.dumps(job)]
+        for title in jobs:
+            command = [sys.executable, __file__, "--job", json.dumps([title, *arguments])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{title} failed:\n{done.stderr}")
@@ -132,24 +126,6 @@ def measure(jobs: dict[str, tuple], repeats: int) -> dict[str, dict]:
         values = {name: [figures[name] for figures in done] for name in done[0]}
         medians[title] = {name: float(np.median(values[name])) for name in values}
     return medians
-
-
-def draw_clips(folder: Path, n: int = 6, frames: int = 120) -> list[str]:
-    """Clips from 480p to 1080p of a textured picture that moves, for want of a data set."""
-    paths = []
-    for i in range(n):
-        width, height = ((640, 480), (1280, 720), (1920, 1080))[i % 3]
-        picture = np.random.default_rng(i).integers(0, 256, (60, 80, 3), np.uint8)
-        size = (width + 2 * frames, height + frames)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
-        path = str(folder / f"clip_{i}.mp4")
-        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 25, (width, height))
-        for j in range(frames):
-            view = picture[j : j + height, 2 * j : 2 * j + width]
-            writer.write(np.ascontiguousarray(view))
-        writer.release()
-        paths.append(path)
-    return paths
 
 
 # --- Training ---
@@ -188,13 +164,11 @@ CONTENDERS = {
 }
 
 
-def draw_features(folder: Path, n_rows: int) -> Split:
-    """A features file as script 1 leaves it, of as many random rows, in memory."""
-    rng = np.random.default_rng(0)
-    np.save(folder / "features.npy", rng.standard_normal((n_rows, N_FEATURES), np.float32))
-    np.save(folder / "labels.npy", rng.integers(0, 2, n_rows))
-    split = load_split(folder / "features.npy")
-    return replace(split, features=np.array(split.features))
+def draw_features(n_rows: int) -> Split:
+    """As many random rows, in memory."""
+    rng, rows = np.random.default_rng(0), np.arange(n_rows)
+    features = rng.standard_normal((n_rows, len(DeepfakeMLP().mean)), np.float32)
+    return Split(features, rows, rng.integers(0, 2, n_rows), rows, 0 * rows, [], None)
 
 
 def measure_training(split: Split, repeats: int, device: str) -> dict[str, dict[str, float]]:
@@ -227,24 +201,13 @@ def describe_processor(device: str) -> str:
     return name[1] if name else platform.machine()
 
 
-def choose_clips(videos_dir: Path | None, most: int, folder: Path) -> list[str]:
-    """Videos spread over the set, so that each of its folders has its share; or drawn ones."""
-    if not videos_dir:
-        return draw_clips(folder)
-    found, _ = list_videos(videos_dir)
-    if not found:
-        sys.exit(f"no videos in {videos_dir}")
-    return [str(found[i]) for i in sample_frame_numbers(len(found), most)]
-
-
 def print_extraction(extraction: dict[str, dict]) -> None:
     usual = extraction["usual script"]
     print(f"{'':<24}  wall s   CPU s  frames/s  peak GB  times as fast  CPU share")
     for name, figures in extraction.items():
         wall, cpu, peak = (figures[key] for key in ("wall", "cpu", "peak_gb"))
-        line = (
-            f"{name:<24}  {wall:>6.1f}  {cpu:>6.1f}  {figures['frames'] / wall:>8.1f}  {peak:>7.2f}"
-        )
+        speed = figures["frames"] / wall
+        line = f"{name:<24}  {wall:>6.1f}  {cpu:>6.1f}  {speed:>8.1f}  {peak:>7.2f}"
         print(f"{line}  {usual['wall'] / wall:>13.2f}  {cpu / usual['cpu']:>9.2f}")
 
 
@@ -258,7 +221,7 @@ def print_training(training: dict[int, dict[str, float]], rows: int) -> None:
 
 def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description="Time the scripts against the usual way.")
-    parser.add_argument("--videos-dir", metavar="DIR", type=Path, help="default: drawn clips")
+    parser.add_argument("--videos-dir", metavar="DIR", type=Path, default="data/sample")
     parser.add_argument("--max-videos", metavar="N", type=int, default=12)
     parser.add_argument("--frames-per-video", metavar="N", type=int, default=16)
     parser.add_argument("--face-model", metavar="FILE", type=Path, help="a copy of the detector")
@@ -280,11 +243,13 @@ def main(argv=None) -> None:
         jobs.remove("the same, --crop-faces")
         print(f"Face crops are left out: {error}", file=sys.stderr)
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        clips = choose_clips(args.videos_dir, args.max_videos, folder)
-        extraction = measure({name: (name, clips, n, device) for name in jobs}, repeats)
-        training = measure_training(draw_features(folder, args.rows), repeats, device)
+    found, _ = list_videos(args.videos_dir)
+    if not found:
+        sys.exit(f"no videos in {args.videos_dir}")
+    # spread over the set, so that each of its folders has its share
+    clips = [str(found[i]) for i in sample_frame_numbers(len(found), args.max_videos)]
+    extraction = measure(jobs, repeats, clips, n, device)
+    training = measure_training(draw_features(args.rows), repeats, device)
 
     machine = {"machine": describe_processor(device), "cores": cores, "device": device}
     machine["versions"] = package_versions()
