@@ -369,15 +369,6 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> li
     return given
 
 
-def check_held_out(splits: dict[str, Split], flags: dict, given: list[str]) -> None:
-    """Raise InputError for flags of what is held out, where validation has a file of its own."""
-    for name in ("val_fraction", "split_unit"):
-        excuses = flags[name] in ("video", "frame")  # what the splits share
-        if "val" in splits and name in given and not excuses:
-            held_out = "there is a file of validation features, used as it is"
-            raise InputError(f"{flag_of(name)} {flags[name]}: {held_out}")
-
-
 def describe_settings(flags: dict) -> dict:
     """The parameters of a training as JSON can hold them; paths from the current folder."""
     settings = {}
@@ -390,6 +381,23 @@ def describe_settings(flags: dict) -> dict:
 # --- The programs ---
 
 
+def load_and_divide(
+    files: dict[str, Path | None], flags: dict, given: list[str]
+) -> tuple[Originals, list[Division]]:
+    """The splits of these files, with what looks alike matched, and a division for each seed.
+
+    Raises InputError for flags of what is held out, where validation has a file of its own.
+    """
+    splits = load_splits(files, flags["train_labels_file"])
+    for name in ("val_fraction", "split_unit") if "val" in splits else ():
+        if name in given and flags[name] not in ("video", "frame"):  # these excuse what is shared
+            held_out = "there is a file of validation features, used as it is"
+            raise InputError(f"{flag_of(name)} {flags[name]}: {held_out}")
+    found = Originals(splits) if flags["no_match"] else keep_originals(splits)
+    seeds = range(flags["seed"], flags["seed"] + flags["seeds"])
+    return found, divide_for_seeds(found.splits, flags["val_fraction"], seeds, flags["split_unit"])
+
+
 def train_all(flags: dict, given: list[str]) -> None:
     """Train on features: what is done without --predict, --evaluate and --compare.
 
@@ -398,15 +406,11 @@ def train_all(flags: dict, given: list[str]) -> None:
     device = pick_device(flags["device"])
     files = {name: find_features(flags[f"{name}_features_file"], name) for name in SPLITS}
     settings = describe_settings(flags | {f"{name}_features_file": files[name] for name in SPLITS})
-    extracted = load_splits(files, flags["train_labels_file"])
-    check_held_out(extracted, flags, given)
-    found = Originals(extracted) if flags["no_match"] else keep_originals(extracted)
-    seeds = range(flags["seed"], flags["seed"] + flags["seeds"])
-    unit = flags["split_unit"]
-    divisions = divide_for_seeds(found.splits, flags["val_fraction"], seeds, unit)
+    found, divisions = load_and_divide(files, flags, given)
     output = pick_output(flags["output_dir"], files["train"])
     methods = pick_methods(found.splits["train"], flags["leave_out"])
-    of_split, splits = audit(found, divisions, unit), divisions[0].splits
+    of_split = audit(found, divisions, flags["split_unit"])
+    splits = divisions[0].splits
     screen.print_training(splits, of_split, of_split["shared"], settings, str(device))
     screen.print_originals(found)
     names = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"

@@ -32,9 +32,10 @@ def read_predictions(folder: Path) -> tuple[dict[str, Rows], dict]:
         known = [name for name, result in report["splits"].items() if "frames" in result]
         for row in table:
             if row["seed"] == table[0]["seed"] and row["split"] in known:
+                video = row["video"], row["fingerprint"]
                 values = {"label": CLASSES.index(row["label"]), "score": float(row["score"])}
-                values |= {name: row[name] for name in ("people", "group")}
-                splits.setdefault(row["split"], {})[row["video"], row["fingerprint"]] = values
+                values |= {"people": row["people"], "group": row["group"]}
+                splits.setdefault(row["split"], {})[video] = values
     except (LookupError, TypeError, ValueError) as error:
         problem = f"{folder}: its tables are of another version ({error!r})"
         raise InputError(f"{problem}: train or evaluate again with this version") from error
@@ -102,7 +103,8 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
 def explain_few(a: Scored, b: Scored) -> str:
     """Why few validation videos are in common, and what to do; "" where they are not few."""
     val_a, val_b = (scored.splits.get("val", {}) for scored in (a, b))
-    n, n_shared = min(len(val_a), len(val_b)), len(val_a.keys() & val_b.keys())
+    n = min(len(val_a), len(val_b))
+    n_shared = len(val_a.keys() & val_b.keys())
     if n_shared >= FEW * n:
         return ""
     all_a, all_b = a.train | val_a, b.train | val_b
@@ -124,14 +126,14 @@ def compare_split(
     The last two are the videos that one of the models alone has scored: they do not count.
     """
     both = [rows_a[video] for video in videos]
-    labels, people, scores_a = ([row[key] for row in both] for key in ("label", "people", "score"))
-    scores_b = [rows_b[video]["score"] for video in videos]
+    labels, people = ([row[key] for row in both] for key in ("label", "people"))
+    scores_a, scores_b = ([rows[video]["score"] for video in videos] for rows in (rows_a, rows_b))
     compared = compare_scores(labels, scores_a, scores_b, people, t_a, t_b)
     is_anybody_known = any(row["people"] != row["group"] for row in both)
     return compared | {
         "n": len(videos),
         "n_fake": sum(labels),
-        "n_units": len({name for names in people for name in names.split(";")}),
+        "n_units": len(set(";".join(people).split(";"))),
         "unit": "person" if is_anybody_known else "group",
         "only_a": len(rows_a) - len(videos),
         "only_b": len(rows_b) - len(videos),

@@ -316,33 +316,24 @@ def test_bare_arrays_of_one_split_take_nothing_from_the_others(tmp_path, capsys,
     assert f"left out {bare} of {results}: which frames are of" in capsys.readouterr().out
 
 
-def test_what_the_extraction_said_of_its_data_set_is_not_forgotten(tmp_path, capsys):
-    path = make_split(tmp_path / "features")
-    extraction = read_json(tmp_path / "features/extraction.json")
+def test_the_extraction_is_told_on_but_not_where_videos_lie(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_split(tmp_path / "features")
+    path = tmp_path / "features/extraction.json"
     counts = {"found": 36, "failed": 5, "failed_real": 3, "failed_fake": 2, "left_out": 4}
     said = {"counts": counts, "notes": ["people may be on both sides"]}
-    write_json(tmp_path / "features/extraction.json", extraction | said)
+    extraction = read_json(path) | said | {"videos_dir": f"{tmp_path}/videos"}
+    extraction["weights"]["name"] = f"{tmp_path}/own.pth"
+    write_json(path, extraction)
     lines = ["Failed     5 of 36 videos: 3 real, 2 fake; see failed.csv"]
     lines += ["Left out   4 of 36 videos; see failed.csv", "Note       people may be on both sides"]
     report = train(tmp_path)
     assert "\n".join(lines) in capsys.readouterr().out
-    ddm.main(["--output-dir", str(tmp_path / "results"), "--evaluate", str(path), "--no-pictures"])
+    ddm.main(["--output-dir", "results", "--evaluate", "features/train_features.npy"])
     assert "\n".join(lines) in capsys.readouterr().out
     of_set = read_json(tmp_path / "results/evaluated/features_train/metrics.json")
     for saved in (report, of_set):
         assert saved["extraction"].items() >= said.items()
-
-
-def test_files_that_are_passed_on_do_not_tell_where_videos_lie(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    make_split(tmp_path / "features")
-    path = tmp_path / "features/extraction.json"
-    extraction = read_json(path) | {"videos_dir": f"{tmp_path}/videos"}
-    extraction["weights"]["name"] = f"{tmp_path}/own.pth"
-    write_json(path, extraction)
-    train(tmp_path)
-    flags = ["--output-dir", "results", "--no-pictures"]
-    ddm.main([*flags, "--evaluate", "features/train_features.npy"])
     files = [file for file in (tmp_path / "results").rglob("*") if file.is_file()]
     assert len(files) > 6
     assert not [file.name for file in files if os.fsencode(tmp_path) in file.read_bytes()]
