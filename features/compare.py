@@ -53,9 +53,10 @@ def read_scored(folder: Path) -> Scored:
     if not splits:
         raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
     threshold, sha256 = report["thresholds"]["used"], report["sha256"]
-    shared, unit = (report["split"][name] for name in ("shared", "unit"))
-    pairs = [pair for pair, counts in shared.items() if any(counts.values())]
-    notes = [f"WARNING: {pair} of {folder} share people" for pair in pairs]
+    notes = []
+    for pair, counts in report["split"]["shared"].items():
+        if any(counts.values()):
+            notes.append(f"WARNING: {pair} of {folder} share people")
     bare = " and ".join(name for name in report["splits"] if name not in splits)
     if bare:
         notes.append(f"left out {bare} of {folder}: {UNKNOWN}")
@@ -71,8 +72,10 @@ def read_scored(folder: Path) -> Scored:
             notes.append(f"left out {file.parent}: the training has seen some of it")
         else:
             splits[file.parent.name] = rows["test"]
-    fraction, seed = (report["settings"][name] for name in ("val_fraction", "seed"))
-    held_out = f"by {unit}, --val-fraction {fraction}, --seed {seed}" if unit else "as extracted"
+    held_out, unit, flags = "as extracted", report["split"]["unit"], report["settings"]
+    if unit:
+        fraction = f"--val-fraction {flags['val_fraction']}"
+        held_out = f"by {unit}, {fraction}, --seed {flags['seed']}"
     return Scored(splits.pop("train", {}), splits, threshold, held_out, notes)
 
 
@@ -93,9 +96,10 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
         if shared:
             compared[name] = compare_split(rows_a, rows_b, shared, a.threshold, b.threshold)
     if not compared:
-        found = f"{', '.join(a.splits)} in A, {', '.join(b.splits)} in B"
         wrong = "no video that both scored in a split of one name, with the same file"
-        raise InputError(f"--compare: {wrong}: {found}" + f"; {few}" * bool(few))
+        found = f"{', '.join(a.splits)} in A, {', '.join(b.splits)} in B"
+        because = f"; {few}" if few else ""
+        raise InputError(f"--compare: {wrong}: {found}{because}")
     notes = [*a.notes, few, *b.notes]
     return compared, [note for note in dict.fromkeys(notes) if note]
 
