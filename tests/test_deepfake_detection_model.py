@@ -254,6 +254,15 @@ def test_a_run_learns_and_repeats_exactly(tmp_path):
     assert same_weights(ddm.load_model(file)[0] for file in files)
 
 
+def test_originals_are_looked_for_unless_that_is_not_wanted(tmp_path, monkeypatch):
+    make_split(tmp_path / "features")
+    keep, calls = ddm.keep_originals, []
+    monkeypatch.setattr(ddm, "keep_originals", lambda splits: calls.append(1) or keep(splits))
+    for flags, n_calls in ((["--no-match"], 0), ([], 1)):
+        train(tmp_path, *flags)
+        assert len(calls) == n_calls
+
+
 def test_split_files_beside_the_training_files_are_used(tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
         make_split(tmp_path / "features", split, n_groups=5 + seed, seed=seed)
