@@ -55,7 +55,7 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
         for name, part in division.splits.items():  # all others stay where they were
             kept = np.isin(methods_of(splits[name]), list(trained_on[-1][name]))
             assert np.array_equal(part.rows, splits[name].rows[kept])
-        return SimpleNamespace(model=Model(), threshold=0.5)
+        return SimpleNamespace(model=Model(), threshold=0.4)
 
     metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
     results = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
@@ -73,6 +73,7 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
     low, high = rows[0]["lost"]["auc"]["interval"]
     assert low < 0 < high and rows[1]["lost"]["auc"]["interval"][0] > 0
     assert [row["fewer"] for row in rows] == [6, 6]
+    assert rows[0]["unseen"]["at_threshold"]["threshold"] == 0.4
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
