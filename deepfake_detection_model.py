@@ -517,10 +517,8 @@ def main(argv=None):
     given = check_flags(parser, args)
 
     quiet_decoder()
-    where, made_by = (
-        (args.checkpoint, args.output_dir),
-        (args.device, args.weights, args.face_model),
-    )
+    where = args.checkpoint, args.output_dir
+    made_by = args.device, args.weights, args.face_model
     if args.compare:
         screen.print_comparison(args.compare, *compare_results(*args.compare))
     elif args.predict:
