@@ -20,7 +20,6 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,24 +41,17 @@ from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
 from features.divide import LEFT_OUT, Division, divide
 from features.evaluate import evaluate_files
-from features.extraction import N_FEATURES, describe_extraction, hash_code
+from features.extraction import N_FEATURES, hash_code
 from features.figures import choose_threshold, evaluate, score_frames
-from features.metrics import (  # noqa: F401
-    compare_scores,
-    compute_eer,
-    compute_intervals,
-    compute_metrics,
-)
+from features.metrics import compare_scores, compute_eer, compute_intervals, compute_metrics  # noqa: F401
 from features.originals import Originals, count_originals, keep_originals
-from features.pictures import draw_pictures, draw_run, pick_samples
-from features.plots import plot_unseen
+from features.pictures import draw_run, pick_samples
 from features.predict import load_backbone_of, predict_and_print, score_videos
 from features.results import (
     Run,
     append_run,
     find_checkpoint,
     make_report,
-    name_seed,
     pick_output,
     write_run,
 )
@@ -72,7 +64,7 @@ from features.run import (
     pick_device,
     run_script,
 )
-from features.unseen import measure_unseen, pick_methods, write_methods
+from features.unseen import leave_out, pick_methods
 
 # --- The model ---
 
@@ -126,15 +118,14 @@ def predict_videos(
 ) -> Iterator[dict]:
     """Score video files with a checkpoint, with the weights and the sampling it was trained on.
 
-    The iterator gives a dict for each path, in order, which json.dumps takes: "video" (its path),
-    "score" (the probability of fake), "at_0.5" and "at_T" (real or fake), "frames" (how many),
-    "spread" (the standard deviation of their scores), "face_share" (of the frames, with face
-    crops), "numbers" and "scores" of the frames, "note", "reason". Where a file cannot be scored,
-    the score is None, both verdicts are "no decision" and the reason says why. With `pictures`
-    also "pictures": up to eight pairs of an index into the frames and a (3, 224, 224) uint8 frame.
-    `weights` and `face_model` are files, where they are not found in torch's cache. Raises
-    InputError where the checkpoint, its backbone or its face detector cannot be used, and TypeError
-    for a single path instead of a list.
+    Gives a dict for each path, in order, which json.dumps takes: "video" (its path), "score" (the
+    probability of fake), "at_0.5" and "at_T" (real or fake), "frames" (how many), "spread" (the
+    deviation of their scores), "face_share" (of the frames, with face crops), "numbers" and
+    "scores" of the frames, "note", "reason". Where a file cannot be scored, the score is None, both
+    verdicts are "no decision" and the reason says why. With `pictures` also "pictures": up to eight
+    pairs of an index into the frames and a (3, 224, 224) uint8 frame. `weights` and `face_model`
+    are files, where they are not in torch's cache. Raises InputError where the checkpoint or what
+    it needs cannot be used, and TypeError for a single path instead of a list.
     """
     if isinstance(paths, str | Path):
         raise TypeError(f"paths is one path, expected a list of paths: [{str(paths)!r}]")
@@ -190,17 +181,6 @@ def load_to_gpu(split: Split, device: torch.device) -> torch.Tensor | None:
     return features
 
 
-@contextmanager
-def training_threads(batch_size: int) -> Iterator[None]:
-    """As many threads as are fast for batches of this size, also beside other programs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(choose_threads(batch_size))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def train_epoch(
     model: DeepfakeMLP,
     optimizer: torch.optim.Optimizer,
@@ -254,11 +234,9 @@ def train(
 ) -> tuple[DeepfakeMLP, int, list[dict]]:
     """The model, the epoch that its weights are of, and the figures of each epoch."""
     split, batch_size = splits["train"], training.batch_size
-    n = len(split.rows)
-    if batch_size > n:
-        raise InputError(
-            f"--batch-size {batch_size} is more than the {n} training frames: lower it"
-        )
+    if batch_size > len(split.rows):
+        n = f"the {len(split.rows)} training frames"
+        raise InputError(f"--batch-size {batch_size} is more than {n}: lower it")
     torch.manual_seed(training.seed)
     model = DeepfakeMLP()
     fit_standardisation(model, split)
@@ -268,12 +246,13 @@ def train(
     targets = labels.to(device), weights.to(device)
     features = load_to_gpu(split, device)
 
-    history, best, best_weights = [], None, None
+    history, best, best_weights, threads = [], None, None, torch.get_num_threads()
     epochs = range(1, training.num_epochs + 1)
     with tqdm(epochs, desc="training", unit="epoch", disable=training.quiet or None) as bar:
         for epoch in bar:
-            with training_threads(batch_size):
-                loss = train_epoch(model, optimizer, split, features, targets, batch_size)
+            torch.set_num_threads(choose_threads(batch_size))  # few: others may use the cores too
+            loss = train_epoch(model, optimizer, split, features, targets, batch_size)
+            torch.set_num_threads(threads)
             record = measure_epoch(model, splits, epoch, loss)
             history.append(record)
             if not training.quiet:
@@ -288,7 +267,17 @@ def train(
     return model, (best or record)["epoch"], history
 
 
-# --- A run, from its seed to its files ---
+# --- A run, from the features to its files ---
+
+
+def divide_for_seeds(
+    splits: dict[str, Split], val_fraction: float, seeds: range, unit: str
+) -> list[Division]:
+    """A division for each seed: if groups cannot be held out with one of them, people with all."""
+    divisions = [divide(splits, val_fraction, seed, unit) for seed in seeds]
+    if len({each.report["unit"] for each in divisions}) == 1:
+        return divisions
+    return [divide(splits, val_fraction, seed, "person") for seed in seeds]
 
 
 def train_and_evaluate(division: Division, training: Training, device: torch.device) -> Run:
@@ -305,109 +294,58 @@ def train_and_evaluate(division: Division, training: Training, device: torch.dev
     return Run(training.seed, division, model, epoch, history, *figures)
 
 
-def leave_out(
-    output: Path,
-    run: Run,
-    methods: list[str],
-    training: Training,
-    device: torch.device,
-    seed: str,
-    pictures: bool,
-) -> list[str]:
-    """Train without each method in turn; print, write and draw how well it is found then."""
-
-    def train_on(splits: dict[str, Split]) -> tuple[DeepfakeMLP, float]:
-        of_rest = Division(splits, {}, {})
-        other = train_and_evaluate(of_rest, replace(training, quiet=True), device)
-        return other.model, other.threshold
-
-    rows, not_measured = measure_unseen(run.splits, run.results, run.scores, methods, train_on)
-    screen.print_unseen(rows, not_measured, seed)
-    write_methods(output / "methods.csv", rows)
-    extraction = run.splits["train"].extraction
-    footer = f"{describe_extraction(extraction)}; {seed}"
-    shown = {"methods.png": partial(plot_unseen, rows)} if rows else {}
-    return ["methods.csv", *draw_pictures(output, shown, footer, pictures)]
-
-
-def train_all(
-    found: Originals,
-    divisions: list[Division],
-    training: Training,
-    device: torch.device,
-    settings: dict,
-    output: Path,
-) -> None:
-    """Train once on each division, with a seed more each time; print, write and draw the results.
-
-    `settings` are the flags, as metrics.json keeps them.
-    """
-    unit, n_seeds = settings["split_unit"], len(divisions)
-    leave = settings["leave_out"]
-    methods = pick_methods(found.splits["train"], leave) if leave else []
-    leaks = [audit_leaks(each.splits, each.report["unit"] or unit) for each in divisions]
+def audit(found: Originals, divisions: list[Division], unit: str) -> dict:
+    """What metrics.json says of the first division. Raises InputError where splits share people."""
+    shared = [audit_leaks(each.splits, each.report["unit"] or unit) for each in divisions]
+    extracted = [found.splits[name] for name in ("train", "val") if name in found.splits]
     first = divisions[0]
-    known = [found.splits[name] for name in ("train", "val") if name in found.splits]
-    first.report["known"] = share_known(*known)
-    screen.print_training(first.splits, first.report, leaks[0], settings, str(device))
-    screen.print_originals(found)
-    make_folder(output, "--output-dir")
-    code = hash_code(
-        dedent(inspect.getsource(DeepfakeMLP))
-    )  # now: the file may be edited meanwhile
-    with hold_folder(output, output / ".lock"):
-        screen.print_replaced(output, settings)
-        runs = []
-        for seed, division in enumerate(divisions, training.seed):
-            print(f"\nSeed {seed}" + f", {division.report['by']}" * (n_seeds > 1), flush=True)
-            saved = f"{len(runs)} of {n_seeds} seeds are saved in {output}"
-            with if_interrupted(saved if runs else "nothing was saved"):
-                run = train_and_evaluate(division, replace(training, seed=seed), device)
-            runs.append(run)
-            if n_seeds > 1:
-                print(screen.format_run(run.results))
-            if seed == training.seed:
-                report = make_report(run, settings, device, code)
-                report["split"] = first.report | {"shared": leaks[0]}
-                report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
-                report["split"]["originals"] = count_originals(found)
-            # at once: a later seed may be interrupted
-            written = write_run(output, runs, report, found)
-            append_run(output.parent / "runs.csv", report, [run])
-        run, pictures = runs[0], not settings["no_pictures"]
-        screen.print_results(runs, report, settings["select"])
-        with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
-            samples = pick_samples(run.splits["val"], run.scores["val"], training.seed)
-            written += draw_run(output, runs, samples, found, pictures)
-        if methods:
-            with if_interrupted("all is saved, but not what leaving out methods does"):
-                of_seed = name_seed(runs)
-                written += leave_out(output, run, methods, training, device, of_seed, pictures)
-    screen.print_results_written(output, written, run.splits["train"].extraction)
+    first.report["known"] = share_known(*extracted)
+    audited = {"shared": shared[0], "shortcuts": audit_shortcuts(first.splits["val"])}
+    return first.report | audited | {"originals": count_originals(found)}
+
+
+def train_seeds(
+    divisions: list[Division], training: Training, device: torch.device, output: Path
+) -> Iterator[Run]:
+    """Train on each division, with a seed more each time. `output` has the runs given so far."""
+    n_seeds = len(divisions)
+    for i, division in enumerate(divisions):
+        seed, saved = training.seed + i, f"{i} of {n_seeds} seeds are saved in {output}"
+        print(f"\nSeed {seed}" + f", {division.report['by']}" * (n_seeds > 1), flush=True)
+        with if_interrupted(saved if i else "nothing was saved"):
+            run = train_and_evaluate(division, replace(training, seed=seed), device)
+        if n_seeds > 1:
+            print(screen.format_run(run.results))
+        yield run
 
 
 # --- Flags ---
 
-
-MODES = {  # instead of a training; which other flags each uses
-    "predict": ("plot", "weights", "face_model", "checkpoint", "output_dir", "device"),
-    "evaluate": ("checkpoint", "output_dir", "device", "no_pictures"),
-    "compare": (),
+MODES = ("predict", "evaluate", "compare")  # instead of a training
+USED_BY = {mode: [mode] for mode in MODES} | {  # all other flags are of a training alone
+    "plot": ["predict"],
+    "weights": ["predict"],
+    "face_model": ["predict"],
+    "checkpoint": ["predict", "evaluate"],
+    "output_dir": ["train", "predict", "evaluate"],
+    "device": ["train", "predict", "evaluate"],
+    "no_pictures": ["train", "evaluate"],
 }
-OF_A_MODEL = {*MODES, "plot", "weights", "face_model", "checkpoint"}  # no flags of a training
 
 
-def describe_settings(settings: dict) -> dict:
-    """The parameters of a training as JSON can hold them; paths from the current folder."""
-    plain = {name: value for name, value in settings.items() if name not in OF_A_MODEL}
-    for name, value in plain.items():
-        if isinstance(value, Path):
-            plain[name] = os.path.relpath(value)
-    return plain
+def used_by(name: str) -> list[str]:
+    return USED_BY.get(name, ["train"])
 
 
-def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End with an error for a value out of its limits, or a flag that would not be used."""
+def flag_of(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
+    """The names of the flags that are not at their default.
+
+    Ends with an error for a value out of its limits, or a flag that would not be used.
+    """
     checks = [
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
@@ -415,33 +353,94 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     ]
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
         value = getattr(args, name)
-        checks.append((value > 0, f"--{name.replace('_', '-')} is {value}, expected more than 0"))
-    wanted = [mode for mode in MODES if getattr(args, mode)]
-    checks.append((len(wanted) < 2, "--predict, --evaluate and --compare: one at a time"))
-    for name, value in vars(args).items():
-        flag = f"--{name.replace('_', '-')}"
-        if value == parser.get_default(name) or name in wanted:
-            continue
-        if wanted:
-            used = name in MODES[wanted[0]]
-            checks.append((used, f"{flag} is not used with --{wanted[0]}: leave it out"))
-        elif name in OF_A_MODEL:
-            modes = " or ".join(f"--{mode}" for mode in MODES if name in MODES[mode])
-            checks.append((False, f"{flag} goes with {modes}"))
+        checks.append((value > 0, f"{flag_of(name)} is {value}, expected more than 0"))
+    given = [name for name, value in vars(args).items() if value != parser.get_default(name)]
+    modes = [mode for mode in MODES if mode in given] or ["train"]
+    checks.append((len(modes) < 2, "--predict, --evaluate and --compare: one at a time"))
+    for name in given:
+        wrong = f"is not used with --{modes[0]}: leave it out"
+        if modes == ["train"]:
+            wrong = f"goes with {' or '.join(map(flag_of, used_by(name)))}"
+        checks.append((modes[0] in used_by(name), f"{flag_of(name)} {wrong}"))
     for fine, message in checks:
         if not fine:
             parser.error(message)
+    return given
 
 
-def check_held_out(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, splits: dict[str, Split]
-) -> None:
-    """Raise InputError for flags of what is held out, where validation has a file of its own."""
-    for flag in ("val_fraction", "split_unit") if "val" in splits else ():
-        value = getattr(args, flag)
-        if value not in (parser.get_default(flag), "video", "frame"):  # these excuse what is shared
+def describe_settings(flags: dict) -> dict:
+    """The parameters of a training as JSON can hold them; paths from the current folder."""
+    settings = {}
+    for name, value in flags.items():
+        if "train" in used_by(name):
+            settings[name] = os.path.relpath(value) if isinstance(value, Path) else value
+    return settings
+
+
+# --- The programs ---
+
+
+def load_and_divide(
+    files: dict[str, Path | None], flags: dict, given: list[str]
+) -> tuple[Originals, list[Division]]:
+    """The splits of these files, with what looks alike matched, and a division for each seed.
+
+    Raises InputError for flags of what is held out, where validation has a file of its own.
+    """
+    splits = load_splits(files, flags["train_labels_file"])
+    for name in ("val_fraction", "split_unit") if "val" in splits else ():
+        if name in given and flags[name] not in ("video", "frame"):  # these excuse what is shared
             held_out = "there is a file of validation features, used as it is"
-            raise InputError(f"--{flag.replace('_', '-')} {value}: {held_out}")
+            raise InputError(f"{flag_of(name)} {flags[name]}: {held_out}")
+    found = Originals(splits) if flags["no_match"] else keep_originals(splits)
+    seeds = range(flags["seed"], flags["seed"] + flags["seeds"])
+    return found, divide_for_seeds(found.splits, flags["val_fraction"], seeds, flags["split_unit"])
+
+
+def train_all(flags: dict, given: list[str]) -> None:
+    """Train on features: what is done without --predict, --evaluate and --compare.
+
+    `flags` are the values of all flags, `given` the names of those that are not at their default.
+    """
+    device = pick_device(flags["device"])
+    files = {name: find_features(flags[f"{name}_features_file"], name) for name in SPLITS}
+    settings = describe_settings(flags | {f"{name}_features_file": files[name] for name in SPLITS})
+    found, divisions = load_and_divide(files, flags, given)
+    output = pick_output(flags["output_dir"], files["train"])
+    methods = pick_methods(found.splits["train"], flags["leave_out"])
+    of_split = audit(found, divisions, flags["split_unit"])
+    splits = divisions[0].splits
+    screen.print_training(splits, of_split, of_split["shared"], settings, str(device))
+    screen.print_originals(found)
+    names = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"
+    training = Training(**{name: flags[name] for name in names})
+    code = hash_code(dedent(inspect.getsource(DeepfakeMLP)))  # now: it may be edited meanwhile
+    make_folder(output, "--output-dir")
+    with hold_folder(output, output / ".lock"):
+        screen.print_replaced(output, settings)
+        runs = []
+        for run in train_seeds(divisions, training, device, output):
+            runs.append(run)
+            report = make_report(runs[0], settings, device, code) | {"split": of_split}
+            written = write_run(output, runs, report, found)  # at once: the next may be interrupted
+            append_run(output.parent / "runs.csv", report, [run])
+        screen.print_results(runs, report, training.select)
+        pictures = not flags["no_pictures"]
+        with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):
+            samples = pick_samples(splits["val"], runs[0].scores["val"], training.seed)
+            written += draw_run(output, runs, samples, found, pictures)
+        if methods:
+            quiet = {"training": replace(training, quiet=True), "device": device}
+            again = partial(train_and_evaluate, **quiet)
+            with if_interrupted("all is saved, but not what leaving out methods does"):
+                written += leave_out(methods, runs, again, output, pictures)
+    screen.print_results_written(output, written, splits["train"].extraction)
+
+
+def open_model(checkpoint: Path | None, output_dir: Path | None) -> tuple[DeepfakeMLP, dict, Path]:
+    """The model that --predict and --evaluate use, its checkpoint, and the folder to write to."""
+    file = find_checkpoint(checkpoint, output_dir)
+    return *load_model(file), output_dir or file.parent
 
 
 def main(argv=None):
@@ -514,42 +513,19 @@ def main(argv=None):
         help="the model to use (default: model.pt in --output-dir, else the only one in results/)")
     # fmt: on
     args = parse_flags(parser, argv)
-    check_flags(parser, args)
+    given = check_flags(parser, args)
 
     quiet_decoder()
+    where = args.checkpoint, args.output_dir
+    made_by = args.device, args.weights, args.face_model
     if args.compare:
         screen.print_comparison(args.compare, *compare_results(*args.compare))
-    elif args.predict or args.evaluate:
-        file = find_checkpoint(args.checkpoint, args.output_dir)
-        output = args.output_dir or file.parent
-        model, checkpoint = load_model(file)
-        if args.predict:
-            extraction = checkpoint["extraction"]
-            backbone = load_backbone_of(extraction, args.device, args.weights, args.face_model)
-            predict_and_print(args.predict, model, checkpoint, backbone, output, args.plot)
-        else:
-            model.to(pick_device(args.device))
-            evaluate_files(args.evaluate, model, checkpoint, output, not args.no_pictures)
+    elif args.predict:
+        predict_and_print(args.predict, *open_model(*where), *made_by, args.plot)
+    elif args.evaluate:
+        evaluate_files(args.evaluate, *open_model(*where), args.device, not args.no_pictures)
     else:
-        device = pick_device(args.device)
-        files = {}
-        for name in SPLITS:
-            files[name] = find_features(getattr(args, f"{name}_features_file"), name)
-        extracted = load_splits(files, args.train_labels_file)
-        check_held_out(parser, args, extracted)
-        found = Originals(extracted) if args.no_match else keep_originals(extracted)
-        seeds = range(args.seed, args.seed + args.seeds)
-        unit = args.split_unit
-        divisions = [divide(found.splits, args.val_fraction, seed, unit) for seed in seeds]
-        if len({each.report["unit"] for each in divisions}) > 1:  # one unit for all seeds
-            divisions = [divide(found.splits, args.val_fraction, s, "person") for s in seeds]
-        training = Training(
-            args.batch_size, args.num_epochs, args.lr, args.seed, args.select, args.max_fpr
-        )
-        named = {f"{name}_features_file": file for name, file in files.items()}
-        settings = describe_settings(vars(args) | named)
-        output = pick_output(args.output_dir, files["train"])
-        train_all(found, divisions, training, device, settings, output)
+        train_all(vars(args), given)
 
 
 if __name__ == "__main__":

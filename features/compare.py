@@ -7,91 +7,76 @@ from data.files import InputError, read_csv, read_json
 from data.words import CLASSES
 from features.metrics import compare_scores
 
-TRAIN_AGAIN = "train or evaluate again with this version"
 UNKNOWN = "which frames are of one video is not known, as videos.csv was missing"
 FEW = 0.5  # of the videos of a model: where fewer are in common, the reason is said
+
+Rows = dict[tuple[str, str], dict]  # of predictions.csv, by identifier and fingerprint
 
 
 @dataclass
 class Scored:
-    """The videos of one split, as one model scored them."""
+    """What the model of a results folder has scored; of several seeds the first one counts."""
 
-    rows: dict[tuple[str, str], dict]  # of predictions.csv, by identifier and fingerprint
+    train: Rows
+    splits: dict[str, Rows]  # validation, test, and evaluated sets by their names
     threshold: float  # T of the model
-    held_out: str  # how the split came about
+    held_out: str  # how validation came about
+    notes: list[str]
 
 
-def read_scored(folder: Path) -> tuple[dict[str, Scored], list[str]]:
-    """{split: what the model of a results folder made of it}, evaluated sets among them; notes.
+def read_predictions(folder: Path) -> tuple[dict[str, Rows], dict]:
+    """{split: rows} of the predictions.csv there, if its videos are known; and its metrics.json."""
+    table, report = read_csv(folder / "predictions.csv"), read_json(folder / "metrics.json")
+    splits = {}
+    try:
+        known = [name for name, result in report["splits"].items() if "frames" in result]
+        for row in table:
+            if row["seed"] == table[0]["seed"] and row["split"] in known:
+                video = row["video"], row["fingerprint"]
+                values = {"label": CLASSES.index(row["label"]), "score": float(row["score"])}
+                values |= {"people": row["people"], "group": row["group"]}
+                splits.setdefault(row["split"], {})[video] = values
+    except (LookupError, TypeError, ValueError) as error:
+        problem = f"{folder}: its tables are of another version ({error!r})"
+        raise InputError(f"{problem}: train or evaluate again with this version") from error
+    return splits, report
 
-    Of several seeds the first one counts. Raises InputError where the folder holds no results, or
-    of unknown videos alone.
+
+def read_scored(folder: Path) -> Scored:
+    """What a results folder holds, evaluated sets among it.
+
+    Raises InputError where it holds no results, or of unknown videos alone.
     """
     if not (folder / "predictions.csv").is_file():
         raise InputError(f"--compare {folder}: no predictions.csv there; name a folder of results")
-    scored, report = read_predictions(folder)
-    if not scored:
+    splits, report = read_predictions(folder)
+    if not splits:
         raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
-    notes = [f"WARNING: {pair} of {folder} share people" for pair in list_shared_pairs(report)]
-    bare = " and ".join(name for name in report["splits"] if name not in scored)
+    threshold, sha256 = report["thresholds"]["used"], report["sha256"]
+    notes = []
+    for pair, counts in report["split"]["shared"].items():
+        if any(counts.values()):
+            notes.append(f"WARNING: {pair} of {folder} share people")
+    bare = " and ".join(name for name in report["splits"] if name not in splits)
     if bare:
         notes.append(f"left out {bare} of {folder}: {UNKNOWN}")
-    if len(report.get("seeds", ())) > 1:
+    if "seeds" in report:
         notes.append(f"{folder}: the first of {len(report['seeds'])} seeds counts")
-    model = next(iter(scored.values())).threshold, report.get("sha256")
-    scored.pop("train", None)
     for file in sorted(folder.glob("evaluated/*/predictions.csv")):
-        predicted, report = read_predictions(file.parent)
-        reason = "" if predicted else UNKNOWN
-        for of_set in predicted.values():
-            if (of_set.threshold, report.get("sha256")) != model:
-                reason = "of another model, evaluate again"
-            elif report.get("shared"):
-                reason = "the training has seen some of it"
-            else:
-                scored[file.parent.name] = of_set
-        if reason:
-            notes.append(f"left out {file.parent}: {reason}")
-    return scored, notes
-
-
-def list_shared_pairs(report: dict) -> list[str]:
-    """The pairs of splits in metrics.json that share videos, people or clips, as `train-val`."""
-    shared = report.get("split", {}).get("shared", {})
-    return [pair for pair, counts in shared.items() if any(counts.values())]
-
-
-def read_predictions(folder: Path) -> tuple[dict[str, Scored], dict]:
-    """{split: what its predictions.csv holds}, if its videos are known; and its metrics.json."""
-    table = read_csv(folder / "predictions.csv")
-    report = read_json(folder / "metrics.json")
-    try:
-        threshold = float(report["thresholds"]["used"])
-        known = [name for name, result in report["splits"].items() if "frames" in result]
-        held_out = describe_division(report)
-        seeds = [row["seed"] for row in table]
-        by_split = {}
-        for row in table:
-            if row["seed"] == seeds[0] and row["split"] in known:
-                values = {"label": CLASSES.index(row["label"]), "people": row["people"]}
-                values["unit"] = "group" if row["people"] == row["group"] else "person"
-                of_split = by_split.setdefault(row["split"], {})
-                key = row["video"], row["fingerprint"]
-                of_split[key] = values | {"score": float(row["score"])}
-    except (LookupError, TypeError, ValueError) as error:
-        problem = f"{folder}: its tables are of another version ({error!r})"
-        raise InputError(f"{problem}: {TRAIN_AGAIN}") from error
-    scored = {name: Scored(rows, threshold, held_out) for name, rows in by_split.items()}
-    return scored, report
-
-
-def describe_division(report: dict) -> str:
-    """How validation was held out, by a metrics.json; "" where it was not."""
-    unit, settings = report.get("split", {}).get("unit"), report.get("settings", {})
-    flags = [
-        f"--{name} {settings.get(name.replace('-', '_'))}" for name in ("val-fraction", "seed")
-    ]
-    return f"by {unit}, {', '.join(flags)}" if unit else ""
+        rows, of_set = read_predictions(file.parent)
+        if not rows:
+            notes.append(f"left out {file.parent}: {UNKNOWN}")
+        elif (of_set["thresholds"]["used"], of_set["sha256"]) != (threshold, sha256):
+            notes.append(f"left out {file.parent}: of another model, evaluate again")
+        elif of_set["shared"]:
+            notes.append(f"left out {file.parent}: the training has seen some of it")
+        else:
+            splits[file.parent.name] = rows["test"]
+    held_out, unit, flags = "as extracted", report["split"]["unit"], report["settings"]
+    if unit:
+        fraction = f"--val-fraction {flags['val_fraction']}"
+        held_out = f"by {unit}, {fraction}, --seed {flags['seed']}"
+    return Scored(splits.pop("train", {}), splits, threshold, held_out, notes)
 
 
 def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], list[str]]:
@@ -99,59 +84,61 @@ def compare_results(folder_a: Path, folder_b: Path) -> tuple[dict[str, dict], li
 
     Raises InputError where there are none, or where a video has two labels.
     """
-    scored_a, notes = read_scored(folder_a)
-    scored_b, notes_b = read_scored(folder_b)
-    compared = {}
-    for name in scored_a.keys() & scored_b.keys():
-        a, b = scored_a[name], scored_b[name]
-        shared = sorted(a.rows.keys() & b.rows.keys())
+    a, b = read_scored(folder_a), read_scored(folder_b)
+    few, compared = explain_few(a, b), {}
+    for name, rows_a in a.splits.items():
+        rows_b = b.splits.get(name, {})
+        shared = sorted(rows_a.keys() & rows_b.keys())
         for video in shared:
-            if a.rows[video]["label"] != b.rows[video]["label"]:
+            if rows_a[video]["label"] != rows_b[video]["label"]:
                 both = f"one in {folder_a}, another in {folder_b}"
                 raise InputError(f"--compare: {video[0]} has two labels, {both}")
-        few = explain_few(a, b, len(shared)) if name == "val" else ""
-        if few:
-            notes.append(few)
         if shared:
-            compared[name] = compare_split(a, b, shared)
+            compared[name] = compare_split(rows_a, rows_b, shared, a.threshold, b.threshold)
     if not compared:
-        found = f"{', '.join(scored_a)} in A, {', '.join(scored_b)} in B"
-        reasons = "".join(f"; {note}" for note in notes if "in common" in note)
         wrong = "no video that both scored in a split of one name, with the same file"
-        raise InputError(f"--compare: {wrong}: {found}{reasons}")
-    in_order = {}
-    for name in scored_a:
-        if name in compared:
-            in_order[name] = compared[name]
-    notes += [note for note in notes_b if note not in notes]
-    return in_order, notes
+        found = f"{', '.join(a.splits)} in A, {', '.join(b.splits)} in B"
+        because = f"; {few}" if few else ""
+        raise InputError(f"--compare: {wrong}: {found}{because}")
+    notes = [*a.notes, few, *b.notes]
+    return compared, [note for note in dict.fromkeys(notes) if note]
 
 
-def explain_few(a: Scored, b: Scored, n_shared: int) -> str:
+def explain_few(a: Scored, b: Scored) -> str:
     """Why few validation videos are in common, and what to do; "" where they are not few."""
-    n = min(len(a.rows), len(b.rows))
+    val_a, val_b = (scored.splits.get("val", {}) for scored in (a, b))
+    n = min(len(val_a), len(val_b))
+    n_shared = len(val_a.keys() & val_b.keys())
     if n_shared >= FEW * n:
         return ""
-    if a.held_out == b.held_out:
-        why = "the features are of other videos or files: extract the same ones for both"
-    else:
-        ways = f"{a.held_out or 'as extracted'} in A, {b.held_out or 'as extracted'} in B"
-        why = f"held out {ways}: train both alike"
+    all_a, all_b = a.train | val_a, b.train | val_b
+    same_files = all_a.keys() & all_b.keys()
+    n_renamed = sum(all_a[video]["people"] != all_b[video]["people"] for video in same_files)
+    why = "the features are of other videos or files: extract the same ones for both"
+    if a.held_out != b.held_out:
+        why = f"held out {a.held_out} in A, {b.held_out} in B: train both alike"
+    elif n_renamed >= FEW * n:
+        why = "people, by whose names they are held out, have other names: extract both alike"
     return f"{n_shared} of {n} validation videos are in common; {why}"
 
 
-def compare_split(a: Scored, b: Scored, videos: list[tuple[str, str]]) -> dict:
+def compare_split(
+    rows_a: Rows, rows_b: Rows, videos: list[tuple[str, str]], t_a: float, t_b: float
+) -> dict:
     """What compare_scores gives for these videos, and n, n_fake, n_units, unit, only_a and only_b.
 
     The last two are the videos that one of the models alone has scored: they do not count.
     """
-    labels = [a.rows[video]["label"] for video in videos]
-    people = [a.rows[video]["people"] for video in videos]
-    scores_a = [a.rows[video]["score"] for video in videos]
-    scores_b = [b.rows[video]["score"] for video in videos]
-    compared = compare_scores(labels, scores_a, scores_b, people, a.threshold, b.threshold)
-    names = {name for names in people for name in names.split(";")}
-    counts = {"n": len(videos), "n_fake": sum(labels), "n_units": len(names)}
-    counts["unit"] = max(a.rows[video]["unit"] for video in videos)  # person, where any is known
-    counts |= {"only_a": len(a.rows) - len(videos), "only_b": len(b.rows) - len(videos)}
-    return compared | counts
+    both = [rows_a[video] for video in videos]
+    labels, people = ([row[key] for row in both] for key in ("label", "people"))
+    scores_a, scores_b = ([rows[video]["score"] for video in videos] for rows in (rows_a, rows_b))
+    compared = compare_scores(labels, scores_a, scores_b, people, t_a, t_b)
+    is_anybody_known = any(row["people"] != row["group"] for row in both)
+    return compared | {
+        "n": len(videos),
+        "n_fake": sum(labels),
+        "n_units": len(set(";".join(people).split(";"))),
+        "unit": "person" if is_anybody_known else "group",
+        "only_a": len(rows_a) - len(videos),
+        "only_b": len(rows_b) - len(videos),
+    }

@@ -1,8 +1,9 @@
-"""Figures of other extracted sets with a trained model: what --evaluate does."""
+"""Figures of other extracted sets with a trained model: what --evaluate does.
+
+A set goes by the name of its folder in evaluated/: DFD_test is features/DFD/test_features.npy.
+"""
 
 import os
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,136 +20,91 @@ from features.figures import evaluate, list_cells, score_frames
 from features.pictures import draw_pictures, pick_samples, plot_samples
 from features.plots import plot_roc, plot_scores
 from features.results import PREDICTION_COLUMNS, list_predictions
-from features.run import if_interrupted
+from features.run import if_interrupted, pick_device
 from features.text import results_table, sets_table, threshold_table
 
-SET_FIGURES = {  # name in evaluated.csv: where the figure stands, its key
-    "accuracy_at_T": ("at_threshold", "accuracy"),
-    "eer": ("", "eer"),
-    "auc": ("", "auc"),
-    "fpr_at_T": ("at_threshold", "fpr"),
-    "fnr_at_T": ("at_threshold", "fnr"),
-}
+AT_T = "_at_T"
+SET_FIGURES = ("accuracy_at_T", "eer", "auc", "fpr_at_T", "fnr_at_T")  # in evaluated.csv
 
 
 def set_and_split(features_file: Path) -> tuple[str, str]:
-    """What the path of a features file tells, such as `FFbig`, `test`."""
+    """What the path of a features file tells, such as `DFD`, `test`."""
     file = Path(os.path.abspath(features_file))
     return file.parent.name, file.name.removesuffix("features.npy").strip("_") or "all"
 
 
-def list_features(paths: list[Path]) -> list[Path]:
-    """The features files that --evaluate names, and those in its folders.
+def list_features(paths: list[Path]) -> dict[str, Path]:
+    """{name: features file} of what --evaluate names, files and folders.
 
-    Of a folder with a test split all splits but train. Raises InputError for a folder without any.
+    Of a folder with a test split all splits but train. Raises InputError for a folder without any,
+    and for two files of one name: their results would lie in one folder.
     """
-    files = []
+    files = {}
     for path in paths:
         found = [path]
         if not path.exists():
             raise InputError(f"--evaluate {path}: no such file; name features that were extracted")
         if path.is_dir():
-            found = [path / f"{split}_features.npy" for split in SPLITS]
-            found = [file for file in found if file.is_file()]
+            of_splits = [path / f"{split}_features.npy" for split in SPLITS]
+            found = [file for file in of_splits if file.is_file()]
             if not found:
                 raise InputError(f"--evaluate {path}: no <split>_features.npy in this folder")
-            if found[-1].name == "test_features.npy" and len(found) > 1:
-                found = [file for file in found if file.name != "train_features.npy"]
+            if of_splits[-1] in found and len(found) > 1:
+                found = [file for file in found if file != of_splits[0]]
             print(f"Evaluates  {path}: {', '.join(file.name for file in found)}")
-        files += found
+        for file in found:
+            name = "_".join(set_and_split(file))
+            if name in files:
+                both = f"{files[name]} and {file} would both be {name}"
+                raise InputError(f"--evaluate: {both}: evaluate one, or rename its folder")
+            files[name] = file
     return files
 
 
 def evaluate_files(
-    paths: list[Path], model: nn.Module, checkpoint: dict, output: Path, pictures: bool
+    paths: list[Path],
+    model: nn.Module,
+    checkpoint: dict,
+    output: Path,
+    device: str,
+    pictures: bool,
 ) -> None:
     """Print and write what --evaluate asks for: figures of other extracted sets."""
+    model.to(pick_device(device))
     files = list_features(paths)
-    check_distinct(files)
     screen.print_checkpoint(checkpoint)
-    splits = {file: load_split(file) for file in files}
-    extractions = {str(file): split.extraction for file, split in splits.items()}
+    splits = {name: load_split(file) for name, file in files.items()}
+    extractions = {str(files[name]): split.extraction for name, split in splits.items()}
     check_alike({"the model": checkpoint["extraction"]} | extractions)
-    names = name_sets(set_and_split(file) for file in files)
     folder = output / "evaluated"
     make_folder(folder, "--output-dir")
     with hold_folder(folder, folder / ".lock"), if_interrupted("the sets above are written"):
-        for file, split in splits.items():
-            name = names[set_and_split(file)]
-            is_shared = screen.may_have_seen(name, split, checkpoint["trained_on"])
-            known = share_known(split), checkpoint["split"]["known"]
-            whose = screen.whose_intervals(not is_shared, *known)
-            evaluate_split(file, name, split, model, checkpoint, folder, pictures, whose)
+        for name, split in splits.items():
+            evaluate_split(files[name], split, model, checkpoint, folder / name, pictures)
         reports = gather_evaluated(folder, checkpoint)
-        names = name_sets(reports)
-        evaluated = {names[key]: report["splits"]["test"] for key, report in reports.items()}
-        shared = {names[key] for key, report in reports.items() if report["shared"]}
-        print(sets_table(evaluated, shared))
-        rows = list_evaluated(reports)
-        table = folder / "evaluated.csv"
-        write_csv(table, rows[0], rows)
-    print(f"\nWritten    {table}")
-
-
-def name_sets(sets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """{(set, split): name}: the split is named where there are several of a set."""
-    sets = list(sets)
-    n_splits = Counter(name for name, _ in sets)
-    return {key: ", ".join(key) if n_splits[key[0]] > 1 else key[0] for key in sets}
-
-
-def gather_evaluated(folder: Path, checkpoint: dict) -> dict[tuple[str, str], dict]:
-    """{(set, split): metrics.json} of what this model has scored; that of other models is named."""
-    found, others = {}, []
-    for file in sorted(folder.glob("*/metrics.json")):
-        report = read_json(file)
-        same = report.get("thresholds", {}).get("used") == checkpoint["thresholds"]["used"]
-        if same and report.get("sha256") == checkpoint["sha256"]:
-            found[report["set"], report["of_split"]] = report
-        else:
-            others.append(file.parent.name)
-    if others:
-        print(f"Left out   {', '.join(others)}: of another model; evaluate again, or delete them")
-    return found
-
-
-def check_distinct(files: list[Path]) -> None:
-    """Raise InputError where two files have the name of one set: its results lie in one folder."""
-    first = {}
-    for file in files:
-        name = ", ".join(set_and_split(file))
-        if name in first:
-            both = f"{first[name]} and {file} would both be {name}"
-            raise InputError(f"--evaluate: {both}: evaluate one, or rename its folder")
-        first[name] = file
+        evaluated = {name: report["splits"]["test"] for name, report in reports.items()}
+        print(sets_table(evaluated, {name for name in reports if reports[name]["shared"]}))
+        rows = [row for report in reports.values() for row in list_evaluated(report)]
+        write_csv(folder / "evaluated.csv", rows[0], rows)
+    print(f"\nWritten    {folder / 'evaluated.csv'}")
 
 
 def evaluate_split(
-    file: Path,
-    name: str,
-    split: Split,
-    model: nn.Module,
-    checkpoint: dict,
-    folder: Path,
-    pictures: bool,
-    whose: str,
+    file: Path, split: Split, model: nn.Module, checkpoint: dict, folder: Path, pictures: bool
 ) -> None:
-    """Print the figures of one set, and write them to <set>_<split>/ in the folder.
-
-    `whose`: whom intervals are for, see screen.whose_intervals.
-    """
-    titles = {"test": name}
-    thresholds = checkpoint["thresholds"]
-    scores = {"test": score_frames(model, split)}
+    """Print the figures of one set, and write them to a folder."""
+    thresholds, titles = checkpoint["thresholds"], {"test": folder.name}
+    is_shared = screen.may_have_seen(folder.name, split, checkpoint["trained_on"])
+    known = share_known(split), checkpoint["split"]["known"]
+    whose = screen.whose_intervals(not is_shared, *known)
+    splits, scores = {"test": split}, {"test": score_frames(model, split)}
     results = {"test": evaluate(split, scores["test"], thresholds["used"])}
     screen.print_history(split.extraction)
     print(f"\n{results_table(results, whose, titles)}\n")
     print(threshold_table(results, thresholds, titles))
-    folder = folder / "_".join(set_and_split(file))
-    is_there = folder.is_dir()
-    make_folder(folder, "--output-dir")
-    if is_there:
+    if folder.is_dir():
         print(f"Replaces   {folder}")
+    make_folder(folder, "--output-dir")
     of_set, of_split = set_and_split(file)
     report = {
         "checkpoint": checkpoint["file"],
@@ -158,37 +114,48 @@ def evaluate_split(
         "features": os.path.relpath(file),
         "thresholds": thresholds,
         "splits": results,
-        "shared": whose == "seen",  # with the training
+        "shared": is_shared,  # with the training
         "extraction": split.extraction and asdict(split.extraction.without_paths()),
     }
     write_json(folder / "metrics.json", report)
     seed = checkpoint["settings"]["seed"]
-    predictions = list_predictions(seed, {"test": split}, scores, thresholds["used"])
+    predictions = list_predictions(seed, splits, scores, thresholds["used"])
     write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, predictions)
     samples = pick_samples(split, scores["test"], seed=0)
     shown = {
-        "roc.png": partial(plot_roc, {"test": split}, scores, results, titles=titles),
-        "scores.png": partial(plot_scores, {"test": split}, scores, results, titles=titles),
+        "roc.png": partial(plot_roc, splits, scores, results, titles=titles),
+        "scores.png": partial(plot_scores, splits, scores, results, titles=titles),
         "sample_frames.png": partial(plot_samples, samples, split.extraction),
     }
     footer = f"{describe_extraction(split.extraction)}; model: {checkpoint['file']}"
-    written = ["metrics.json", "predictions.csv"]
-    written += draw_pictures(folder, shown, footer, pictures)
-    print(f"Written    {folder}: {', '.join(written)}\n")
+    drawn = draw_pictures(folder, shown, footer, pictures)
+    print(f"Written    {folder}: {', '.join(['metrics.json', 'predictions.csv', *drawn])}\n")
 
 
-def list_evaluated(reports: dict[tuple[str, str], dict]) -> list[dict]:
-    """The rows of evaluated.csv: one for each set, and one for each of its methods."""
-    rows = []
-    for (of_set, of_split), report in reports.items():
-        results = report["splits"]["test"]
-        parts = {"": results["videos"], **results.get("methods", {})}
-        for method, metrics in parts.items():
-            n_fake = metrics["n_fake"]
-            row = {"set": of_set, "split": of_split, "method": method}
-            row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": report["shared"]}
-            for column, (place, key) in SET_FIGURES.items():
-                figures = metrics[place] if place else metrics
-                row |= list_cells(column, figures[key], figures.get("intervals", {}).get(key))
-            rows.append(row)
+def gather_evaluated(folder: Path, checkpoint: dict) -> dict[str, dict]:
+    """{name: metrics.json} of the sets that this model has scored; those of others are named."""
+    found, others = {}, []
+    for file in sorted(folder.glob("*/metrics.json")):
+        report, name = read_json(file), file.parent.name
+        if all(report.get(key) == checkpoint[key] for key in ("sha256", "thresholds")):
+            found[name] = report
+        else:
+            others.append(name)
+    if others:
+        print(f"Left out   {', '.join(others)}: of another model; evaluate again, or delete them")
+    return found
+
+
+def list_evaluated(report: dict) -> list[dict]:
+    """The rows of evaluated.csv for a set: one for all of it, and one for each of its methods."""
+    rows, results = [], report["splits"]["test"]
+    for method, metrics in {"": results["videos"], **results["methods"]}.items():
+        n_fake = metrics["n_fake"]
+        row = {"set": report["set"], "split": report["of_split"], "method": method}
+        row |= {"n_real": metrics["n"] - n_fake, "n_fake": n_fake, "shared": report["shared"]}
+        for column in SET_FIGURES:
+            figures = metrics["at_threshold"] if column.endswith(AT_T) else metrics
+            key = column.removesuffix(AT_T)
+            row |= list_cells(column, figures[key], figures.get("intervals", {}).get(key))
+        rows.append(row)
     return rows

@@ -17,13 +17,7 @@ from torch import nn
 
 from data.decode import sample_frame_numbers
 from data.faces import FACE_MODEL_SHA256, load_face_detector
-from data.files import (
-    InputError,
-    csv_writer,
-    make_folder,
-    printable,
-    write_json,
-)
+from data.files import InputError, csv_writer, make_folder, printable, write_json
 from data.layouts import list_videos
 from data.videos import is_template
 from features import screen
@@ -39,20 +33,8 @@ from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import prediction_words
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
 
-PREDICT_COLUMNS = (  # of predict_<name>.csv
-    "video",
-    "score",
-    "at_0.5",
-    "at_T",
-    "frames",
-    "spread",
-    "face_share",
-    "note",
-    "reason",
-    "picture",
-)
-
-# --- New videos ---
+PREDICT_COLUMNS = ["video", "score", "at_0.5", "at_T", "frames", "spread", "face_share"]
+PREDICT_COLUMNS += ["note", "reason", "picture"]  # of predict_<name>.csv
 
 
 def score_videos(
@@ -118,17 +100,17 @@ def load_backbone_of(
             "the model was trained on features without extraction.json: how to make them from "
             "videos is unknown; extract again with feature_extraction.py, and train again"
         )
-    expected, sampling = extraction.weights, extraction.sampling
-    name = weights or expected["name"]
+    sampling, sha256 = extraction.sampling, extraction.weights["sha256"]
+    name = weights or extraction.weights["name"]
     if name not in ("imagenet", "random"):
-        name = weights or str(kept_weights(expected["sha256"]))
+        name = weights or str(kept_weights(sha256))
     try:
         backbone, found = load_backbone(name, pick_device(device))
     except InputError as error:
-        needed = f"the weights it was trained with, sha256 {expected['sha256'][:8]}"
+        needed = f"the weights it was trained with, sha256 {sha256[:8]}"
         raise InputError(f"the model needs {needed}, --weights FILE: {error}") from error
-    if found["sha256"] != expected["sha256"]:
-        hashes = f"sha256 {found['sha256'][:8]}, not {expected['sha256'][:8]}"
+    if found["sha256"] != sha256:
+        hashes = f"sha256 {found['sha256'][:8]}, not {sha256[:8]}"
         problem = f"{name} holds other weights than the model was trained with ({hashes})"
         raise InputError(f"{problem}: name the right file with --weights FILE, or train again")
     if sampling.face_margin is not None:
@@ -144,13 +126,9 @@ def list_named(paths: list[str]) -> list[Path]:
     """The videos that --predict names, and those in its folders."""
     files = []
     for path in paths:
-        if not path:
-            raise InputError('--predict "": an empty name; expected a video or a folder of videos')
-        found, notes = [Path(path)], []
-        if Path(path).is_dir():
-            found, notes = list_videos(Path(path))
-        if not is_template(path) and not Path(path).exists():
+        if not is_template(path) and not os.path.exists(path):
             raise InputError(f"--predict {path}: no such file")
+        found, notes = list_videos(Path(path)) if os.path.isdir(path) else ([Path(path)], [])
         if not found:
             raise InputError(f"--predict {path}: no videos in this folder")
         for note in notes:
@@ -173,11 +151,15 @@ def predict_and_print(
     paths: list[str],
     model: nn.Module,
     checkpoint: dict,
-    backbone: nn.Module,
     output: Path,
+    device: str,
+    weights: str | None,
+    face_model: Path | None,
     plot: bool,
 ) -> None:
     """Score what --predict names: a line a video as it comes, on the screen and in a table."""
+    extraction = checkpoint["extraction"]
+    backbone = load_backbone_of(extraction, device, weights, face_model)
     files = list_named(paths)
     num_workers = min(len(files), count_cores())
     results = score_videos(files, model, checkpoint, backbone, num_workers, plot)
@@ -186,7 +168,9 @@ def predict_and_print(
     screen.print_checkpoint(checkpoint)
     screen.print_own_figures(checkpoint)
     screen.print_prediction_header()
-    rows = []
+    footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
+    words = {"footer": footer, "caution": caution_of(extraction)}
+    rows, threshold = [], checkpoint["thresholds"]["used"]
     with (
         if_interrupted(f"{table} holds what was scored"),
         closing(results),
@@ -198,7 +182,7 @@ def predict_and_print(
             row["picture"] = ""
             if plot and row["score"] is not None:
                 row["picture"] = f"{table.stem}_{len(rows) + 1:04d}.png"
-                draw_prediction(row, checkpoint, output / row["picture"])
+                plot_prediction(row, threshold, output / row["picture"], **words)
             row.pop("pictures", None)
             write_row(row)  # at once: an interrupted run keeps what it has
             rows.append(row)
@@ -208,11 +192,3 @@ def predict_and_print(
     screen.print_predictions_written(rows, table, plot)
     if all(row["score"] is None for row in rows):
         raise InputError(f"none of the {len(files)} videos could be scored: the table says why")
-
-
-def draw_prediction(row: dict, checkpoint: dict, path: Path) -> None:
-    """Draw the picture of a video that was scored."""
-    extraction = checkpoint["extraction"]
-    footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
-    caution = caution_of(extraction)
-    plot_prediction(row, checkpoint["thresholds"]["used"], path, footer, caution)

@@ -1,130 +1,137 @@
-"""features/evaluate.py and --evaluate: T by a wanted FPR, several sets in one table."""
+"""features/evaluate.py and --evaluate, features/figures.py: T, several sets in one table."""
 
-import csv
+import os
 
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from conftest import make_split, read_json, read_table, train
+from conftest import contents, extract, make_split, read_json, read_table, train
 
-import deepfake_detection_model
+import deepfake_detection_model as ddm
 from data.files import InputError, write_csv, write_json
 from features.compare import compare_results
 from features.dataset import load_split
 from features.evaluate import list_features
-from features.figures import choose_threshold, evaluate
+from features.figures import choose_threshold, evaluate, score_frames
 from features.metrics import compute_intervals
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A folder with features/, and results/ of a training on them."""
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    return tmp_path
 
 
 def evaluate_sets(folder, *paths) -> list[dict]:
     """The rows of evaluated.csv after --evaluate with the model of folder/results."""
     flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--no-pictures"]
-    deepfake_detection_model.main([*flags, "--evaluate", *map(str, paths)])
-    return read_table(folder / "results" / "evaluated" / "evaluated.csv")
+    ddm.main([*flags, "--evaluate", *map(str, paths)])
+    return read_table(folder / "results/evaluated/evaluated.csv")
 
 
-def drop_videos(file, label: str) -> None:
-    """Take the videos of a label out of a split that make_split made."""
-    folder, split = file.parent, file.name.split("_")[0]
-    rows = read_table(folder / f"{split}_videos.csv")
-    kept = [i for i, row in enumerate(rows) if row["label"] != label]
-    frames = np.load(folder / f"{split}_frames.npy")
-    mask = np.isin(frames[:, 0], kept)
-    for name in ("features", "labels"):
-        path = folder / f"{split}_{name}.npy"
-        np.save(path, np.load(path)[mask])
-    frames = frames[mask]
-    frames[:, 0] = np.searchsorted(kept, frames[:, 0])
-    np.save(folder / f"{split}_frames.npy", frames)
-    with open(folder / f"{split}_videos.csv", "w", newline="") as table:
-        writer = csv.DictWriter(table, rows[0])
-        writer.writeheader()
-        writer.writerows(rows[i] for i in kept)
-
-
-def test_each_set_has_a_line_with_its_own_figures(tmp_path, capsys):
-    make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
-    near = make_split(tmp_path / "near", "test", shift=1.0, seed=1)
-    far = make_split(tmp_path / "far", "test", shift=-1.0, seed=2)
-    rows = {row["set"]: row for row in evaluate_sets(tmp_path, near, far)}
-    for name, folder in (("near", "near_test"), ("far", "far_test")):
-        report = read_json(tmp_path / "results" / "evaluated" / folder / "metrics.json")
-        metrics = report["splits"]["test"]["videos"]
-        row = rows[name]
-        at_threshold = metrics["at_threshold"]["accuracy"]
-        expected = metrics["auc"], metrics["eer"], at_threshold, *metrics["intervals"]["auc"]
+def test_each_set_has_a_line_with_its_own_figures(model, capsys):
+    near = make_split(model / "near", "test", shift=1.0, seed=1)
+    far = make_split(model / "far", "test", shift=-1.0, seed=2)
+    before = contents(model / "results")
+    rows = {row["set"]: row for row in evaluate_sets(model, near, far)}
+    assert contents(model / "results") == before
+    detector, checkpoint = ddm.load_model(model / "results/model.pt")
+    threshold = checkpoint["thresholds"]["used"]
+    for file in (near, far):
+        name, split = file.parent.name, load_split(file)
+        folder = model / f"results/evaluated/{name}_test"
+        assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
+        assert len(read_table(folder / "predictions.csv")) == 20
+        expected = evaluate(split, score_frames(detector, split), threshold)
+        assert read_json(folder / "metrics.json")["splits"]["test"] == expected
+        metrics, row = expected["videos"], rows[name]
+        figures = metrics["auc"], metrics["eer"], metrics["at_threshold"]["accuracy"]
         columns = ("auc", "eer", "accuracy_at_T", "auc_low", "auc_high")
-        assert [float(row[column]) for column in columns] == pytest.approx(expected, abs=1e-6)
+        wanted = pytest.approx([*figures, *metrics["intervals"]["auc"]], abs=1e-6)
+        assert [float(row[column]) for column in columns] == wanted
         assert (row["n_real"], row["n_fake"], row["shared"]) == ("10", "10", "False")
     assert float(rows["near"]["auc"]) > 0.9 and float(rows["far"]["auc"]) < 0.1
-    compared, _ = compare_results(tmp_path / "results", tmp_path / "results")
+    compared, _ = compare_results(model / "results", model / "results")
     assert list(compared) == ["val", "far_test", "near_test"]
     assert compared["near_test"]["auc"] == {"difference": 0, "interval": [0, 0]}
     lines = capsys.readouterr().out.splitlines()
     headings = [line.split() for line in lines]
-    assert ["Videos", "near"] in headings and ["At", "T,", "videos", "near"] in headings
+    assert ["Videos", "near_test"] in headings and ["At", "T,", "videos", "near_test"] in headings
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("Evaluated  ")) :]
-    assert table[2].split()[:4] == ["near", "10", "+", "10"]
+    assert table[2].split()[:4] == ["near_test", "10", "+", "10"]
 
 
-def test_the_table_holds_all_sets_of_this_model_and_none_of_another(tmp_path, capsys):
-    make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
-    sets = [make_split(tmp_path / name, "test", seed=seed) for seed, name in enumerate("ab", 1)]
-    val = make_split(tmp_path / "b", "val", seed=3)
-    one_by_one = [evaluate_sets(tmp_path, file) for file in (sets[0], sets[1], val)]
+def test_the_table_holds_all_sets_of_this_model_and_none_of_another(model, capsys):
+    sets = [make_split(model / name, "test", seed=seed) for seed, name in enumerate("ab", 1)]
+    val = make_split(model / "b", "val", seed=3)
+    one_by_one = [evaluate_sets(model, file) for file in (sets[0], sets[1], val)]
     both = [("a", "test"), ("b", "test"), ("b", "val")]
     assert [(row["set"], row["split"]) for row in one_by_one[-1]] == both
-    assert "\nb, val " in capsys.readouterr().out
-    assert one_by_one[-1] == evaluate_sets(tmp_path, *sets, val)
-    a, b = (tmp_path / f"results/evaluated/{name}_test/metrics.json" for name in "ab")
+    assert "\nb_val " in capsys.readouterr().out
+    assert one_by_one[-1] == evaluate_sets(model, *sets, val)
+    a, b = (model / f"results/evaluated/{name}_test/metrics.json" for name in "ab")
     write_json(a, read_json(a) | {"sha256": "of other weights"})
     write_json(b, read_json(b) | {"thresholds": {"used": 0.7}})
-    (row,) = evaluate_sets(tmp_path, val)
+    (row,) = evaluate_sets(model, val)
     assert (row["set"], row["split"]) == ("b", "val")
     assert "Left out   a_test, b_test: of another model; eval" in capsys.readouterr().out
 
 
-def test_a_set_that_the_training_has_seen_is_marked(tmp_path, capsys):
-    file = make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
-    rows = evaluate_sets(tmp_path, file, make_split(tmp_path / "new", "test", seed=3))
+def test_a_set_that_the_training_has_seen_is_marked(model, capsys):
+    new = make_split(model / "new", "test", seed=3)
+    rows = evaluate_sets(model, model / "features/train_features.npy", new)
     assert [row["shared"] for row in rows] == ["True", "False"]
     printed = capsys.readouterr().out
-    assert "features *" in printed and "new *" not in printed
+    assert "new_test shares with the training: 0 videos, 0 known people, 0 clips" in printed
+    assert "features_train shares with the training: 40 videos" in printed
+    for warning in ("THE FIGURES OF UNSEEN PEOPLE", "als for other people", "als, not for other"):
+        assert printed.count(warning) == 1
+    assert "features_train *" in printed and "new_test *" not in printed
     assert "* not the figures of unseen people" in printed
 
 
-def test_copies_that_were_compressed_again_are_known_by_their_names(tmp_path, capsys):
-    file = make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
+@pytest.mark.usefixtures("quick_backbone")
+def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path, capsys):
+    """Other names, another folder: what is in the files counts."""
+    extract(videos, tmp_path / "seen")
+    train(tmp_path, features="seen")
+    for i, path in enumerate(sorted(videos.rglob("*.mp4"))):
+        path.rename(path.with_name(f"copy {i}.mp4"))
+    videos.rename(tmp_path / "elsewhere")
+    extract(tmp_path / "elsewhere", tmp_path / "moved")
+    evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
+    assert "moved_train shares with the training: 10 videos" in capsys.readouterr().out
+
+
+def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsys):
     for name, change in (("again", ""), ("others", "x")):
-        other = make_split(tmp_path / name, n_groups=20, seed=5)
-        rows = read_table(tmp_path / name / "train_videos.csv")
+        other = make_split(model / name, n_groups=20, seed=5)
+        rows = read_table(model / name / "train_videos.csv")
         for row in rows:
             row["clip"] = row["clip"].replace(".mp4", f"{change}.avi")
-        write_csv(tmp_path / name / "train_videos.csv", rows[0], rows)
-        extraction = read_json(tmp_path / name / "extraction.json") | {"videos_dir": name}
-        write_json(tmp_path / name / "extraction.json", extraction)
+        write_csv(model / name / "train_videos.csv", rows[0], rows)
+        extraction = read_json(model / name / "extraction.json") | {"videos_dir": name}
+        write_json(model / name / "extraction.json", extraction)
         capsys.readouterr()
-        evaluated = evaluate_sets(tmp_path, other)
+        evaluated = evaluate_sets(model, other)
         assert [row["shared"] for row in evaluated if row["set"] == name] == ["False"]
-        printed = capsys.readouterr().out
         warned = "WARNING: 40 clips have a name that the training had, train/fake/000 for one:"
-        assert (warned in printed) == (name == "again")
-    evaluate_sets(tmp_path, file)
+        assert (warned in capsys.readouterr().out) == (name == "again")
+    evaluate_sets(model, model / "features/train_features.npy")
     assert "clips have a name" not in capsys.readouterr().out  # they are known anyway
 
 
-@pytest.mark.parametrize(("gone", "rate"), [("0", "fnr"), ("1", "fpr")])
-def test_a_set_of_one_class_has_its_error_rate(tmp_path, capsys, gone, rate):
-    make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
-    file = make_split(tmp_path / "one", "test", shift=0.3, seed=1)
-    drop_videos(file, gone)
-    (row,) = evaluate_sets(tmp_path, file)
-    report = read_json(tmp_path / "results" / "evaluated" / "one_test" / "metrics.json")
+@pytest.mark.parametrize(("gone", "rate"), [(0, "fnr"), (1, "fpr")])
+def test_a_set_of_one_class_has_its_error_rate(model, capsys, gone, rate):
+    file = make_split(model / "one", "test", shift=0.3, seed=1)
+    left = np.load(model / "one/test_labels.npy") != gone
+    for name in ("features", "labels", "frames"):
+        path = model / f"one/test_{name}.npy"
+        np.save(path, np.load(path)[left])
+    (row,) = evaluate_sets(model, file)
+    report = read_json(model / "results/evaluated/one_test/metrics.json")
     at_threshold = report["splits"]["test"]["videos"]["at_threshold"]
     assert float(row[f"{rate}_at_T"]) == at_threshold[rate] == 1 - at_threshold["accuracy"]
     assert row["auc"] == row["eer"] == ""
@@ -138,42 +145,51 @@ def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_p
         make_split(whole, split)
     make_split(parts, "train")
     make_split(parts, "val")
-    found = [file.name for file in list_features([whole, parts])]
-    expected = ["val_features.npy", "test_features.npy", "train_features.npy", "val_features.npy"]
-    assert found == expected
+    expected = {"whole_val", "whole_test", "parts_train", "parts_val"}
+    assert list_features([whole, parts]).keys() == expected
     assert f"Evaluates  {whole}: val_features.npy, test_features.npy" in capsys.readouterr().out
     with pytest.raises(InputError, match="in this folder"):
         list_features([tmp_path])
 
 
-def test_two_sets_of_one_name_are_not_taken_for_one(tmp_path):
-    make_split(tmp_path / "features")
-    train(tmp_path)
-    files = [
-        make_split(tmp_path / name / "set", "test", seed=seed)
-        for seed, name in ((1, "a"), (2, "b"))
-    ]
-    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set, test: eval"):
-        evaluate_sets(tmp_path, *files)
-    assert not (tmp_path / "results/evaluated").exists()
+def test_sets_of_one_name_are_not_taken_for_one(model, capsys):
+    """Neither in one call nor, without a word, in two."""
+    first, second = (make_split(model / name / "set", "test", seed=3) for name in ("a", "b"))
+    with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set_test: eval"):
+        evaluate_sets(model, first, second)
+    assert not (model / "results/evaluated").exists()
+    evaluate_sets(model, first)
+    folder = model / "results/evaluated/set_test"
+    (folder / "roc.png").write_text("of the earlier call")
+    assert "Replaces" not in capsys.readouterr().out
+    evaluate_sets(model, second)
+    assert f"Replaces   {folder}\n" in capsys.readouterr().out
+    assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
+    assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
 
 
-def test_methods_stand_below_their_set_worst_first(tmp_path, capsys):
-    make_split(tmp_path / "features", n_groups=20)
-    train(tmp_path)
-    file = make_split(tmp_path / "two", "test", n_groups=20, shift=1.0, seed=1)
-    rows = read_table(tmp_path / "two" / "test_videos.csv")
-    features, frames = np.load(file), np.load(tmp_path / "two" / "test_frames.npy")
+def test_features_of_other_weights_are_refused(model):
+    other = make_split(model / "other", "test", seed=5)
+    extraction = read_json(model / "other/extraction.json")
+    extraction["weights"] = {"name": "mine.pth", "sha256": "1" * 64}
+    write_json(model / "other/extraction.json", extraction)
+    refused = r"the model has .*256 0{8}\), .*test_.*mine.pth .*1{8}\): extract"
+    with pytest.raises(InputError, match=refused):
+        evaluate_sets(model, other)
+    assert not (model / "results/evaluated").exists()
+
+
+def test_methods_stand_below_their_set_worst_first(model, capsys):
+    file = make_split(model / "two", "test", n_groups=20, shift=1.0, seed=1)
+    rows = read_table(model / "two/test_videos.csv")
+    features, frames = np.load(file), np.load(model / "two/test_frames.npy")
     for i, row in enumerate(rows):
         if row["label"] == "1":
             row["method"] = "AB"[i % 2]
             features[frames[:, 0] == i] -= 2.0 * (row["method"] == "A")
     np.save(file, features)
-    with open(tmp_path / "two" / "test_videos.csv", "w", newline="") as table:
-        writer = csv.DictWriter(table, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    by_method = {row["method"]: row for row in evaluate_sets(tmp_path, file)}
+    write_csv(model / "two/test_videos.csv", rows[0], rows)
+    by_method = {row["method"]: row for row in evaluate_sets(model, file)}
     assert float(by_method["A"]["auc"]) < 0.1 and float(by_method["B"]["auc"]) > 0.9
     table = capsys.readouterr().out.partition("Evaluated  ")[2]
     assert 0 < table.index("\n  A ") < table.index("\n  B ")
@@ -184,10 +200,8 @@ def test_methods_stand_below_their_set_worst_first(tmp_path, capsys):
 
 def test_t_is_the_lowest_threshold_with_the_wanted_fpr(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=40))
-    index = split.video_index
     of_video = np.linspace(0, 1, len(split.videos))  # reals and fakes mixed: a bad model
-    rng = np.random.default_rng(0)
-    scores = rng.permutation(of_video)[index]
+    scores = np.random.default_rng(0).permutation(of_video)[split.video_index]
     for max_fpr in (0.0, 0.05, 0.5):
         threshold, origin = choose_threshold(split, scores, max_fpr)
         _, labels, values = split.video_scores(scores)
@@ -203,8 +217,7 @@ def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, c
     make_split(tmp_path / "features", "test", n_groups=30, shift=0.05, seed=5)
     report = train(tmp_path, "--max-fpr", "0.1")
     assert report["thresholds"]["max_fpr"] == 0.1
-    rates = report["splits"]["val"]["videos"]["at_threshold"]
-    assert rates["fpr"] <= 0.1
+    assert report["splits"]["val"]["videos"]["at_threshold"]["fpr"] <= 0.1
     of_test = report["splits"]["test"]["videos"]["at_threshold"]
     low, high = of_test["intervals"]["fpr"]
     printed = capsys.readouterr().out
@@ -229,8 +242,7 @@ def test_each_method_is_held_against_all_reals(tmp_path):
         part = (labels == 0) | (index % 2 == parity)
         assert (found["n"], found["n_fake"]) == (18, 6)
         assert found["auc"] == pytest.approx(sk.roc_auc_score(labels[part], values[part]))
-        expected = compute_intervals(labels[part], values[part], groups[part])
-        assert found["intervals"] == expected
+        assert found["intervals"] == compute_intervals(labels[part], values[part], groups[part])
 
 
 def test_intervals_are_of_groups_and_only_videos_have_them_and_not_those_of_training(tmp_path):

@@ -1,10 +1,7 @@
-"""What a checkpoint is used for afterwards: --predict, --evaluate, and the checkpoint itself."""
+"""--predict, predict_videos, and the checkpoint."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -12,27 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import (
-    contents,
-    extract,
-    make_split,
-    read_json,
-    read_table,
-    train,
-    write_squares,
-    write_video,
-)
+from conftest import Payload, contents, read_json, read_table, write_squares, write_video
 from torchvision.models import resnet18
 
 import deepfake_detection_model as ddm
 from data.faces import FACE_MODEL_SHA256
-from data.files import InputError, write_json
+from data.files import InputError
 from data.frames import Sampling
 from features import predict as room
 from features.checkpoint import FORMAT
-from features.dataset import load_split
 from features.extraction import Extraction, caution_of
-from features.figures import evaluate, score_frames
 from features.resnet18 import kept_weights, load_backbone
 
 SEEN = "the model was trained or tuned on this video"
@@ -55,9 +41,9 @@ def change_checkpoint(folder: Path, **changes) -> None:
     torch.save(checkpoint, path)
 
 
-def scores_of_training(folder: Path) -> dict[str, float]:
-    rows = read_table(folder / "results/predictions.csv")
-    return {row["video"]: float(row["score"]) for row in rows}
+def predict_one(folder: Path, *paths: Path) -> list[dict]:
+    """What predict_videos gives."""
+    return list(ddm.predict_videos(paths, folder / "results/model.pt", "cpu"))
 
 
 # --- Predict ---
@@ -65,29 +51,30 @@ def scores_of_training(folder: Path) -> dict[str, float]:
 
 def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, capsys):
     (videos / "fake/broken.mp4").write_text("no video")
-    known = scores_of_training(trained)
+    table = read_table(trained / "results/predictions.csv")
+    known = {row["video"]: float(row["score"]) for row in table}
     before = (trained / "results/predictions.csv").read_bytes()
     threshold = ddm.load_model(trained / "results/model.pt")[1]["thresholds"]["used"]
     rows = predict(trained, videos, videos / "real/000.mp4")
     out = capsys.readouterr().out
-    assert len(rows) == 12 and tuple(rows[0]) == room.PREDICT_COLUMNS
+    assert len(rows) == 12 and list(rows[0]) == room.PREDICT_COLUMNS
     for row in rows:
         name = row["video"].removeprefix(f"{videos}/")
         assert name in out
         if name == "fake/broken.mp4":
             assert (row["score"], row["at_T"], row["frames"]) == ("", "no decision", "0")
             assert row["reason"].startswith("not a video") and row["reason"] in out
-        else:
-            assert float(row["score"]) == pytest.approx(known[name], abs=1e-4)
-            assert row["at_0.5"] == ("fake" if known[name] >= 0.5 else "real")
-            assert row["at_T"] == ("fake" if known[name] >= threshold else "real")
-            assert row["frames"] == "4"
-            assert row["note"] == SEEN
+            continue
+        assert float(row["score"]) == pytest.approx(known[name], abs=1e-4)
+        at = [("real", "fake")[known[name] >= limit] for limit in (0.5, threshold)]
+        assert [row["at_0.5"], row["at_T"]] == at
+        assert (row["frames"], row["note"]) == ("4", SEEN)
     assert "11 scored, 1 failed" in out
     val = read_json(trained / "results/metrics.json")["splits"]["val"]["videos"]
     n = f"n = {val['n'] - val['n_fake']} + {val['n_fake']} of"
     own = f"Validation AUC {100 * val['auc']:.1f} % (too few videos), {n}"
     assert own in out.split("Score: ")[0]  # how good the model is, before what it says
+    assert "proves nothing about a single video" in out
     assert (trained / "results/predictions.csv").read_bytes() == before
 
 
@@ -113,34 +100,24 @@ def test_the_drawn_set_is_named_first(trained):
     assert caution_of(extraction) == ""
 
 
-def test_a_process_that_knows_only_the_checkpoint_scores_a_video(trained, videos, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    shutil.copy(trained / "results/model.pt", elsewhere / "detector.pt")
-    shutil.copy(videos / "fake/000_003.mp4", elsewhere / "clip.mp4")
-    flags = ["--checkpoint", "detector.pt", "--predict", "clip.mp4", "--plot", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, ddm.__file__, *flags], cwd=elsewhere, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "proves nothing about a single video" in done.stdout
-    (row,) = read_table(elsewhere / "predict_clip.csv")
-    known = scores_of_training(trained)["fake/000_003.mp4"]
-    assert float(row["score"]) == pytest.approx(known, abs=1e-4)
-    assert row["picture"] == "predict_clip_0001.png"
-    assert (elsewhere / row["picture"]).stat().st_size > 5000
-
-
-def test_odd_names_do_not_stop_the_pictures(trained, videos):
-    folder = videos / "odd"
-    folder.mkdir()
+def test_the_checkpoint_alone_draws_videos_of_any_name(trained, videos, tmp_path, monkeypatch):
+    (row,) = predict_one(trained, videos / "fake/000_003.mp4")
+    alone, odd = tmp_path / "alone", tmp_path / "alone/odd"
+    odd.mkdir(parents=True)
+    shutil.move(trained / "results/model.pt", alone / "detector.pt")
     names = ["b$\\frac$.mp4", f"{'long' * 60}.mp4", "%03d 'x'.mp4"]
     for name in names:
-        shutil.copy(videos / "fake/000_003.mp4", folder / name)
-    rows = predict(trained, folder, "--plot")
-    pictures = {path.name for path in (trained / "results").glob("*.png")}
-    assert pictures == {row["picture"] for row in rows} and len(pictures) == 3
+        shutil.copy(videos / "fake/000_003.mp4", odd / name)
+    for folder in (videos, trained / "features", trained / "results"):
+        shutil.rmtree(folder)
+    monkeypatch.chdir(alone)
+    ddm.main(["--checkpoint", "detector.pt", "--predict", "odd", "--plot", "--device", "cpu"])
+    rows = read_table(alone / "predict_odd.csv")
     assert sorted(Path(row["video"]).name for row in rows) == sorted(names)
+    assert [row["picture"] for row in rows] == [f"predict_odd_000{i}.png" for i in (1, 2, 3)]
+    for each in rows:
+        assert float(each["score"]) == pytest.approx(row["score"], abs=1e-4)
+        assert (alone / each["picture"]).stat().st_size > 5000
 
 
 def test_an_interrupted_prediction_keeps_what_it_has(trained, videos, monkeypatch):
@@ -168,13 +145,10 @@ def test_useless_input_is_one_clear_line(trained, tmp_path, monkeypatch):
         ("text.mp4", "none of the 1 videos could be scored"),
         ("empty", "no videos in this folder"),
         ("missing.mp4", "no such file"),
-        ("", "an empty name"),  # Path("") is the current folder
+        ("", "no such file"),  # Path("") is the current folder
     ):
         with pytest.raises(InputError, match=message):
             predict(trained, path)
-
-
-def test_one_path_is_not_a_list_of_letters(trained):
     with pytest.raises(TypeError, match=r"expected a list of paths: \['clip.mp4'\]"):
         ddm.predict_videos("clip.mp4", trained / "results/model.pt")
 
@@ -217,12 +191,12 @@ def test_weights_of_ones_own_are_found_by_their_hash(trained, videos, random_wei
 
 
 def test_each_call_has_a_table_and_pictures_of_its_own(trained, videos):
-    results, first, second = trained / "results", videos / "real/000.mp4", videos / "fake/../real"
+    results, first = trained / "results", videos / "real/000.mp4"
     predict(trained, first, videos / "real/001.mp4", "--plot")
     before = contents(results)
     shutil.copy(videos / "real/003.mp4", first)
     predict(trained, first, "--plot")
-    predict(trained, second)
+    predict(trained, videos / "fake/../real")
     after = contents(results)
     assert before.items() <= after.items()
     new = {"predict_000_2.csv", "predict_000_2.json", "predict_000_2_0001.png"}
@@ -239,16 +213,16 @@ def test_calls_at_one_moment_do_not_get_the_same_table(tmp_path):
 def test_a_program_gets_what_json_can_hold_and_the_same_lies_beside_the_table(trained, videos):
     (videos / "real/broken.mp4").write_text("no video")
     paths = [videos / "real/000.mp4", videos / "real/broken.mp4"]
-    rows = list(ddm.predict_videos(paths, trained / "results/model.pt", "cpu"))
+    rows = predict_one(trained, *paths)
     assert json.loads(json.dumps(rows)) == rows
     assert [row["video"] for row in rows] == [path.as_posix() for path in paths]
+    assert len(rows[0]["scores"]) == rows[0]["frames"] == 4
+    assert rows[0]["score"] == pytest.approx(np.mean(rows[0]["scores"]))
+    assert rows[0]["spread"] == pytest.approx(np.std(rows[0]["scores"])) and rows[0]["spread"] > 0
     predict(trained, *paths)
     report = read_json(trained / "results/predict_000.json")
     assert report["videos"] == [row | {"picture": ""} for row in rows]
-    assert (
-        report["thresholds"]["used"]
-        == read_json(trained / "results/metrics.json")["thresholds"]["used"]
-    )
+    assert report["thresholds"] == read_json(trained / "results/metrics.json")["thresholds"]
 
 
 @pytest.mark.usefixtures("detector")
@@ -270,20 +244,13 @@ def test_damage_and_a_missing_face_are_said(trained, tmp_path, capsys):
 
 
 def test_in_a_log_a_prediction_tells_how_far_it_is(trained, videos, monkeypatch, capsys):
-    (row,) = ddm.predict_videos([videos / "real/000.mp4"], trained / "results/model.pt", "cpu")
+    (row,) = predict_one(trained, videos / "real/000.mp4")
     apart = row | {"at_0.5": "fake", "at_T": "real"}
     monkeypatch.setattr(room, "score_videos", lambda *_: (dict(apart) for _ in range(40)))
     predict(trained, *[videos / "real/000.mp4"] * 40)
     printed = capsys.readouterr()
     assert printed.err.count("predicting: ") == 20 and "predicting: 40 of 40 videos" in printed.err
     assert "The two verdicts differ for 40: T is right where a video is like those" in printed.out
-
-
-def test_score_and_spread_are_mean_and_deviation_of_the_frames(trained, videos):
-    [row] = ddm.predict_videos([videos / "real/000.mp4"], trained / "results/model.pt", "cpu")
-    assert len(row["scores"]) == row["frames"] == 4
-    assert row["score"] == pytest.approx(np.mean(row["scores"]))
-    assert row["spread"] == pytest.approx(np.std(row["scores"])) and row["spread"] > 0
 
 
 # --- The checkpoint ---
@@ -294,16 +261,6 @@ def checkpoint_content(**changes) -> dict:
     content = {"format": FORMAT, "model": ddm.DeepfakeMLP().state_dict()}
     content |= {"extraction": extraction, "thresholds": {"used": 0.4}, "trained_on": {}}
     return content | changes
-
-
-class Payload:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 def test_wrong_checkpoints(tmp_path):
@@ -331,79 +288,3 @@ def test_wrong_checkpoints(tmp_path):
     path.write_bytes(path.read_bytes()[:100_000])  # cut off
     with pytest.raises(InputError, match=r"model\.pt is damaged .*expected a checkpoint of deepf"):
         ddm.load_model(path)
-
-
-# --- Evaluate ---
-
-
-def evaluate_sets(folder: Path, *files: Path) -> None:
-    flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--no-pictures"]
-    ddm.main([*flags, "--evaluate", *map(str, files)])
-
-
-def test_evaluate_scores_other_data_and_warns_of_what_was_seen(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    report = train(tmp_path)
-    other = make_split(tmp_path / "other", "test", n_groups=7, seed=5)
-    capsys.readouterr()
-    before = contents(tmp_path / "results")
-    evaluate_sets(tmp_path, other, tmp_path / "features/train_features.npy")
-    out = capsys.readouterr().out
-    assert "other shares with the training: 0 videos, 0 known people, 0 clips" in out
-    assert "features shares with the training: 20 videos" in out
-    assert out.count("NOT THE FIGURES OF UNSEEN PEOPLE") == 1 and "Replaces" not in out
-    assert out.count("intervals for other people") == out.count("intervals, not for other") == 1
-    folder = tmp_path / "results/evaluated/other_test"
-    assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    model, checkpoint = ddm.load_model(tmp_path / "results/model.pt")
-    split, threshold = load_split(other), checkpoint["thresholds"]["used"]
-    assert threshold == report["thresholds"]["used"]
-    expected = evaluate(split, score_frames(model, split), threshold)
-    assert read_json(folder / "metrics.json")["splits"]["test"] == expected
-    assert len(read_table(folder / "predictions.csv")) == 14
-    assert (tmp_path / "results/evaluated/features_train/metrics.json").is_file()
-    assert contents(tmp_path / "results") == before
-
-
-def test_evaluate_replaces_what_an_earlier_call_left_and_says_so(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    train(tmp_path)
-    first, second = (make_split(tmp_path / name / "set", "test", seed=3) for name in ("a", "b"))
-    evaluate_sets(tmp_path, first)
-    folder = tmp_path / "results/evaluated/set_test"
-    (folder / "roc.png").write_text("of the earlier call")
-    table = folder.with_name("evaluated.csv")
-    assert f"Written    {table}\n" in capsys.readouterr().out
-    evaluate_sets(tmp_path, second)
-    out = capsys.readouterr().out
-    assert f"Replaces   {folder}\n" in out and f"Written    {table}\n" in out
-    assert contents(folder).keys() == {"metrics.json", "predictions.csv"}
-    assert read_json(folder / "metrics.json")["features"] == os.path.relpath(second)
-
-
-def test_evaluate_refuses_features_of_other_weights(tmp_path):
-    make_split(tmp_path / "features")
-    train(tmp_path)
-    other = make_split(tmp_path / "other", "test", seed=5)
-    extraction = read_json(tmp_path / "other/extraction.json")
-    extraction["weights"] = {"name": "mine.pth", "sha256": "1" * 64}
-    write_json(tmp_path / "other/extraction.json", extraction)
-    with pytest.raises(
-        InputError, match=r"the model has .*256 0{8}\), .*test_.*mine.pth .*1{8}\): extract"
-    ):
-        evaluate_sets(tmp_path, other)
-    assert not (tmp_path / "results/evaluated").exists()
-
-
-@pytest.mark.usefixtures("quick_backbone")
-def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path, capsys):
-    """Other names, another folder: what is in the files counts."""
-    extract(videos, tmp_path / "seen")
-    train(tmp_path, features="seen")
-    for i, path in enumerate(sorted(videos.rglob("*.mp4"))):
-        path.rename(path.with_name(f"copy {i}.mp4"))
-    videos.rename(tmp_path / "elsewhere")
-    extract(tmp_path / "elsewhere", tmp_path / "moved")
-    capsys.readouterr()
-    evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
-    assert "moved shares with the training: 10 videos" in capsys.readouterr().out

@@ -1,15 +1,15 @@
 """features/unseen.py: methods that are left out of the training."""
 
-import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import make_split, read_json, read_table, train
 
-from data.files import InputError
+from data.files import InputError, write_csv
 from features.dataset import load_split
 from features.screen import print_unseen
-from features.unseen import measure_unseen, methods_of, pick_methods, without
+from features.unseen import measure_unseen, methods_of, pick_methods
 
 
 def make_methods(folder, split="train", n_groups=12, seed=0):
@@ -27,20 +27,8 @@ def make_methods(folder, split="train", n_groups=12, seed=0):
             if row["method"] == "B":
                 features[frames[:, 0] == i] -= 2.0
     np.save(file, features)
-    with open(folder / f"{split}_videos.csv", "w", newline="") as table:
-        writer = csv.DictWriter(table, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / f"{split}_videos.csv", rows[0], rows)
     return file
-
-
-def test_no_frame_of_the_method_is_left_and_all_others_stay_where_they_were(tmp_path):
-    split = load_split(make_methods(tmp_path))
-    left = without({"train": split}, "B")["train"]
-    assert "B" in methods_of(split) and set(methods_of(left)) == {"", "A"}
-    kept = methods_of(split) != "B"
-    assert np.array_equal(left.rows, split.rows[kept])
-    assert np.array_equal(left.video_index, split.video_index[kept])
 
 
 def test_which_methods_are_left_out(tmp_path):
@@ -55,24 +43,25 @@ def test_which_methods_are_left_out(tmp_path):
 
 
 def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
-    splits = {
-        "train": load_split(make_methods(tmp_path)),
-        "val": load_split(make_methods(tmp_path)),
-    }
+    splits = {name: load_split(make_methods(tmp_path)) for name in ("train", "val")}
     trained_on = []
 
     class Model:
         def score(self, features):
             return features.mean(dim=1).sigmoid().double().numpy()
 
-    def train_on(splits):
-        trained_on.append({name: set(methods_of(split)) for name, split in splits.items()})
-        return Model(), 0.5
+    def train_on(division):
+        trained_on.append({name: set(methods_of(part)) for name, part in division.splits.items()})
+        for name, part in division.splits.items():  # all others stay where they were
+            kept = np.isin(methods_of(splits[name]), list(trained_on[-1][name]))
+            assert np.array_equal(part.rows, splits[name].rows[kept])
+        return SimpleNamespace(model=Model(), threshold=0.4)
 
     metrics = {"auc": 0.9, "n": 6, "n_fake": 3}
-    seen = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
+    results = {"train": {}, "val": {"methods": {"A": metrics, "B": metrics}}}
     scores = {"val": splits["val"].labels.astype(float)}  # of a model that knows all methods
-    rows, not_measured = measure_unseen(splits, seen, scores, ["A", "B", "C"], train_on)
+    run = SimpleNamespace(splits=splits, results=results, scores=scores)
+    rows, not_measured = measure_unseen(["A", "B", "C"], run, train_on)
     assert not_measured == {"C": "no video of it is in validation or test"}
     assert trained_on == [
         {"train": {"", "B"}, "val": {"", "B"}},
@@ -84,6 +73,7 @@ def test_each_row_is_of_a_model_that_had_the_other_methods_only(tmp_path):
     low, high = rows[0]["lost"]["auc"]["interval"]
     assert low < 0 < high and rows[1]["lost"]["auc"]["interval"][0] > 0
     assert [row["fewer"] for row in rows] == [6, 6]
+    assert rows[0]["unseen"]["at_threshold"]["threshold"] == 0.4
 
 
 @pytest.mark.parametrize("name", ["train", "val"])
@@ -91,8 +81,8 @@ def test_without_the_only_fakes_of_a_split_nothing_is_trained(tmp_path, capsys, 
     split = load_split(make_methods(tmp_path))
     splits = {"train": split, "val": split}
     splits[name] = split.part(methods_of(split) != "B")
-    seen = {"val": {"methods": {"A": {}}}}
-    rows, not_measured = measure_unseen(splits, seen, {}, ["A"], lambda _: pytest.fail("trained"))
+    run = SimpleNamespace(splits=splits)
+    rows, not_measured = measure_unseen(["A"], run, lambda _: pytest.fail("trained"))
     assert rows == []
     print_unseen(rows, not_measured, seed=0)
     line = f"A: not measured, one class alone would be left in {name}\n"
