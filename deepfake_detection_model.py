@@ -36,7 +36,7 @@ from data.decode import quiet_decoder
 from data.files import InputError, hold_folder, make_folder
 from data.words import SPLITS
 from features import screen
-from features.audit import audit_leaks, audit_shortcuts, share_known
+from features.audit import audit_leaks, audit_shortcuts, describe_training, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
@@ -357,7 +357,7 @@ def train_all(
         dedent(inspect.getsource(DeepfakeMLP))
     )  # now: the file may be edited meanwhile
     with hold_folder(output, output / ".lock"):
-        screen.print_replaced(output, settings)
+        screen.print_replaced(output)
         runs = []
         for seed, division in enumerate(divisions, training.seed):
             print(f"\nSeed {seed}" + f", {division.report['by']}" * (n_seeds > 1), flush=True)
@@ -368,13 +368,14 @@ def train_all(
             if n_seeds > 1:
                 print(screen.format_run(run.results))
             if seed == training.seed:
+                trained_on = describe_training([run.splits["train"], run.splits["val"]])
                 report = make_report(run, settings, device, code)
                 report["split"] = first.report | {"shared": leaks[0]}
                 report["split"]["shortcuts"] = audit_shortcuts(run.splits["val"])
                 report["split"]["originals"] = count_originals(found)
             # at once: a later seed may be interrupted
-            written = write_run(output, runs, report, found)
-            append_run(output.parent / "runs.csv", report, [run])
+            written = write_run(output, runs, report, trained_on, found.matches)
+            append_run(output.parent / "runs.csv", report, run)
         run, pictures = runs[0], not settings["no_pictures"]
         screen.print_results(runs, report, settings["select"])
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):

@@ -35,6 +35,7 @@ from features.extraction import (
     hash_extraction_code,
 )
 from features.pictures import plot_prediction
+from features.plots import save_figure
 from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import prediction_words
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
@@ -215,4 +216,4 @@ def draw_prediction(row: dict, checkpoint: dict, path: Path) -> None:
     extraction = checkpoint["extraction"]
     footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
     caution = caution_of(extraction)
-    plot_prediction(row, checkpoint["thresholds"]["used"], path, footer, caution)
+    save_figure(plot_prediction(row, checkpoint["thresholds"]["used"], caution), path, footer)
