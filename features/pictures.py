@@ -21,7 +21,15 @@ from data.words import CLASSES
 from features.dataset import Split
 from features.extraction import Extraction, describe_extraction
 from features.originals import Originals
-from features.plots import COLOURS, plot_curves, plot_features, plot_roc, plot_scores, save_figure
+from features.plots import (
+    COLOURS,
+    draw_thresholds,
+    plot_curves,
+    plot_features,
+    plot_roc,
+    plot_scores,
+    save_figure,
+)
 from features.results import Run, name_seed
 from features.run import map_threads
 from features.text import percent, shorten, verdict
@@ -82,7 +90,7 @@ def preview_video(video: Video, sampling: Sampling) -> tuple[str, list[tuple]]:
 def draw_preview(part: SubFigure, title: str, frames: list[tuple]) -> None:
     """A row of the contact sheet; a line for a video that cannot be used."""
     colour = "black" if frames else COLOURS["val"]
-    part.suptitle(title[:180], fontsize=9, color=colour, parse_math=False)
+    part.suptitle(title, fontsize=9, color=colour, parse_math=False)
     if not frames:
         return
     grid = part.subplots(1, 6, width_ratios=(16, 9) * 3)
@@ -202,8 +210,7 @@ def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
     axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
     mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
     axes.axhline(100 * row["score"], color=COLOURS["val"], label=mean)
-    axes.axhline(50, color="0.3", linestyle=":", label="50 %")
-    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
+    draw_thresholds(axes.axhline, threshold)
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)

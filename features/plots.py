@@ -2,6 +2,7 @@
 
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,17 +157,24 @@ def plot_scores(
 
 
 def draw_histogram(axes: Axes, labels: np.ndarray, scores: np.ndarray, threshold: float) -> None:
-    parts = [100 * scores[labels == label] for label in (0, 1)]
-    names = [f"{name} (n = {len(part)})" for name, part in zip(CLASSES, parts, strict=True)]
-    style = {"color": CLASS_COLOURS, "edgecolor": "0.3", "label": names}
-    _, _, bars = axes.hist(parts, np.linspace(0, 100, 21), **style)
+    parts, names = [], []
+    for label, name in enumerate(CLASSES):
+        parts.append(100 * scores[labels == label])
+        names.append(f"{name} (n = {len(parts[label])})")
+    edges = np.linspace(0, 100, 21)
+    _, _, bars = axes.hist(parts, edges, color=CLASS_COLOURS, edgecolor="0.3", label=names)
     for bar in bars[1]:
         bar.set_hatch("//")  # apart in print too
-    axes.axvline(50, color="0.3", linestyle=":", label="50 %")
-    axes.axvline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
+    draw_thresholds(axes.axvline, threshold)
     axes.set_xlabel("probability of fake, %")
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(**BELOW | {"bbox_to_anchor": (0.5, -0.18)}, ncols=2)
+
+
+def draw_thresholds(draw_line: Callable, threshold: float) -> None:
+    """Lines at 50 % and at T; `draw_line` is axvline or axhline of some axes."""
+    draw_line(50, color="0.3", linestyle=":", label="50 %")
+    draw_line(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
 
 
 def draw_methods(axes: Axes, methods: dict[str, dict]) -> None:

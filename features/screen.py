@@ -114,11 +114,11 @@ def may_have_seen(name: str, split: Split, trained_on: dict) -> bool:
 
 def describe_leaks(leaks: dict[str, dict[str, int]], splits: dict[str, Split]) -> list[str]:
     """What each pair of splits shares, one line where none shares anything; which are not known."""
+    lines = [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
     known = [name for name, split in splits.items() if split.has_videos]
-    shares = {pair: describe_sharing(shared) for pair, shared in leaks.items()}
-    if leaks and not any_shared(leaks):  # of all the same
-        shares = {f"{', '.join(known[:-1])} and {known[-1]}": next(iter(shares.values()))}
-    lines = [f"{who} share {shared}" for who, shared in shares.items()]
+    if leaks and not any_shared(leaks):  # all lines say the same
+        nothing = lines[0].partition(" ")[2]
+        lines = [f"{', '.join(known[:-1])} and {known[-1]} {nothing}"]
     pairs = map("-".join, combinations(splits, 2))
     unknown = [pair for pair in pairs if pair not in leaks]
     if unknown:
@@ -189,8 +189,9 @@ def print_results(runs: list, report: dict, select: str) -> None:
     print(f"\n{threshold_table(run.results, report['thresholds'])}")
     if run.half_seen:
         metrics = run.half_seen["videos"]
-        rates = [f"{key.upper()} {percent(metrics['at_threshold'][key])}" for key in ("fpr", "fnr")]
-        print(f"{metrics['n']} videos with people on both sides, at T: {', '.join(rates)}")
+        rates = metrics["at_threshold"]
+        figures = f"FPR {percent(rates['fpr'])}, FNR {percent(rates['fnr'])}"
+        print(f"{metrics['n']} videos with people on both sides, at T: {figures}")
     if methods := methods_table(run.results):
         print(f"\n{methods}")
     if len(runs) > 1:
@@ -235,10 +236,12 @@ def print_replaced(output: Path) -> None:
 
 def print_results_written(output: Path, written: list[str], extraction: Extraction | None) -> None:
     files = [name for name in written if not name.endswith(".png")]
-    pictures = len(written) - len(files)
-    print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))
+    n_pictures = len(written) - len(files)
+    pictures = look = ""
+    if n_pictures:
+        pictures, look = f", {n_pictures} pictures", f"open {output / 'scores.png'}; "
+    print(f"Written    {output}: {', '.join(files)}{pictures}")
     if extraction:  # else nobody knows how to make the features of a video
-        look = f"open {output / 'scores.png'}; " * bool(pictures)
         print(f"Next       {look}score your videos with")
         arguments = "--checkpoint", output / "model.pt", "--predict", "VIDEO_OR_FOLDER"
         print(f"           {command('deepfake_detection_model.py', *arguments)}")

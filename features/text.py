@@ -9,6 +9,11 @@ from features.metrics import FEW_VIDEOS, LOW_FPRS
 
 TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
 FIGURES = {"accuracy": "accuracy", "EER": "eer", "AUC": "auc"}  # title: key
+AT_THRESHOLD = {
+    "accuracy": "accuracy",
+    "FPR, real called fake": "fpr",
+    "FNR, fake called real": "fnr",
+}
 WHOSE = {  # whom the intervals are for
     "unseen": " for other people of the same kind (see README)",
     "unknown": ", for other people if these are others, which is not known here",
@@ -59,8 +64,10 @@ def format_figure(metrics: dict, key: str) -> str:
 def format_n(metrics: dict) -> str:
     """How many videos of each class, and of how many people: `20 + 20 of 40 people`."""
     n_fake = metrics["n_fake"]
-    units = f" of {count_units(metrics['n_units'], metrics['unit'])}" if "unit" in metrics else ""
-    return f"{metrics['n'] - n_fake} + {n_fake}{units}"
+    counts = f"{metrics['n'] - n_fake} + {n_fake}"
+    if "unit" not in metrics:
+        return counts
+    return f"{counts} of {count_units(metrics['n_units'], metrics['unit'])}"
 
 
 def mean_and_deviation(values: list[float | None]) -> str:
@@ -98,15 +105,14 @@ def format_table(rows: list[tuple]) -> str:
 
 
 def headings(start: str, columns: dict[str, dict], titles: dict[str, str]) -> tuple:
-    """The first row of a table with a column for each split: what the figures are of, the splits.
+    """The first row of a table of these metrics: what they are of, and the title of each split.
 
-    `columns` are the metrics of each. A split with figures of something else says so: in one table
-    videos may be known of one split and not of another.
+    A split whose figures are of something else says so: the videos of another may be known.
     """
-    kinds = [metrics.get("of", "frames") for metrics in columns.values()]
-    cells = [start + kinds[0] if start else kinds[0].capitalize()]
+    first, *_ = kinds = [metrics.get("of", "frames") for metrics in columns.values()]
+    cells = [start + first if start else first.capitalize()]
     for name, kind in zip(columns, kinds, strict=True):
-        other = "" if kind == kinds[0] else f", {kind}"
+        other = "" if kind == first else f", {kind}"
         cells.append(f"{titles[name]}{other}".rjust(21))
     return tuple(cells)
 
@@ -114,7 +120,8 @@ def headings(start: str, columns: dict[str, dict], titles: dict[str, str]) -> tu
 def figures_table(columns: dict[str, dict], titles: dict[str, str], fprs: Iterable[float]) -> str:
     """n, accuracy, EER and AUC of each split, and at low FPRs how many fakes are found."""
     all_metrics = columns.values()
-    rows = [headings("", columns, titles), ("n, real + fake", *map(format_n, all_metrics))]
+    rows = [headings("", columns, titles)]
+    rows.append(("n, real + fake", *map(format_n, all_metrics)))
     for title, key in FIGURES.items():
         rows.append((title, *(format_figure(metrics, key) for metrics in all_metrics)))
     shares = [metrics["majority"] for metrics in all_metrics]
@@ -158,33 +165,36 @@ def threshold_table(
 
     `thresholds` are those of a checkpoint: "used", "from", and "max_fpr" if that was wanted.
     """
-    columns = {name: result["videos"] for name, result in results.items() if name != "train"}
+    columns = {name: result["videos"] for name, result in results.items()}
+    columns.pop("train", None)
     at_threshold = [metrics["at_threshold"] for metrics in columns.values()]
-    accuracy, fpr, fnr = (
-        [percent(rates[key]) for rates in at_threshold] for key in ("accuracy", "fpr", "fnr")
-    )
-    rows = [headings("At T, ", columns, titles), ("accuracy", *accuracy)]
+    rows = [headings("At T, ", columns, titles)]
+    for title, key in AT_THRESHOLD.items():
+        rows.append((title, *(percent(rates[key]) for rates in at_threshold)))
     if thresholds.get("max_fpr") is not None:
         wanted = f"at most {percent(thresholds['max_fpr'])}"
-        rows.append(("FPR that was wanted", *[wanted] * len(columns)))
-        fpr = [format_figure(rates, "fpr") for rates in at_threshold]
-    rows += [("FPR, real called fake", *fpr), ("FNR, fake called real", *fnr)]
+        title, *_ = rows[2]
+        rows[2] = (title, *(format_figure(rates, "fpr") for rates in at_threshold))
+        rows.insert(2, ("FPR that was wanted", *[wanted] * len(columns)))
     return f"T = {percent(thresholds['used'])}, {thresholds['from']}\n{format_table(rows)}"
 
 
 def seeds_table(runs: list[dict[str, dict]]) -> str:
     """Mean and standard deviation over the results of several seeds, also by method."""
-    names = list(runs[0])
-    columns = {name: runs[0][name]["videos"] for name in names}
+    columns = {name: result["videos"] for name, result in runs[0].items()}
     rows = [headings(f"Mean (sd) of {len(runs)} seeds, ", columns, TITLES)]
     for title, key in FIGURES.items():
-        of_splits = [[run[name]["videos"][key] for run in runs] for name in names]
-        rows.append((title, *map(mean_and_deviation, of_splits)))
+        cells = []
+        for name in columns:
+            cells.append(mean_and_deviation([run[name]["videos"][key] for run in runs]))
+        rows.append((title, *cells))
     methods = {method for run in runs for method in run["val"]["methods"]}
     for method in sorted(methods) if len(methods) > 1 else ():
-        of_splits = [[run[name]["methods"].get(method, {}) for run in runs] for name in names]
-        aucs = [[metrics.get("auc") for metrics in of_seeds] for of_seeds in of_splits]
-        rows.append((f"AUC, {method or 'not named'}", *map(mean_and_deviation, aucs)))
+        cells = []
+        for name in columns:
+            of_method = [run[name]["methods"].get(method, {}) for run in runs]
+            cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
+        rows.append((f"AUC, {method or 'not named'}", *cells))
     return format_table(rows)
 
 
@@ -196,12 +206,12 @@ def worst_first(methods: dict[str, dict]) -> list[tuple[str, dict]]:
 
 
 def methods_table(results: dict[str, dict]) -> str:
-    """AUC and EER of each method of the last split, worst AUC first; "" where there is but one."""
-    name, result = list(results.items())[-1]
+    """AUC and EER of each method of the last split, worst first; "" where there is but one."""
+    *_, name = results
     rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
-    for method, metrics in worst_first(result["methods"]):
-        figures = format_figure(metrics, "auc"), format_figure(metrics, "eer")
-        rows.append((method or "not named", metrics["n_fake"], *figures))
+    for method, metrics in worst_first(results[name]["methods"]):
+        auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
+        rows.append((method or "not named", metrics["n_fake"], auc, eer))
     return format_table(rows) if len(rows) > 1 else ""
 
 
@@ -221,12 +231,12 @@ def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
 def set_row(name: str, metrics: dict) -> tuple:
     """A line of sets_table; of one class alone FPR or FNR stand where EER and AUC have no value."""
     n_fake, at_threshold = metrics["n_fake"], metrics["at_threshold"]
-    n_real = metrics["n"] - n_fake
-    figures = format_figure(metrics, "eer"), format_figure(metrics, "auc")
-    if not n_real or not n_fake:
+    accuracy = format_figure(at_threshold, "accuracy")
+    eer, auc = format_figure(metrics, "eer"), format_figure(metrics, "auc")
+    if n_fake in (0, metrics["n"]):
         rate = "fnr" if n_fake else "fpr"
-        figures = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
-    return name, f"{n_real} + {n_fake}", format_figure(at_threshold, "accuracy"), *figures
+        eer, auc = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
+    return name, f"{metrics['n'] - n_fake} + {n_fake}", accuracy, eer, auc
 
 
 def unseen_table(rows: list[dict]) -> str:
@@ -234,11 +244,12 @@ def unseen_table(rows: list[dict]) -> str:
     table = [("Left out", "split", "fakes", "AUC unseen", "EER unseen", "AUC seen", "AUC lost")]
     for row in rows:
         unseen = row["unseen"]
-        figures = [format_figure(unseen, "auc"), format_figure(unseen, "eer")]
-        figures += [percent(row["seen"]["auc"]), format_difference(unseen | row["lost"], "auc")]
-        table.append((row["method"], row["split"], unseen["n_fake"], *figures))
-    fewer = [f"{row['fewer']} without {row['method']}" for row in rows]
-    less = f"Trained on fewer fakes: {', '.join(dict.fromkeys(fewer))}."
+        auc, eer = format_figure(unseen, "auc"), format_figure(unseen, "eer")
+        lost = format_difference(unseen | row["lost"], "auc")
+        what = row["method"], row["split"], unseen["n_fake"]
+        table.append((*what, auc, eer, percent(row["seen"]["auc"]), lost))
+    fewer = dict.fromkeys(f"{row['fewer']} without {row['method']}" for row in rows)
+    less = f"Trained on fewer fakes: {', '.join(fewer)}."
     return f"{format_table(table)}\n{less} AUC lost is in points; in brackets: 95 % intervals."
 
 
@@ -251,8 +262,9 @@ def comparison_table(compared: dict[str, dict]) -> str:
     verdicts = []
     for name, result in compared.items():
         title = TITLES.get(name, name)
-        cells = [format_difference(result, key) for key in FIGURES.values()]
-        rows.append((title, result["n"], count_units(result["n_units"], result["unit"]), *cells))
+        units = count_units(result["n_units"], result["unit"])
+        differences = [format_difference(result, key) for key in FIGURES.values()]
+        rows.append((title, result["n"], units, *differences))
         verdicts.append(f"{title}: {judge(result)}")
         if result["only_a"] or result["only_b"]:
             apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
@@ -283,6 +295,10 @@ def judge(result: dict) -> str:
         return "no difference can be shown: one class alone"
     if reason := too_few(result, "auc"):
         return f"no difference can be shown: {reason}"
+    better = "no difference shown"
     low, high = result["auc"]["interval"]
-    better = "B is better" if low > 0 else "A is better" if high < 0 else "no difference shown"
+    if low > 0:
+        better = "B is better"
+    elif high < 0:
+        better = "A is better"
     return f"{better} (AUC {format_difference(result, 'auc')} points)"
