@@ -41,6 +41,7 @@ def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **
     """A frame as (3, h, w) tensor or (h, w, 3) array, uint8 RGB."""
     if isinstance(frame, torch.Tensor):
         frame = frame.permute(1, 2, 0).numpy()
+    axes.axis("off")
     axes.imshow(frame)
     axes.set_title(title, fontsize=8, parse_math=False, **text)
 
@@ -203,9 +204,7 @@ def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
     for column, (i, frame) in enumerate(row["pictures"]):
         title = f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}"
-        axes = figure.add_subplot(grid[0, column])
-        axes.axis("off")
-        show_frame(axes, frame, title)
+        show_frame(figure.add_subplot(grid[0, column]), frame, title)
     axes = figure.add_subplot(grid[1, :])
     axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
     mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
@@ -224,9 +223,7 @@ def plot_prediction(row: dict, threshold: float, caution: str = "") -> Figure:
     """
     figure = Figure((12, 5), layout="constrained")
     if len(row["numbers"]) == 1:
-        axes = figure.subplots()
-        axes.axis("off")
-        show_frame(axes, row["pictures"][0][1])
+        show_frame(figure.subplots(), row["pictures"][0][1])
     else:
         draw_scores(figure, row, threshold)
     called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}; proves nothing by itself"

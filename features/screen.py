@@ -229,9 +229,11 @@ def print_replaced(output: Path) -> None:
         print(f"Replaces   {output}{lost}")
     stays = ["evaluated/"] if (output / "evaluated").is_dir() else []
     stays += sorted(path.name for path in output.glob("predict_*.csv"))
+    named = ", ".join(stays[:3])
+    if len(stays) > 3:
+        named += f" and {len(stays) - 3} more"
     if stays:
-        more = f" and {len(stays) - 3} more" if len(stays) > 3 else ""
-        print(f"Stays      {', '.join(stays[:3])}{more}: of an earlier model, not of this one")
+        print(f"Stays      {named}: of an earlier model, not of this one")
 
 
 def print_results_written(output: Path, written: list[str], extraction: Extraction | None) -> None:

@@ -109,7 +109,8 @@ def headings(start: str, columns: dict[str, dict], titles: dict[str, str]) -> tu
 
     A split whose figures are of something else says so: the videos of another may be known.
     """
-    first, *_ = kinds = [metrics.get("of", "frames") for metrics in columns.values()]
+    kinds = [metrics.get("of", "frames") for metrics in columns.values()]
+    first = kinds[0]
     cells = [start + first if start else first.capitalize()]
     for name, kind in zip(columns, kinds, strict=True):
         other = "" if kind == first else f", {kind}"
@@ -172,10 +173,10 @@ def threshold_table(
     for title, key in AT_THRESHOLD.items():
         rows.append((title, *(percent(rates[key]) for rates in at_threshold)))
     if thresholds.get("max_fpr") is not None:
-        wanted = f"at most {percent(thresholds['max_fpr'])}"
-        title, *_ = rows[2]
-        rows[2] = (title, *(format_figure(rates, "fpr") for rates in at_threshold))
-        rows.insert(2, ("FPR that was wanted", *[wanted] * len(columns)))
+        wanted = [f"at most {percent(thresholds['max_fpr'])}"] * len(columns)
+        reached = [format_figure(rates, "fpr") for rates in at_threshold]
+        rows[2] = ("FPR, real called fake", *reached)
+        rows.insert(2, ("FPR that was wanted", *wanted))
     return f"T = {percent(thresholds['used'])}, {thresholds['from']}\n{format_table(rows)}"
 
 
@@ -207,7 +208,7 @@ def worst_first(methods: dict[str, dict]) -> list[tuple[str, dict]]:
 
 def methods_table(results: dict[str, dict]) -> str:
     """AUC and EER of each method of the last split, worst first; "" where there is but one."""
-    *_, name = results
+    name = list(results)[-1]
     rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
     for method, metrics in worst_first(results[name]["methods"]):
         auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
