@@ -35,7 +35,7 @@ from data.decode import quiet_decoder
 from data.files import InputError, hold_folder, make_folder
 from data.words import SPLITS
 from features import screen
-from features.audit import audit_leaks, audit_shortcuts, share_known
+from features.audit import audit_leaks, audit_shortcuts, describe_training, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import Split, find_features, load_splits
@@ -414,16 +414,18 @@ def train_all(flags: dict, given: list[str]) -> None:
     screen.print_originals(found)
     names = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"
     training = Training(**{name: flags[name] for name in names})
+    trained_on = describe_training([splits["train"], splits["val"]])
     code = hash_code(dedent(inspect.getsource(DeepfakeMLP)))  # now: it may be edited meanwhile
     make_folder(output, "--output-dir")
     with hold_folder(output, output / ".lock"):
-        screen.print_replaced(output, settings)
+        screen.print_replaced(output)
         runs = []
         for run in train_seeds(divisions, training, device, output):
             runs.append(run)
             report = make_report(runs[0], settings, device, code) | {"split": of_split}
-            written = write_run(output, runs, report, found)  # at once: the next may be interrupted
-            append_run(output.parent / "runs.csv", report, [run])
+            # at once: the next may be interrupted
+            written = write_run(output, runs, report, trained_on, found.matches)
+            append_run(output.parent / "runs.csv", report, run)
         screen.print_results(runs, report, training.select)
         pictures = not flags["no_pictures"]
         with if_interrupted(f"{', '.join(written)} are saved, not all pictures"):

@@ -19,7 +19,7 @@ from features.extraction import check_alike, describe_extraction
 from features.figures import evaluate, list_cells, score_frames
 from features.pictures import draw_pictures, pick_samples, plot_samples
 from features.plots import plot_roc, plot_scores
-from features.results import PREDICTION_COLUMNS, list_predictions
+from features.results import list_predictions
 from features.run import if_interrupted, pick_device
 from features.text import results_table, sets_table, threshold_table
 
@@ -120,7 +120,7 @@ def evaluate_split(
     write_json(folder / "metrics.json", report)
     seed = checkpoint["settings"]["seed"]
     predictions = list_predictions(seed, splits, scores, thresholds["used"])
-    write_csv(folder / "predictions.csv", PREDICTION_COLUMNS, predictions)
+    write_csv(folder / "predictions.csv", predictions[0], predictions)
     samples = pick_samples(split, scores["test"], seed=0)
     shown = {
         "roc.png": partial(plot_roc, splits, scores, results, titles=titles),

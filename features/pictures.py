@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from features.extraction import Extraction, describe_extraction
 from features.originals import Originals
 from features.plots import (
     COLOURS,
+    draw_thresholds,
     plot_curves,
     plot_features,
     plot_roc,
@@ -41,19 +41,12 @@ def show_frame(axes: Axes, frame: torch.Tensor | np.ndarray, title: str = "", **
     """A frame as (3, h, w) tensor or (h, w, 3) array, uint8 RGB."""
     if isinstance(frame, torch.Tensor):
         frame = frame.permute(1, 2, 0).numpy()
+    axes.axis("off")
     axes.imshow(frame)
     axes.set_title(title, fontsize=8, parse_math=False, **text)
 
 
 # --- The preview ---
-
-
-@dataclass
-class Preview:
-    """What is shown of a video: (number, whole frame, what the network gets) of a few frames."""
-
-    title: str
-    frames: list[tuple] = field(default_factory=list)  # none: it cannot be used
 
 
 def draw_face(picture: np.ndarray, box: np.ndarray, margin: float, full_size: tuple) -> None:
@@ -64,45 +57,49 @@ def draw_face(picture: np.ndarray, box: np.ndarray, margin: float, full_size: tu
     scale = picture.shape[1] / full_size[1]
     square_left, square_top, side = place_square(box, margin, full_size)
     thickness = 1 + max(picture.shape) // 200
-    for rectangle, colour in (
-        ((square_left, square_top, side, side), ORANGE),
-        (box, BLUE),
-    ):
+    crop = square_left, square_top, side, side
+    for rectangle, colour in ((crop, ORANGE), (box, BLUE)):
         left, top, width, height = np.asarray(rectangle) * scale
-        corner, opposite = (left, top), (left + width, top + height)
-        corner, opposite = np.round((corner, opposite)).astype(int).tolist()
-        cv2.rectangle(picture, corner, opposite, colour, thickness)
+        corners = (left, top), (left + width, top + height)
+        cv2.rectangle(picture, *np.round(corners).astype(int).tolist(), colour, thickness)
 
 
-def preview_video(video: Video, sampling: Sampling) -> Preview:
-    """Three frames of a video. It is read once, and only small pictures of it are kept."""
+def preview_video(video: Video, sampling: Sampling) -> tuple[str, list[tuple]]:
+    """A title, and (number, whole frame, what the network gets) of three frames of a video.
+
+    No frames of one that cannot be used. It is read once, and only small pictures of it are kept.
+    """
     try:
         sampled = sample_video(video.path, sampling, keep_whole=True)
     except InputError as error:
-        return Preview(f"{shorten(video.video, 80)} cannot be used: {error}")
+        return f"{shorten(video.video, 80)} cannot be used: {error}", []
     facts, n = sampled.facts, len(sampled.frames)
     found = f"{n} whole frames"
     if sampling.face_margin:
         found = f"{n} frames, face in {percent(facts['face_share'])} of the sampled ones"
-    preview = Preview(f"{shorten(video.video, 120)}: {found}")
+    frames = []
     for i in sample_frame_numbers(n, 3):
         picture = sampled.whole[i]
         if sampled.boxes is not None:
             full_size = facts["height"], facts["width"]
             draw_face(picture, sampled.boxes[i], sampling.face_margin, full_size)
         # a copy: a view would keep all frames
-        preview.frames.append((sampled.numbers[i], picture, sampled.frames[i].clone()))
-    return preview
+        frames.append((sampled.numbers[i], picture, sampled.frames[i].clone()))
+    return f"{shorten(video.video, 120)}: {found}", frames
 
 
-def draw_preview(part: SubFigure, preview: Preview) -> None:
-    """A row of the contact sheet."""
+def draw_preview(part: SubFigure, title: str, frames: list[tuple]) -> None:
+    """A row of the contact sheet; a line for a video that cannot be used."""
+    colour = "black" if frames else COLOURS["val"]
+    part.suptitle(title, fontsize=9, color=colour, parse_math=False)
+    if not frames:
+        return
     grid = part.subplots(1, 6, width_ratios=(16, 9) * 3)
     for axes in grid:
         axes.axis("off")
-    for i, (number, whole, seen) in enumerate(preview.frames):
-        show_frame(grid[2 * i], whole, f"frame {number}")
-        show_frame(grid[2 * i + 1], seen)
+    for (number, whole, seen), left, right in zip(frames, grid[::2], grid[1::2], strict=False):
+        show_frame(left, whole, f"frame {number}")
+        show_frame(right, seen)
 
 
 def write_preview(
@@ -112,37 +109,22 @@ def write_preview(
     preview_one = partial(preview_video, sampling=sampling)
     with closing(map_threads(preview_one, videos, num_workers)) as results:
         previews = list(results)
-    heights = [2.1 if preview.frames else 0.3 for preview in previews]
+    heights = [2.1 if frames else 0.3 for _, frames in previews]
     figure = Figure((12, sum(heights) + 0.3), layout="constrained")
     parts = figure.subfigures(len(previews), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, preview in zip(parts, previews, strict=True):
-        colour = "black" if preview.frames else COLOURS["val"]
-        part.suptitle(preview.title[:180], fontsize=9, color=colour, parse_math=False)
-        if preview.frames:
-            draw_preview(part, preview)
+        draw_preview(part, *preview)
     save_figure(figure, path, footer, dpi=100)
 
 
 # --- Sample frames ---
 
 
-@dataclass
-class SampleFrame:
-    """A frame that is shown with its score."""
-
-    video: str  # the identifier
-    number: int  # of the frame in the video
-    label: int
-    score: float  # of the frame
-    video_score: float
-
-
-def pick_samples(
-    split: Split, scores: np.ndarray, seed: int, per_class: int = 4
-) -> list[SampleFrame]:
+def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[dict]:
     """The middle frame of a few videos of each class, drawn at random; none of unknown videos.
 
-    `scores` (n,) are those of the split's frames.
+    `scores` (n,) are those of the split's frames. Of each: "video" (its identifier), "number" (of
+    the frame), "label", and "score" and "video_score" (of the frame and of the video).
     """
     if not split.has_videos:
         return []
@@ -151,59 +133,67 @@ def pick_samples(
     for label in (0, 1):
         of_class = np.flatnonzero(labels == label)
         for k in np.sort(rng.permutation(of_class)[:per_class]):
-            frames = np.flatnonzero(split.video_index == index[k])
-            i = frames[len(frames) // 2]
-            name, number = split.videos[index[k]]["video"], int(split.numbers[i])
-            samples.append(
-                SampleFrame(name, number, label, float(scores[i]), float(video_scores[k]))
-            )
+            i = middle_frame(split, index[k])
+            sample = {"video": split.name(index[k]), "number": int(split.numbers[i])}
+            sample |= {"label": label, "score": float(scores[i])}
+            samples.append(sample | {"video_score": float(video_scores[k])})
     return samples
 
 
-def find_frame(sample: SampleFrame, extraction: Extraction) -> torch.Tensor:
-    """The frame that the sample names, (3, 224, 224). Raises InputError where it is not there."""
-    file = Path(extraction.videos_dir, sample.video)
+def middle_frame(split: Split, video_index: int) -> int:
+    """Which of the split's frames is the middle one of a video."""
+    frames = np.flatnonzero(split.video_index == video_index)
+    return frames[len(frames) // 2]
+
+
+def find_frame(video: str, number: int, extraction: Extraction) -> torch.Tensor:
+    """The frame of this number, (3, 224, 224). Raises InputError where it is not there."""
+    file = Path(extraction.videos_dir, video)
     try:
         sampled = sample_video(file, extraction.sampling)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     numbers = sampled.numbers.tolist()
-    if sample.number not in numbers:
+    if number not in numbers:
         raise InputError(f"{file} has changed since its features were extracted")
-    return sampled.frames[numbers.index(sample.number)]
+    return sampled.frames[numbers.index(number)]
 
 
-def plot_samples(
-    samples: list[SampleFrame], extraction: Extraction | None, path: Path, footer: str
-) -> None:
+def make_grid(figure: Figure, n_rows: int, n_columns: int) -> np.ndarray:
+    """(n_rows, n_columns) places for frames with titles of several lines."""
+    figure.get_layout_engine().set(h_pad=0.1)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    return grid
+
+
+def plot_samples(samples: list[dict], extraction: Extraction | None) -> Figure:
     """The sample frames as the network sees them, real above and fake below.
 
     Raises InputError where a video cannot be read again.
     """
     if not samples or extraction is None:
         raise InputError("which videos the features are of is not known")
-    n_columns = max(Counter(sample.label for sample in samples).values())
+    n_columns = max(Counter(sample["label"] for sample in samples).values())
     figure = Figure((11, 7.4), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1, rect=(0, 0, 1, 0.98))  # room above the titles
-    grid = figure.subplots(2, n_columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    free = [list(row) for row in grid]
+    figure.get_layout_engine().set(rect=(0, 0, 1, 0.98))  # room above the titles
+    free = [list(row) for row in make_grid(figure, 2, n_columns)]
     for sample in samples:
-        truth = CLASSES[sample.label]
-        called, video_called = verdict(sample.score), verdict(sample.video_score)
+        truth = CLASSES[sample["label"]]
+        called, video_called = verdict(sample["score"]), verdict(sample["video_score"])
         title = (
-            f"{shorten(sample.video, 39)}\n"
-            f"frame {sample.number}, truth: {truth}\n"
-            f"probability of fake: {percent(sample.score)}, called {called}\n"
-            f"of the whole video: {percent(sample.video_score)}, called {video_called}"
+            f"{shorten(sample['video'], 39)}\n"
+            f"frame {sample['number']}, truth: {truth}\n"
+            f"probability of fake: {percent(sample['score'])}, called {called}\n"
+            f"of the whole video: {percent(sample['video_score'])}, called {video_called}"
         )
         colour = "black" if video_called == truth else COLOURS["val"]
-        axes = free[sample.label].pop(0)
-        show_frame(axes, find_frame(sample, extraction), title, color=colour)
-    if any((sample.video_score >= 0.5) != sample.label for sample in samples):
-        footer = f"orange: the video is called wrong at 0.5; {footer}"
-    save_figure(figure, path, footer)
+        if colour != "black":
+            figure.supxlabel("orange: the video is called wrong at 0.5")
+        frame = find_frame(sample["video"], sample["number"], extraction)
+        show_frame(free[sample["label"]].pop(0), frame, title, color=colour)
+    return figure
 
 
 # --- A prediction ---
@@ -214,23 +204,18 @@ def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
     for column, (i, frame) in enumerate(row["pictures"]):
         title = f"frame {row['numbers'][i]}\n{percent(row['scores'][i])}"
-        axes = figure.add_subplot(grid[0, column])
-        axes.axis("off")
-        show_frame(axes, frame, title)
+        show_frame(figure.add_subplot(grid[0, column]), frame, title)
     axes = figure.add_subplot(grid[1, :])
     axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
     mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
     axes.axhline(100 * row["score"], color=COLOURS["val"], label=mean)
-    axes.axhline(50, color="0.3", linestyle=":", label="50 %")
-    axes.axhline(100 * threshold, color="0.3", linestyle="--", label=f"T = {percent(threshold)}")
+    draw_thresholds(axes.axhline, threshold)
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
 
 
-def plot_prediction(
-    row: dict, threshold: float, path: Path, footer: str, caution: str = ""
-) -> None:
+def plot_prediction(row: dict, threshold: float, caution: str = "") -> Figure:
     """Some frames of a video with their scores, and the curve of all scores; a photo by itself.
 
     `row` is what predict_videos gives for a video that could be scored, with its pictures;
@@ -238,59 +223,49 @@ def plot_prediction(
     """
     figure = Figure((12, 5), layout="constrained")
     if len(row["numbers"]) == 1:
-        axes = figure.subplots()
-        axes.axis("off")
-        show_frame(axes, row["pictures"][0][1])
+        show_frame(figure.subplots(), row["pictures"][0][1])
     else:
         draw_scores(figure, row, threshold)
-    called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}"
+    called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}; proves nothing by itself"
     title = f"{shorten(row['video'], 80)}: {percent(row['score'])}, {called}"
-    title += "; proves nothing by itself"
+    colour = "black"
     if caution:
-        title = f"This model was {caution}\n{title}"
-    colour = COLOURS["val"] if caution else "black"
+        title, colour = f"This model was {caution}\n{title}", COLOURS["val"]
     figure.suptitle(title, color=colour, fontsize=11, parse_math=False)
-    save_figure(figure, path, footer)
+    return figure
 
 
 # --- Originals ---
 
 
-def plot_originals(found: Originals, path: Path, footer: str, most: int = 8) -> None:
+def plot_originals(found: Originals, most: int = 8) -> Figure:
     """The nearest pairs of a fake and the real video that it seems to show, their middle frames.
 
     Raises InputError where there are none, or where a video cannot be read again.
     """
-    known = {name: split for name, split in found.splits.items() if split.extraction}
-    shown = [row for row in found.matches if {row["split"], row["real_split"]} <= set(known)][:most]
+    known = {name for name, split in found.splits.items() if split.extraction}
+    shown = [row for row in found.matches if {row["split"], row["real_split"]} <= known][:most]
     if not shown:
         raise InputError("no fake looks like a real video here")
-    n_rows = -(-len(shown) // 2)
+    n, n_rows = len(found.matches), -(-len(shown) // 2)
     figure = Figure((11, 3.4 * n_rows + 0.9), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.1)
-    n = len(found.matches)
     some = f"The nearest {len(shown)} of {n} pairs" if n > most else "Pairs"
     of_what = "distance 0: the same footage; ratio: to the distance of the next real video"
     figure.suptitle(f"{some} of a video and the real one it looks like ({of_what})", fontsize=10)
-    grid = figure.subplots(n_rows, 4, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    pairs = grid.reshape(-1, 2)
-    for match, axes in zip(shown, pairs, strict=False):
+    pairs = make_grid(figure, n_rows, 4).reshape(-1, 2)
+    for match, (left, right) in zip(shown, pairs, strict=False):
         figures = f"distance {match['distance']:.2f}, ratio {match['ratio']:.2f}"
-        show_middle(axes[0], known[match["split"]], match["video"], figures)
-        show_middle(axes[1], known[match["real_split"]], match["real"], match["outcome"])
-    save_figure(figure, path, footer)
+        show_middle(left, found.splits[match["split"]], match["video"], figures)
+        show_middle(right, found.splits[match["real_split"]], match["real"], match["outcome"])
+    return figure
 
 
 def show_middle(axes: Axes, split: Split, video: str, remark: str) -> None:
     """The middle frame of a video as the network sees it."""
-    index = [row["video"] for row in split.videos].index(video)
-    rows = np.flatnonzero(split.video_index == index)
-    number, label = int(split.numbers[rows[len(rows) // 2]]), int(split.labels[rows[0]])
-    title = f"{CLASSES[label]}: {shorten(video, 30)}\nframe {number}\n{remark}"
-    frame = find_frame(SampleFrame(video, number, label, 0, 0), split.extraction)
-    show_frame(axes, frame, title)
+    i = middle_frame(split, [row["video"] for row in split.videos].index(video))
+    number, label = int(split.numbers[i]), CLASSES[split.labels[i]]
+    title = f"{label}: {shorten(video, 30)}\nframe {number}\n{remark}"
+    show_frame(axes, find_frame(video, number, split.extraction), title)
 
 
 # --- All pictures of a run ---
@@ -299,7 +274,7 @@ def show_middle(axes: Axes, split: Split, video: str, remark: str) -> None:
 def draw_pictures(
     folder: Path, pictures: dict[str, Callable], footer: str, wanted: bool
 ) -> list[str]:
-    """Draw pictures, {file name: function of a path and a footer}; the names of those drawn.
+    """Draw pictures, {file name: function that gives the figure}; the names of those drawn.
 
     Those of an earlier model go first, also where none are `wanted`.
     """
@@ -308,7 +283,7 @@ def draw_pictures(
     drawn = []
     for name, plot in pictures.items() if wanted else ():
         try:
-            plot(path=folder / name, footer=footer)
+            save_figure(plot(), folder / name, footer)
             drawn.append(name)
         except InputError as error:
             print(f"{name} is not drawn: {error}")
@@ -316,15 +291,16 @@ def draw_pictures(
 
 
 def draw_run(
-    output: Path, runs: list[Run], samples: list[SampleFrame], found: Originals, wanted: bool
+    output: Path, runs: list[Run], samples: list[dict], found: Originals, wanted: bool
 ) -> list[str]:
     """Draw all pictures, the curves of all seeds, the rest of the first; those that were drawn."""
     run = runs[0]
+    figures = run.splits, run.scores, run.results
     histories = [each.history for each in runs]
     curves = {"training_curves.png": partial(plot_curves, histories, run.results)}
     pictures = {
-        "roc.png": partial(plot_roc, run.splits, run.scores, run.results),
-        "scores.png": partial(plot_scores, run.splits, run.scores, run.results),
+        "roc.png": partial(plot_roc, *figures),
+        "scores.png": partial(plot_scores, *figures),
         "features.png": partial(plot_features, run.splits, run.seed),
         "sample_frames.png": partial(plot_samples, samples, run.splits["val"].extraction),
     }

@@ -29,6 +29,7 @@ from features.extraction import (
     hash_extraction_code,
 )
 from features.pictures import plot_prediction
+from features.plots import save_figure
 from features.resnet18 import extract_video, kept_weights, load_backbone
 from features.results import prediction_words
 from features.run import Progress, count_cores, if_interrupted, map_threads, pick_device
@@ -169,8 +170,8 @@ def predict_and_print(
     screen.print_own_figures(checkpoint)
     screen.print_prediction_header()
     footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
-    words = {"footer": footer, "caution": caution_of(extraction)}
     rows, threshold = [], checkpoint["thresholds"]["used"]
+    caution = caution_of(extraction)
     with (
         if_interrupted(f"{table} holds what was scored"),
         closing(results),
@@ -182,7 +183,8 @@ def predict_and_print(
             row["picture"] = ""
             if plot and row["score"] is not None:
                 row["picture"] = f"{table.stem}_{len(rows) + 1:04d}.png"
-                plot_prediction(row, threshold, output / row["picture"], **words)
+                figure = plot_prediction(row, threshold, caution)
+                save_figure(figure, output / row["picture"], footer)
             row.pop("pictures", None)
             write_row(row)  # at once: an interrupted run keeps what it has
             rows.append(row)

@@ -3,7 +3,7 @@
 import csv
 import os
 import time
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,47 +16,17 @@ from torch import nn
 
 from data.files import InputError, read_json, write_csv, write_json
 from data.words import CLASSES
-from features.audit import describe_training
 from features.checkpoint import save_checkpoint
 from features.dataset import Split
 from features.divide import Division
 from features.extraction import package_versions
-from features.originals import ORIGINALS_COLUMNS, Originals
+from features.originals import ORIGINALS_COLUMNS
 from features.resnet18 import hash_weights
 from features.text import verdict
 
-PREDICTION_COLUMNS = (  # of predictions.csv
-    "seed",
-    "split",
-    "video",
-    "label",
-    "method",
-    "group",
-    "people",
-    "fingerprint",
-    "score",
-    "at_0.5",
-    "at_T",
-)
-ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")  # of roc.csv
+ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")
 RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "max_fpr", "no_match")  # in runs.csv
-RUN_FILES = {  # in runs.csv, and the setting that names it
-    "features": "train_features_file",
-    "labels": "train_labels_file",
-    "val_features": "val_features_file",
-    "test_features": "test_features_file",
-}
-
-MORE_FILES = (  # that not each training leaves
-    "training_curves.png",
-    "roc.png",
-    "scores.png",
-    "features.png",
-    "sample_frames.png",
-    "originals.png",
-    "methods.csv",
-    "methods.png",
-)
+PICTURES = ("training_curves", "roc", "scores", "features", "sample_frames", "originals", "methods")
 
 
 @dataclass
@@ -89,13 +59,12 @@ def pick_output(output_dir: Path | None, features_file: Path) -> Path:
     """
     if output_dir:
         return output_dir
-    features_file = Path(os.path.abspath(features_file))
-    folder = Path("results", features_file.parent.name)
-    try:
+    file = os.path.abspath(features_file)
+    folder = Path("results", Path(file).parent.name)
+    earlier = file
+    with suppress(FileNotFoundError, InputError, LookupError, TypeError):  # of another version
         earlier = read_json(folder / "metrics.json")["settings"]["train_features_file"]
-    except (FileNotFoundError, InputError, LookupError, TypeError):  # none, or of another version
-        return folder
-    if os.path.abspath(earlier) != str(features_file):
+    if os.path.abspath(earlier) != file:
         found = f"{folder} holds results of {earlier}"
         raise InputError(f"{found}: name another folder, or this one, with --output-dir")
     return folder
@@ -109,16 +78,15 @@ def find_checkpoint(checkpoint: Path | None, output_dir: Path | None) -> Path:
         return output_dir / "model.pt"
     models = sorted(Path("results").glob("*/model.pt"))
     if not models:
-        raise InputError(
-            "there is no results/*/model.pt: train a model first, or give --checkpoint"
-        )
+        found = "there is no results/*/model.pt"
+        raise InputError(f"{found}: train a model first, or give --checkpoint")
     if len(models) > 1:
         names = ", ".join(map(str, models))
         raise InputError(f"there are several models, say which with --checkpoint: {names}")
     return models[0]
 
 
-# --- Tables and pictures of one model ---
+# --- Tables of one model ---
 
 
 def prediction_words(score: float, threshold: float) -> dict[str, str]:
@@ -159,51 +127,45 @@ def make_report(run: Run, settings: dict, device: torch.device, code: str) -> di
     """What metrics.json and the checkpoint both hold; `code` is a hash of that of the model."""
     extraction = run.splits["train"].extraction
     versions = {"scikit-learn": sklearn.__version__, "matplotlib": matplotlib.__version__}
-    network = {
-        "parameters": sum(weights.numel() for weights in run.model.parameters()),
-        "code": code,
-    }
+    n_parameters = sum(weights.numel() for weights in run.model.parameters())
+    thresholds = {"default": 0.5, "used": run.threshold, "from": run.threshold_from}
     return {
         "sha256": hash_weights(run.model.cpu()),
-        "network": network,
+        "network": {"parameters": n_parameters, "code": code},
         "settings": settings,
         "versions": package_versions() | versions,
         "device": str(device),
         "epoch": run.epoch,
         "extraction": extraction and asdict(extraction.without_paths()),
-        "thresholds": {
-            "default": 0.5,
-            "used": run.threshold,
-            "from": run.threshold_from,
-            "max_fpr": settings["max_fpr"],
-        },
+        "thresholds": thresholds | {"max_fpr": settings["max_fpr"]},
     }
 
 
-def write_run(output: Path, runs: list[Run], report: dict, found: Originals) -> list[str]:
-    """Write the model of the first run and the tables; their names."""
+def write_run(
+    output: Path, runs: list[Run], report: dict, trained_on: dict, matches: list[dict]
+) -> list[str]:
+    """Write the model of the first run and the tables; their names.
+
+    `trained_on` is what audit.describe_training gives, `matches` the rows of originals.csv.
+    """
     run = runs[0]
-    for name in MORE_FILES:  # of an earlier model
+    for name in ("methods.csv", *(f"{picture}.png" for picture in PICTURES)):  # of an earlier model
         (output / name).unlink(missing_ok=True)
-    trained_on = describe_training([run.splits["train"], run.splits["val"]])
     save_checkpoint(output / "model.pt", run.model, report, trained_on, run.results["val"])
-    figures = []
+    seeds, predictions = [], []
     for each in runs:
-        figures.append({"seed": each.seed, "splits": each.results, "left_out": each.half_seen})
-        figures[-1]["history"] = each.history
-    report = report | figures[0]
-    if len(runs) > 1:
-        for each, of_seed in zip(runs, figures, strict=True):
-            of_seed["split"] = each.division.report
-        report["seeds"] = figures
-    write_json(output / "metrics.json", report)
-    rows = []
-    for each in runs:
+        figures = {"seed": each.seed, "splits": each.results, "left_out": each.half_seen}
+        seeds.append(figures | {"history": each.history})
         splits = each.splits | each.division.left_out
-        rows += list_predictions(each.seed, splits, each.scores, each.threshold)
-    write_csv(output / "predictions.csv", PREDICTION_COLUMNS, rows)
+        predictions += list_predictions(each.seed, splits, each.scores, each.threshold)
+    report = report | seeds[0]
+    if len(runs) > 1:
+        of_seeds = zip(seeds, runs, strict=True)
+        report["seeds"] = [figures | {"split": each.division.report} for figures, each in of_seeds]
+    write_json(output / "metrics.json", report)
+    write_csv(output / "predictions.csv", predictions[0], predictions)
     write_csv(output / "roc.csv", ROC_COLUMNS, list_roc(run.splits, run.scores))
-    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, found.matches)
+    write_csv(output / "originals.csv", ORIGINALS_COLUMNS, matches)
     return ["model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"]
 
 
@@ -220,37 +182,37 @@ def describe_run(report: dict) -> dict:
     """
     settings, unit = report["settings"], report["split"]["unit"]
     extraction = report["extraction"] or {"weights": {}, "sampling": {}}
-    row = {name: settings[setting] for name, setting in RUN_FILES.items()}
-    row |= {"features_code": extraction.get("code"), "weights": extraction["weights"].get("name")}
-    for name in ("face_margin", "frames_per_video"):
-        row[name] = extraction["sampling"].get(name)
+    weights, sampling = extraction["weights"], extraction["sampling"]
+    row = {"features": settings["train_features_file"], "labels": settings["train_labels_file"]}
+    row |= {name: settings[f"{name}_file"] for name in ("val_features", "test_features")}
+    row |= {"features_code": extraction.get("code"), "weights": weights.get("name")}
+    row["weights_sha256"] = weights.get("sha256", "")[:8]
+    for name in ("face_margin", "if_no_face", "frames_per_video"):
+        row[name] = sampling.get(name)
     row |= {"parameters": report["network"]["parameters"], "model_code": report["network"]["code"]}
     row |= {name: settings[name] for name in RUN_SETTINGS}
     return row | {"split_unit": unit, "val_fraction": settings["val_fraction"] if unit else None}
 
 
-def append_run(path: Path, report: dict, runs: Iterable[Run]) -> None:
-    """Add a line for each seed to runs.csv, so that runs can be compared."""
-    rows = []
-    for run in runs:
-        row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
-        row |= describe_run(report | {"split": run.division.report})
-        for split in ("val", "test"):
-            metrics = run.results.get(split, {}).get("videos", {})
-            row[f"{split}_of"] = metrics.get("of")
-            for key in ("n", "accuracy", "eer", "auc"):
-                value = metrics.get(key)
-                row[f"{split}_{key}"] = value if value is None else round(value, 6)
-        rows.append(row)
+def append_run(path: Path, report: dict, run: Run) -> None:
+    """Add a line to runs.csv, so that runs can be compared."""
+    row = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seed": run.seed}
+    row |= describe_run(report | {"split": run.division.report})
+    for split in ("val", "test"):
+        metrics = run.results.get(split, {}).get("videos", {})
+        row[f"{split}_of"] = metrics.get("of")
+        for key in ("n", "accuracy", "eer", "auc"):
+            value = metrics.get(key)
+            row[f"{split}_{key}"] = value if value is None else round(value, 6)
     try:
-        is_new = not path.is_file() or not path.stat().st_size
-        if not is_new and path.read_text(encoding="utf-8").split("\n")[0] != ",".join(rows[0]):
+        header = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
+        if header and header != ",".join(row):
             print(f"WARNING: {path} gets no line: it has other columns; rename it for a new one")
             return
         with open(path, "a", newline="", encoding="utf-8") as file:  # several runs may write to it
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            if is_new:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if not header:
                 writer.writeheader()
-            writer.writerows(rows)
+            writer.writerow(row)
     except (OSError, UnicodeDecodeError) as error:  # the results themselves are written already
         print(f"WARNING: {path} gets no line: {error}")

@@ -1,10 +1,11 @@
 """What deepfake_detection_model.py prints: headers, warnings, tables, what to do next."""
 
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
 from data.files import InputError, command, read_json
-from features.audit import KINDS, NAMES, count_shared, name_clips, name_shortcuts
+from features.audit import NAMES, count_shared, name_clips, name_shortcuts
 from features.dataset import Split
 from features.extraction import Extraction, caution_of, describe_extraction
 from features.originals import Originals, describe_originals
@@ -35,20 +36,19 @@ def format_prediction(row: dict) -> str:
     score, spread = percent(row["score"]), percent(row["spread"])
     figures = f"{score:>7}  {row['at_0.5']:<11}  {row['at_T']:<11}  {row['frames']:>6}  {spread:>7}"
     remark = row["reason"] or row["note"]
-    return f"{figures}  {row['video']}{remark and f': {remark}'}"
+    return f"{figures}  {row['video']}" + f": {remark}" * bool(remark)
 
 
 def format_epoch(record: dict, num_epochs: int) -> str:
-    """One epoch as a line."""
     accuracy, eer = percent(record["val_accuracy"]), percent(record["val_eer"])
     figures = f"validation accuracy {accuracy:>7}   EER {eer:>7}"
     return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
 
 
 def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None:
-    n_scored = sum(row["score"] is not None for row in rows)
+    n_failed = sum(row["score"] is None for row in rows)
     n_apart = sum(row["at_0.5"] != row["at_T"] for row in rows)
-    print(f"\n{n_scored} scored, {len(rows) - n_scored} failed")
+    print(f"\n{len(rows) - n_failed} scored, {n_failed} failed")
     if n_apart:
         print(f"The two verdicts differ for {n_apart}: T is right where a video is like those that")
         print("the model was validated on; where it is not, trust neither.")
@@ -61,15 +61,15 @@ def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None
 
 def print_history(extraction: Extraction | None) -> None:
     """What the extraction said of its data set: a training must not forget it."""
-    counts = extraction.counts if extraction else {}
+    if extraction is None:
+        return
+    counts = extraction.counts
     if counts.get("failed"):
-        by_class = f"{counts['failed_real']} real, {counts['failed_fake']} fake"
-        print(
-            f"Failed     {counts['failed']} of {counts['found']} videos: {by_class}; see failed.csv"
-        )
+        of_class = f"{counts['failed_real']} real, {counts['failed_fake']} fake; see failed.csv"
+        print(f"Failed     {counts['failed']} of {counts['found']} videos: {of_class}")
     if counts.get("left_out"):
         print(f"Left out   {counts['left_out']} of {counts['found']} videos; see failed.csv")
-    for line in mark_notes(extraction.notes if extraction else ()):
+    for line in mark_notes(extraction.notes):
         print(line)
 
 
@@ -79,8 +79,7 @@ def describe_sharing(shared: dict[str, int]) -> str:
 
 
 def print_checkpoint(checkpoint: dict) -> None:
-    caution = caution_of(checkpoint["extraction"])
-    if caution:
+    if caution := caution_of(checkpoint["extraction"]):
         print(f"WARNING: model {caution}")
     thresholds = checkpoint["thresholds"]
     print(f"Checkpoint {checkpoint['file']}")
@@ -115,23 +114,20 @@ def may_have_seen(name: str, split: Split, trained_on: dict) -> bool:
 
 def describe_leaks(leaks: dict[str, dict[str, int]], splits: dict[str, Split]) -> list[str]:
     """What each pair of splits shares, one line where none shares anything; which are not known."""
-    lines = []
-    names = [name for name, split in splits.items() if split.has_videos]
-    if any_shared(leaks):
-        lines = [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
-    elif leaks:
-        shared = describe_sharing(dict.fromkeys(KINDS, 0))
-        lines = [f"{', '.join(names[:-1])} and {names[-1]} share {shared}"]
-    pairs = [f"{first}-{second}" for first, second in combinations(splits, 2)]
+    lines = [f"{pair} share {describe_sharing(shared)}" for pair, shared in leaks.items()]
+    known = [name for name, split in splits.items() if split.has_videos]
+    if leaks and not any_shared(leaks):  # all lines say the same
+        nothing = lines[0].partition(" ")[2]
+        lines = [f"{', '.join(known[:-1])} and {known[-1]} {nothing}"]
+    pairs = map("-".join, combinations(splits, 2))
     unknown = [pair for pair in pairs if pair not in leaks]
     if unknown:
-        bare = " and ".join(name for name in splits if name not in names)
+        bare = " and ".join(name for name in splits if name not in known)
         lines.append(f"{', '.join(unknown)}: not audited, the videos of {bare} are not known")
     return lines
 
 
 def any_shared(leaks: dict[str, dict[str, int]]) -> bool:
-    """Whether any pair of splits shares anything."""
     return any(n for shared in leaks.values() for n in shared.values())
 
 
@@ -145,10 +141,9 @@ def print_training(
     if train.extraction is None:
         print("WARNING: no extraction.json beside the features: --predict will not work, as nobody")
         print("         knows how to make the features of a video; run feature_extraction.py again")
-    if train.extraction and train.extraction.weights["name"] == "random":
-        print(
-            "WARNING: UNTRAINED network: extract with --weights imagenet for figures that mean more"
-        )
+    elif train.extraction.weights["name"] == "random":
+        better = "extract with --weights imagenet for figures that mean more"
+        print(f"WARNING: UNTRAINED network: {better}")
     for name, split in splits.items():
         _, labels, _ = split.video_scores(split.labels)
         counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {split.of}"
@@ -161,38 +156,32 @@ def print_training(
         print(f"Leak audit {line}")
     if any_shared(leaks):
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
-    training = [
-        f"batch size {settings['batch_size']}",
-        f"{settings['num_epochs']} epochs",
-        f"lr {settings['lr']:g}",
-        f"on {device}",
-    ]
-    print("Settings  ", ", ".join(training))
+    steps = f"batch size {settings['batch_size']}, {settings['num_epochs']} epochs"
+    print(f"Settings   {steps}, lr {settings['lr']:g}, on {device}")
 
 
 def print_originals(found: Originals) -> None:
-    """Which videos show the same footage, by the features."""
     for line in describe_originals(found):
         print(line)
 
 
 def format_run(results: dict[str, dict]) -> str:
     """The result of one seed, a line for validation and one for test."""
-    cells = []
-    for name in ("val", "test"):
-        if name in results:
-            metrics = results[name]["videos"]
-            figures = [f"{title} {percent(metrics[key])}" for title, key in FIGURES.items()]
-            cells.append(f"{TITLES[name]}, {metrics['of']}: {', '.join(figures)}")
-    return "\n".join(cells)
+    lines = []
+    for name, result in results.items():
+        metrics = result["videos"]
+        figures = [f"{title} {percent(metrics[key])}" for title, key in FIGURES.items()]
+        if name != "train":
+            lines.append(f"{TITLES[name]}, {metrics['of']}: {', '.join(figures)}")
+    return "\n".join(lines)
 
 
 def print_results(runs: list, report: dict, select: str) -> None:
     """The tables of the first run and, of several, the mean of all; shortcuts."""
     run = runs[0]
     of_seed = f"Seed {run.seed}, the first of {len(runs)}:\n" if len(runs) > 1 else ""
-    leaks = report["split"]["shared"]
-    is_audited = len(leaks) == len(list(combinations(run.splits, 2))) and not any_shared(leaks)
+    all_known = all(split.has_videos for split in run.splits.values())
+    is_audited = all_known and not any_shared(report["split"]["shared"])
     whose = whose_intervals(is_audited, report["split"]["known"])
     print(f"\n{of_seed}{results_table(run.results, whose)}")
     if select == "best":
@@ -200,10 +189,10 @@ def print_results(runs: list, report: dict, select: str) -> None:
     print(f"\n{threshold_table(run.results, report['thresholds'])}")
     if run.half_seen:
         metrics = run.half_seen["videos"]
-        rates = [f"{key.upper()} {percent(metrics['at_threshold'][key])}" for key in ("fpr", "fnr")]
-        print(f"{metrics['n']} videos with people on both sides, at T: {', '.join(rates)}")
-    methods = methods_table(run.results)
-    if methods:
+        rates = metrics["at_threshold"]
+        figures = f"FPR {percent(rates['fpr'])}, FNR {percent(rates['fnr'])}"
+        print(f"{metrics['n']} videos with people on both sides, at T: {figures}")
+    if methods := methods_table(run.results):
         print(f"\n{methods}")
     if len(runs) > 1:
         print(f"\n{seeds_table([each.results for each in runs])}")
@@ -212,7 +201,7 @@ def print_results(runs: list, report: dict, select: str) -> None:
 
 
 def whose_intervals(is_audited: bool, *known: float) -> str:
-    """Whom intervals are for, a key of tables.WHOSE.
+    """Whom intervals are for, a key of text.WHOSE.
 
     `is_audited`: training is known to share nothing; `known`: what audit.share_known gives.
     """
@@ -223,54 +212,38 @@ def whose_intervals(is_audited: bool, *known: float) -> str:
 
 def warn_of_shortcuts(shortcuts: dict[str, dict], result: dict) -> None:
     """Say which columns of videos.csv alone tell real from fake about as well as the model."""
-    named = name_shortcuts(shortcuts, result.get("videos", {}).get("auc"))
+    named = name_shortcuts(shortcuts, result["videos"]["auc"])
     if named:
-        aucs = [f"{name} {percent(shortcuts[name]['auc'])}" for name in named]
-        figures = ", ".join(aucs)
-        print(f"WARNING: the result means little: the data give the label away by {figures}")
+        aucs = ", ".join(f"{name} {percent(shortcuts[name]['auc'])}" for name in named)
+        print(f"WARNING: the result means little: the data give the label away by {aucs}")
         print("         (AUC of one column of videos.csv alone on validation: see README)")
 
 
-def name_value(value) -> str:
-    """The value of a flag in words."""
-    if value is None or value is False or value == "":
-        return "not given"
-    return "given" if value is True else str(value)
-
-
-def describe_lost(output: Path, settings: dict) -> str:
-    """The validation accuracy of the model in a folder, and how other settings differ from its."""
-    try:
-        report = read_json(output / "metrics.json")
-        metrics = report["splits"]["val"]["videos"]
-        lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
-        for name, value in settings.items():
-            then, now = report["settings"].get(name), value
-            if then != now and name not in ("output_dir", "device", "no_pictures"):
-                then, now = (name_value(each) for each in (then, now))
-                lost += f"; --{name.replace('_', '-')} {then}, now {now}"
-        return lost
-    except (OSError, InputError, LookupError, TypeError):  # of another version
-        return ""
-
-
-def print_replaced(output: Path, settings: dict) -> None:
-    """Say what of a model is lost when a training replaces it, and what stays of it."""
+def print_replaced(output: Path) -> None:
+    """Say which model a training replaces, and what stays of it."""
     if (output / "model.pt").is_file():
-        print(f"Replaces   {output}{describe_lost(output, settings)}")
+        lost = ""
+        with suppress(OSError, InputError, LookupError, TypeError):  # of another version
+            metrics = read_json(output / "metrics.json")["splits"]["val"]["videos"]
+            lost = f": validation accuracy {percent(metrics['accuracy'])}, n = {metrics['n']}"
+        print(f"Replaces   {output}{lost}")
     stays = ["evaluated/"] if (output / "evaluated").is_dir() else []
     stays += sorted(path.name for path in output.glob("predict_*.csv"))
+    named = ", ".join(stays[:3])
+    if len(stays) > 3:
+        named += f" and {len(stays) - 3} more"
     if stays:
-        more = f" and {len(stays) - 3} more" if len(stays) > 3 else ""
-        print(f"Stays      {', '.join(stays[:3])}{more}: of an earlier model, not of this one")
+        print(f"Stays      {named}: of an earlier model, not of this one")
 
 
 def print_results_written(output: Path, written: list[str], extraction: Extraction | None) -> None:
     files = [name for name in written if not name.endswith(".png")]
-    pictures = len(written) - len(files)
-    print(f"Written    {output}: {', '.join(files)}" + f", {pictures} pictures" * bool(pictures))
+    n_pictures = len(written) - len(files)
+    pictures = look = ""
+    if n_pictures:
+        pictures, look = f", {n_pictures} pictures", f"open {output / 'scores.png'}; "
+    print(f"Written    {output}: {', '.join(files)}{pictures}")
     if extraction:  # else nobody knows how to make the features of a video
-        look = f"open {output / 'scores.png'}; " if pictures else ""
         print(f"Next       {look}score your videos with")
         arguments = "--checkpoint", output / "model.pt", "--predict", "VIDEO_OR_FOLDER"
         print(f"           {command('deepfake_detection_model.py', *arguments)}")
@@ -283,8 +256,8 @@ def print_unseen(rows: list[dict], not_measured: dict[str, str], seed: str) -> N
     for method, reason in not_measured.items():
         print(f"{method}: not measured, {reason}")
     if rows:
-        of_seed = f"with {seed}, without the method"
-        print(f"Each line is of a model that was trained {of_seed}; model.pt knows all methods.")
+        model = f"a model that was trained with {seed}, without the method"
+        print(f"Each line is of {model}; model.pt knows all methods.")
     print()
 
 

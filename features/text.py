@@ -7,27 +7,18 @@ import numpy as np
 from data.words import CLASSES
 from features.metrics import FEW_VIDEOS, LOW_FPRS
 
-TITLES = {
-    "train": "Training Set",
-    "val": "Validation Set",
-    "test": "Test Set",
-}
-FIGURES = {  # title: key
+TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
+FIGURES = {"accuracy": "accuracy", "EER": "eer", "AUC": "auc"}  # title: key
+AT_THRESHOLD = {
     "accuracy": "accuracy",
-    "EER": "eer",
-    "AUC": "auc",
+    "FPR, real called fake": "fpr",
+    "FNR, fake called real": "fnr",
 }
 WHOSE = {  # whom the intervals are for
     "unseen": " for other people of the same kind (see README)",
     "unknown": ", for other people if these are others, which is not known here",
     "seen": ", not for other people: training has or may have seen some of these",
 }
-AT_THRESHOLD = {
-    "accuracy": "accuracy",
-    "FPR, real called fake": "fpr",
-    "FNR, fake called real": "fnr",
-}
-
 
 # --- Words ---
 
@@ -38,7 +29,7 @@ def percent(fraction: float | None) -> str:
 
 def count_units(n: int, unit: str) -> str:
     """A number of units with the right word: 1 person, 28 people, 20 groups."""
-    many = {"person": "people"}.get(unit, f"{unit}s")
+    many = "people" if unit == "person" else f"{unit}s"
     return f"{n} {unit if n == 1 else many}"
 
 
@@ -47,23 +38,43 @@ def verdict(score: float, threshold: float = 0.5) -> str:
     return CLASSES[int(score >= threshold)]
 
 
+def has_few_videos(metrics: dict) -> bool:
+    """Whether there are so few of a class that an EER or an AUC means nothing."""
+    return min(metrics["n_fake"], metrics["n"] - metrics["n_fake"]) < FEW_VIDEOS
+
+
+def format_interval(interval: list[float]) -> str:
+    low, high = interval
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def format_figure(metrics: dict, key: str) -> str:
     """A figure with its interval; where there is none and should be one, the reason."""
     value = percent(metrics[key])
     if "intervals" not in metrics or metrics[key] is None:
         return value
-    n_rarer = min(metrics["n_fake"], metrics["n"] - metrics["n_fake"])
     interval = metrics["intervals"].get(key)
-    if key in ("eer", "auc") and n_rarer < FEW_VIDEOS:
+    if key in ("eer", "auc") and has_few_videos(metrics):
         return f"{value} (too few videos)"
     if interval is None:
         return f"{value} (one {metrics.get('unit', 'group')})"
-    return f"{value} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    return f"{value} {format_interval(interval)}"
 
 
-def name_kinds(results: dict[str, dict]) -> str:
-    """What the figures of splits are of: videos, or frames, or some of these, some of those."""
-    return " and ".join(dict.fromkeys(result["videos"]["of"] for result in results.values()))
+def format_n(metrics: dict) -> str:
+    """How many videos of each class, and of how many people: `20 + 20 of 40 people`."""
+    n_fake = metrics["n_fake"]
+    counts = f"{metrics['n'] - n_fake} + {n_fake}"
+    if "unit" not in metrics:
+        return counts
+    return f"{counts} of {count_units(metrics['n_units'], metrics['unit'])}"
+
+
+def mean_and_deviation(values: list[float | None]) -> str:
+    """Of several seeds; the deviation is that of a sample (n - 1)."""
+    if None in values:
+        return "n/a"
+    return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
 
 
 def shorten(name: str, most: int) -> str:
@@ -84,85 +95,45 @@ def mark_notes(notes: Iterable[str]) -> list[str]:
 
 def format_table(rows: list[tuple]) -> str:
     """Lines of cells in columns as wide as needed; only the first column is flush left."""
-    columns = zip(*rows, strict=True)
-    first, *others = ([str(cell) for cell in column] for column in columns)
-    first_width = max(map(len, first))
-    widths = [max(map(len, column)) for column in others]
-    lines = []
-    for i, title in enumerate(first):
-        cells = [title.ljust(first_width)]
-        for column, width in zip(others, widths, strict=True):
-            cells.append(column[i].rjust(width))
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    columns = []
+    for column in zip(*rows, strict=True):
+        cells = [str(cell) for cell in column]
+        align = str.rjust if columns else str.ljust
+        width = max(map(len, cells))
+        columns.append([align(cell, width) for cell in cells])
+    return "\n".join(map("  ".join, zip(*columns, strict=True)))
 
 
-def headings(title: str, results: dict[str, dict], titles: dict[str, str] = TITLES) -> tuple:
-    """The first row of a table with a column for each split: what the figures are of, the splits.
+def headings(start: str, columns: dict[str, dict], titles: dict[str, str]) -> tuple:
+    """The first row of a table of these metrics: what they are of, and the title of each split.
 
-    `results` are what evaluate gives for each, `titles` their names.
+    A split whose figures are of something else says so: the videos of another may be known.
     """
-    kinds = name_kinds(results)
-    if kinds in ("videos", "frames"):
-        return f"{title}{kinds}", *(titles[name].rjust(21) for name in results)
-    return f"{title}{kinds}", *(
-        f"{titles[name]}, {results[name]['videos']['of']}" for name in results
-    )
+    kinds = [metrics.get("of", "frames") for metrics in columns.values()]
+    first = kinds[0]
+    cells = [start + first if start else first.capitalize()]
+    for name, kind in zip(columns, kinds, strict=True):
+        other = "" if kind == first else f", {kind}"
+        cells.append(f"{titles[name]}{other}".rjust(21))
+    return tuple(cells)
 
 
-def figures_table(results: dict[str, dict], of: str, titles: dict[str, str]) -> str:
-    """n, accuracy, EER and AUC of the videos of each split, or of frames; "" if there are none."""
-    columns = {name: result[of] for name, result in results.items() if of in result}
-    if not columns:
-        return ""
-    rows = [("Frames", *(titles[name].rjust(21) for name in columns))]
-    if of == "videos":
-        title, *others = headings("", results, titles)
-        rows = [(title.capitalize(), *others)]
-    rows.append(("n, real + fake", *map(format_n, columns.values())))
+def figures_table(columns: dict[str, dict], titles: dict[str, str], fprs: Iterable[float]) -> str:
+    """n, accuracy, EER and AUC of each split, and at low FPRs how many fakes are found."""
+    all_metrics = columns.values()
+    rows = [headings("", columns, titles)]
+    rows.append(("n, real + fake", *map(format_n, all_metrics)))
     for title, key in FIGURES.items():
-        cells = [format_figure(metrics, key) for metrics in columns.values()]
-        rows.append((title, *cells))
-        if key == "accuracy" and any(each["majority"] > 0.5 for each in columns.values()):
-            rows.append(("majority", *(percent(each["majority"]) for each in columns.values())))
-    for fpr in LOW_FPRS if of == "videos" else ():
-        rates = [metrics["tpr_at_fpr"][str(fpr)] for metrics in columns.values()]
-        if rates != [None] * len(rates):
+        rows.append((title, *(format_figure(metrics, key) for metrics in all_metrics)))
+    shares = [metrics["majority"] for metrics in all_metrics]
+    if max(shares) > 0.5:
+        rows.insert(3, ("majority", *map(percent, shares)))
+    for fpr in fprs:
+        rates = [metrics["tpr_at_fpr"][str(fpr)] for metrics in all_metrics]
+        if any(rate is not None for rate in rates):
             cells = ["too few reals" if rate is None else percent(rate) for rate in rates]
             rows.append((f"fakes found at {100 * fpr:g} % FPR", *cells))
     return format_table(rows)
-
-
-def format_n(metrics: dict) -> str:
-    """How many videos of each class, and of how many people: `20 + 20 of 40 people`."""
-    n_fake = metrics["n_fake"]
-    units = f" of {count_units(metrics['n_units'], metrics['unit'])}" if "unit" in metrics else ""
-    return f"{metrics['n'] - n_fake} + {n_fake}{units}"
-
-
-def threshold_table(
-    results: dict[str, dict], thresholds: dict, titles: dict[str, str] = TITLES
-) -> str:
-    """Accuracy, FPR and FNR at the threshold T, of the validation and the test split.
-
-    `thresholds` are those of a checkpoint: "used", "from", and "max_fpr" if that was wanted.
-    """
-    threshold, origin, max_fpr = (thresholds.get(key) for key in ("used", "from", "max_fpr"))
-    columns = {}
-    shown = {name: result for name, result in results.items() if name != "train"}
-    for name, result in shown.items():
-        metrics = result["videos"]
-        counts = {key: metrics[key] for key in ("n", "n_fake")}
-        columns[name] = metrics["at_threshold"] | counts
-    rows = [headings("At T, ", shown, titles)]
-    for title, key in AT_THRESHOLD.items():
-        cells = [percent(rates[key]) for rates in columns.values()]
-        rows.append((title, *cells))
-    if max_fpr is not None:
-        wanted = f"at most {percent(max_fpr)}"
-        rows.insert(2, ("FPR that was wanted", *[wanted] * len(columns)))
-        rows[3] = (rows[3][0], *(format_figure(rates, "fpr") for rates in columns.values()))
-    return f"T = {percent(threshold)}, {origin}\n{format_table(rows)}"
 
 
 def results_table(
@@ -172,12 +143,15 @@ def results_table(
 
     `whose` is a key of WHOSE.
     """
-    tables = [figures_table(results, of, titles) for of in ("videos", "frames")]
-    text = "\n\n".join(table for table in tables if table)
+    videos = {name: result["videos"] for name, result in results.items()}
+    frames = {name: result["frames"] for name, result in results.items() if "frames" in result}
+    text = figures_table(videos, titles, LOW_FPRS)
+    if frames:
+        text += f"\n\n{figures_table(frames, titles, ())}"
     if "[" in text:
         text += f"\nIn brackets: 95 % intervals{WHOSE[whose]}."
-    for name, result in results.items():
-        low, high = result.get("videos", {}).get("intervals", {}).get("auc") or (1, 1)
+    for name, metrics in videos.items():
+        low, high = metrics.get("intervals", {}).get("auc") or (1, 1)
         if low <= 0.5 <= high:
             text += f"\n{titles[name]}: nothing better than chance is shown, the AUC may be 50 %."
     if "n/a" in text:
@@ -185,55 +159,70 @@ def results_table(
     return text
 
 
+def threshold_table(
+    results: dict[str, dict], thresholds: dict, titles: dict[str, str] = TITLES
+) -> str:
+    """Accuracy, FPR and FNR at the threshold T, of the validation and the test split.
+
+    `thresholds` are those of a checkpoint: "used", "from", and "max_fpr" if that was wanted.
+    """
+    columns = {name: result["videos"] for name, result in results.items()}
+    columns.pop("train", None)
+    at_threshold = [metrics["at_threshold"] for metrics in columns.values()]
+    rows = [headings("At T, ", columns, titles)]
+    for title, key in AT_THRESHOLD.items():
+        rows.append((title, *(percent(rates[key]) for rates in at_threshold)))
+    if thresholds.get("max_fpr") is not None:
+        wanted = [f"at most {percent(thresholds['max_fpr'])}"] * len(columns)
+        reached = [format_figure(rates, "fpr") for rates in at_threshold]
+        rows[2] = ("FPR, real called fake", *reached)
+        rows.insert(2, ("FPR that was wanted", *wanted))
+    return f"T = {percent(thresholds['used'])}, {thresholds['from']}\n{format_table(rows)}"
+
+
 def seeds_table(runs: list[dict[str, dict]]) -> str:
-    """Mean and standard deviation (n - 1) over the results of several seeds, also by method."""
-    rows = [headings(f"Mean (sd) of {len(runs)} seeds, ", runs[0])]
-    for figure, key in FIGURES.items():
+    """Mean and standard deviation over the results of several seeds, also by method."""
+    columns = {name: result["videos"] for name, result in runs[0].items()}
+    rows = [headings(f"Mean (sd) of {len(runs)} seeds, ", columns, TITLES)]
+    for title, key in FIGURES.items():
         cells = []
-        for name in runs[0]:
+        for name in columns:
             cells.append(mean_and_deviation([run[name]["videos"][key] for run in runs]))
-        rows.append((figure, *cells))
-    methods = {method for run in runs for method in run["val"].get("methods", {})}
+        rows.append((title, *cells))
+    methods = {method for run in runs for method in run["val"]["methods"]}
     for method in sorted(methods) if len(methods) > 1 else ():
         cells = []
-        for name in runs[0]:
-            of_method = [run[name].get("methods", {}).get(method, {}) for run in runs]
+        for name in columns:
+            of_method = [run[name]["methods"].get(method, {}) for run in runs]
             cells.append(mean_and_deviation([metrics.get("auc") for metrics in of_method]))
         rows.append((f"AUC, {method or 'not named'}", *cells))
     return format_table(rows)
 
 
-def methods_table(results: dict[str, dict]) -> str:
-    """AUC and EER of each method, worst AUC first, of the last split whose videos are known.
-
-    "" where there is but one.
-    """
-    known = [name for name, result in results.items() if "methods" in result]
-    name = known[-1] if known else ""
-    methods = results[name]["methods"] if known else {}
-    if len(methods) < 2:
-        return ""
-    rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
-    for method, metrics in worst_first(methods):
-        figures = format_figure(metrics, "auc"), format_figure(metrics, "eer")
-        rows.append((method or "not named", metrics["n_fake"], *figures))
-    return format_table(rows)
-
-
 def worst_first(methods: dict[str, dict]) -> list[tuple[str, dict]]:
-    """Methods and their metrics by rising AUC; those without one last."""
+    """Methods and their metrics by rising AUC, those without one last; none where there is one."""
+    if len(methods) < 2:
+        return []
     return sorted(methods.items(), key=lambda item: (item[1]["auc"] is None, item[1]["auc"]))
+
+
+def methods_table(results: dict[str, dict]) -> str:
+    """AUC and EER of each method of the last split, worst first; "" where there is but one."""
+    name = list(results)[-1]
+    rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
+    for method, metrics in worst_first(results[name]["methods"]):
+        auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
+        rows.append((method or "not named", metrics["n_fake"], auc, eer))
+    return format_table(rows) if len(rows) > 1 else ""
 
 
 def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
     """A line for each evaluated set, below it one for each method; `shared` ones have a mark."""
     rows = [("Evaluated", "real + fake", "accuracy at T", "EER", "AUC")]
     for name, results in evaluated.items():
-        metrics = results["videos"]
-        rows.append(set_row(name + " *" * (name in shared), metrics))
-        methods = results.get("methods", {})
-        for method, of_method in worst_first(methods) if len(methods) > 1 else ():
-            rows.append(set_row(f"  {method or 'not named'}", of_method))
+        rows.append(set_row(name + " *" * (name in shared), results["videos"]))
+        for method, metrics in worst_first(results["methods"]):
+            rows.append(set_row(f"  {method or 'not named'}", metrics))
     text = format_table(rows)
     if shared:
         text += "\n* not the figures of unseen people: training has or may have seen some of these"
@@ -242,15 +231,13 @@ def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
 
 def set_row(name: str, metrics: dict) -> tuple:
     """A line of sets_table; of one class alone FPR or FNR stand where EER and AUC have no value."""
-    n_fake = metrics["n_fake"]
-    n_real = metrics["n"] - n_fake
-    at_threshold = metrics["at_threshold"] | {"n": metrics["n"], "n_fake": n_fake}
+    n_fake, at_threshold = metrics["n_fake"], metrics["at_threshold"]
     accuracy = format_figure(at_threshold, "accuracy")
-    figures = format_figure(metrics, "eer"), format_figure(metrics, "auc")
-    if not n_real or not n_fake:
+    eer, auc = format_figure(metrics, "eer"), format_figure(metrics, "auc")
+    if n_fake in (0, metrics["n"]):
         rate = "fnr" if n_fake else "fpr"
-        figures = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
-    return name, f"{n_real} + {n_fake}", accuracy, *figures
+        eer, auc = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
+    return name, f"{metrics['n'] - n_fake} + {n_fake}", accuracy, eer, auc
 
 
 def unseen_table(rows: list[dict]) -> str:
@@ -258,23 +245,27 @@ def unseen_table(rows: list[dict]) -> str:
     table = [("Left out", "split", "fakes", "AUC unseen", "EER unseen", "AUC seen", "AUC lost")]
     for row in rows:
         unseen = row["unseen"]
-        figures = [format_figure(unseen, key) for key in ("auc", "eer")]
-        lost = row["lost"] | {key: unseen[key] for key in ("n", "n_fake")}
-        figures += [percent(row["seen"]["auc"]), format_difference(lost, "auc")]
-        table.append((row["method"], row["split"], unseen["n_fake"], *figures))
-    fewer = [f"{row['fewer']} without {row['method']}" for row in rows]
-    less = f"Trained on fewer fakes: {', '.join(dict.fromkeys(fewer))}."
+        auc, eer = format_figure(unseen, "auc"), format_figure(unseen, "eer")
+        lost = format_difference(unseen | row["lost"], "auc")
+        what = row["method"], row["split"], unseen["n_fake"]
+        table.append((*what, auc, eer, percent(row["seen"]["auc"]), lost))
+    fewer = dict.fromkeys(f"{row['fewer']} without {row['method']}" for row in rows)
+    less = f"Trained on fewer fakes: {', '.join(fewer)}."
     return f"{format_table(table)}\n{less} AUC lost is in points; in brackets: 95 % intervals."
 
 
+# --- The difference of two models, as compare_split gives it ---
+
+
 def comparison_table(compared: dict[str, dict]) -> str:
-    """What compare_results gives: a line for each split and figure, and the verdict by the AUC."""
+    """A line for each split or set, with its differences, and the verdict by the AUC."""
     rows = [("B less A, in points", "videos", "of", "accuracy at T", "EER", "AUC")]
     verdicts = []
     for name, result in compared.items():
         title = TITLES.get(name, name)
-        cells = [format_difference(result, key) for key in FIGURES.values()]
-        rows.append((title, result["n"], count_units(result["n_units"], result["unit"]), *cells))
+        units = count_units(result["n_units"], result["unit"])
+        differences = [format_difference(result, key) for key in FIGURES.values()]
+        rows.append((title, result["n"], units, *differences))
         verdicts.append(f"{title}: {judge(result)}")
         if result["only_a"] or result["only_b"]:
             apart = f"{result['only_a']} videos of A alone and {result['only_b']} of B alone"
@@ -284,38 +275,31 @@ def comparison_table(compared: dict[str, dict]) -> str:
 
 def too_few(result: dict, key: str) -> str:
     """Of what there are too few for an interval of a difference that tells anything; "" if not."""
-    interval = result[key]["interval"]
-    if min(result["n_fake"], result["n"] - result["n_fake"]) < FEW_VIDEOS:
+    if has_few_videos(result):
         return "too few videos"
-    return "too few people" if interval is None or interval == [-1, 1] else ""
+    return "too few people" if result[key]["interval"] in (None, [-1, 1]) else ""
 
 
 def format_difference(result: dict, key: str) -> str:
-    """The difference of a figure in points, with its interval, of what compare_split gives."""
-    difference, interval = result[key]["difference"], result[key]["interval"]
+    """The difference of a figure in points, with its interval."""
+    difference = result[key]["difference"]
     if difference is None:
         return "n/a"
-    if reason := too_few(result, key):
-        return f"{100 * difference:+.1f} ({reason})"
-    return f"{100 * difference:+.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    reason = too_few(result, key)
+    interval = f"({reason})" if reason else format_interval(result[key]["interval"])
+    return f"{100 * difference:+.1f} {interval}"
 
 
 def judge(result: dict) -> str:
     """Which model is better, as far as the interval of the AUC's difference tells."""
-    interval = result["auc"]["interval"]
     if result["auc"]["difference"] is None:
         return "no difference can be shown: one class alone"
     if reason := too_few(result, "auc"):
         return f"no difference can be shown: {reason}"
-    figures = f"(AUC {format_difference(result, 'auc')} points)"
-    if interval[0] > 0:
-        return f"B is better {figures}"
-    if interval[1] < 0:
-        return f"A is better {figures}"
-    return f"no difference shown {figures}"
-
-
-def mean_and_deviation(values: list[float | None]) -> str:
-    if None in values:
-        return "n/a"
-    return f"{percent(np.mean(values))} ({100 * np.std(values, ddof=1):.1f})"
+    better = "no difference shown"
+    low, high = result["auc"]["interval"]
+    if low > 0:
+        better = "B is better"
+    elif high < 0:
+        better = "A is better"
+    return f"{better} (AUC {format_difference(result, 'auc')} points)"

@@ -346,13 +346,11 @@ def test_a_fake_has_the_people_of_the_real_video_that_it_shows(scenes):
 # --- The picture ---
 
 
-def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monkeypatch):
+def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes):
     split = load_split(scenes / "train_features.npy")
     found = keep_originals({"train": split})
-    kept = []
-    monkeypatch.setattr("features.pictures.save_figure", lambda *args: kept.append(args[0]))
-    plot_originals(found, tmp_path / "x.png", "")
-    shown = [axes for axes in kept[0].axes if axes.get_images()]
+    figure = plot_originals(found)
+    shown = [axes for axes in figure.axes if axes.get_images()]
     assert len(shown) == 2 * len(found.matches)
     for row, left, right in zip(found.matches, shown[::2], shown[1::2], strict=True):
         figures = f"distance {row['distance']:.2f}, ratio {row['ratio']:.2f}"
@@ -360,9 +358,10 @@ def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes, tmp_path, monk
         assert right.get_title() == f"real: {row['real']}\nframe 3\none group"
         ours, theirs = (np.asarray(axes.get_images()[0].get_array(), int) for axes in (left, right))
         assert np.median(abs(ours - theirs)) < 12  # the same scene, at the same time
-    assert "ratio: to the distance of the next real video" in kept[0].get_suptitle()
-    plot_originals(found, tmp_path / "x.png", "", most=1)
+    assert "ratio: to the distance of the next real video" in figure.get_suptitle()
     all_pairs = f"The nearest 1 of {len(found.matches)} pairs "
-    assert len(found.matches) > 1 and kept[1].get_suptitle().startswith(all_pairs)
+    assert len(found.matches) > 1 and plot_originals(found, most=1).get_suptitle().startswith(
+        all_pairs
+    )
     with pytest.raises(InputError, match="no fake looks like a real video here"):
-        plot_originals(Originals({}), tmp_path / "x.png", "")
+        plot_originals(Originals({}))

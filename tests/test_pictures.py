@@ -1,6 +1,7 @@
 """The frames that pictures show are those they name."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,20 +16,10 @@ import feature_extraction as fe
 from data.files import InputError
 from data.frames import Sampling
 from data.videos import Video
+from features import pictures
 from features.dataset import load_split
 from features.extraction import Extraction
-from features.pictures import (
-    BLUE,
-    ORANGE,
-    SampleFrame,
-    pick_samples,
-    plot_prediction,
-    plot_samples,
-    write_preview,
-)
-from features.text import shorten
-
-FOOTER = "videos, ResNet-18 weights: random; seed 0"
+from features.pictures import BLUE, ORANGE, pick_samples, plot_prediction, plot_samples
 
 
 @pytest.fixture
@@ -42,16 +33,10 @@ def faces(tmp_path) -> Path:
 
 
 @pytest.fixture
-def figures(monkeypatch):
-    """The figures that would be saved."""
+def sheets(monkeypatch):
+    """The contact sheets that would be saved."""
     kept = []
-
-    def keep(figure, path, footer, **more):
-        assert footer in (FOOTER, f"orange: the video is called wrong at 0.5; {FOOTER}")
-        figure.footer = footer
-        kept.append(figure)
-
-    monkeypatch.setattr("features.pictures.save_figure", keep)
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, *_, **__: kept.append(figure))
     return kept
 
 
@@ -74,11 +59,12 @@ def is_frame(picture: np.ndarray, number: int) -> bool:
     return abs(corner.mean() - (20 + 7 * number)) < 3.5
 
 
-def video_of(path: Path, label: int = 0) -> Video:
-    name = path.name
-    return Video(
-        path=path, label=label, split="train", method="", group=name, clip=name, video=name
-    )
+def preview(paths: list[Path], sampling: Sampling) -> None:
+    videos = []
+    for path in paths:
+        names = dict.fromkeys(("group", "clip", "video"), path.name)
+        videos.append(Video(path=path, label=0, split="train", method="", **names))
+    pictures.write_preview(videos, sampling, 2, None, "footer")
 
 
 def extraction_of(folder: Path, n: int) -> Extraction:
@@ -89,10 +75,9 @@ def extraction_of(folder: Path, n: int) -> Extraction:
 
 
 @pytest.mark.parametrize("margin", [None, 2])
-def test_the_preview_shows_the_frames_it_names(margin, detector, faces, figures):
-    sampling = Sampling(8, face_margin=margin)
-    write_preview([video_of(faces / "real/0.mp4")], sampling, 1, None, FOOTER)
-    shown = frames_of(figures[0])
+def test_the_preview_shows_the_frames_it_names(margin, detector, faces, sheets):
+    preview([faces / "real/0.mp4"], Sampling(8, face_margin=margin))
+    shown = frames_of(sheets[0])
     assert [title for title, _ in shown] == ["frame 1", "", "frame 4", "", "frame 6", ""]
     for (title, whole), (_, seen) in zip(shown[::2], shown[1::2], strict=True):
         assert is_frame(whole, number_in(title)) and whole.shape == (120, 160, 3)
@@ -100,7 +85,7 @@ def test_the_preview_shows_the_frames_it_names(margin, detector, faces, figures)
 
 
 def test_the_preview_reads_each_video_once_and_keeps_small_pictures(
-    detector, tmp_path, figures, monkeypatch
+    detector, tmp_path, sheets, monkeypatch
 ):
     read_frames, read = data.frames.read_frames, []
 
@@ -111,9 +96,9 @@ def test_the_preview_reads_each_video_once_and_keeps_small_pictures(
     monkeypatch.setattr("data.frames.read_frames", count)
     places = [(300 + 9 * j, 210) for j in range(8)]
     path = write_squares(tmp_path / "large.mp4", places, size=(960, 720), side=120)
-    write_preview([video_of(path)], Sampling(8, face_margin=2), 1, None, FOOTER)
+    preview([path], Sampling(8, face_margin=2))
     assert read == [path]
-    for title, whole in frames_of(figures[0])[::2]:
+    for title, whole in frames_of(sheets[0])[::2]:
         left, top = places[number_in(title)]
         assert whole.shape == (360, 480, 3)
         # box and crop, twice as large as the box, lie where they are in the frame
@@ -124,26 +109,15 @@ def test_the_preview_reads_each_video_once_and_keeps_small_pictures(
             np.testing.assert_allclose(found, np.array(sides) / 2, atol=4)
 
 
-def test_a_video_that_cannot_be_used_is_a_line_of_the_preview(faces, tmp_path):
-    (faces / "real/broken.mp4").write_text("no video")
-    videos = [video_of(faces / f"real/{name}.mp4") for name in ("0", "broken", "2")]
-    sizes = []
-    for shown in (videos, videos[1:2]):
-        write_preview(shown, Sampling(8), 2, tmp_path / "x.png", FOOTER)
-        sizes.append(cv2.imread(str(tmp_path / "x.png")).shape[0])
-    assert sizes == [2 * 210 + 30 + 30, 30 + 30]
-
-
-def test_the_preview_says_what_is_found(detector, faces, figures):
-    videos = [video_of(faces / "real/0.mp4"), video_of(faces / "real/nobody.mp4")]
-    videos.append(video_of(faces / f"real/{'x' * 200}.mp4"))
-    write_preview(videos, Sampling(4, face_margin=2), 1, None, FOOTER)
-    titles = [part.get_suptitle() for part in figures[0].subfigs]
+def test_the_preview_says_what_is_found(detector, faces, sheets):
+    paths = [faces / "real/0.mp4", faces / "real/nobody.mp4", faces / f"real/{'x' * 200}.mp4"]
+    preview(paths, Sampling(4, face_margin=2))
+    titles = [part.get_suptitle() for part in sheets[0].subfigs]
     assert titles[0] == "0.mp4: 4 frames, face in 100.0 % of the sampled ones"
     assert titles[1] == "nobody.mp4 cannot be used: no face found in 4 frames"
     assert titles[2].endswith("xxx.mp4 cannot be used: no such file") and len(titles[2]) < 180
-    write_preview(videos[1:2], Sampling(4), 1, None, FOOTER)
-    assert figures[1].subfigs[0].get_suptitle() == "nobody.mp4: 4 whole frames"
+    preview(paths[1:2], Sampling(4))
+    assert sheets[1].subfigs[0].get_suptitle() == "nobody.mp4: 4 whole frames"
 
 
 def test_the_preview_extracts_nothing(detector, faces, tmp_path, capsys):
@@ -167,67 +141,72 @@ def extracted(drawn_videos, quick_backbone, tmp_path) -> Path:
     return tmp_path / "features"
 
 
-def test_the_sample_picture_shows_the_frames_it_names(extracted, figures):
-    split = load_split(extracted / "train_features.npy")
-    scores = np.random.default_rng(0).random(len(split.labels))
-    samples = pick_samples(split, scores, seed=0)
-    plot_samples(samples, split.extraction, None, FOOTER)
-    shown = frames_of(figures[0])
-    assert len(shown) == len(samples) == 8
-    for title, picture in shown:
-        assert is_frame(picture, number_in(title))
-        assert ("real/" in title) == ("truth: real" in title)
-    for sample, (title, _) in zip(samples, shown, strict=True):
-        assert sample.video in title and f"frame {sample.number}, " in title
-        of_frame, of_video = title.splitlines()[2:]
-        called = "fake" if sample.score >= 0.5 else "real"
-        assert of_frame == f"probability of fake: {100 * sample.score:.1f} %, called {called}"
-        called = "fake" if sample.video_score >= 0.5 else "real"
-        score = f"{100 * sample.video_score:.1f} %"
-        assert of_video == f"of the whole video: {score}, called {called}"
-
-
-def test_samples_are_middle_frames_with_the_score_of_frame_and_video(extracted):
+def test_the_sample_picture_shows_the_middle_frames_it_names_with_their_scores(extracted):
     split = load_split(extracted / "train_features.npy")
     scores = np.random.default_rng(0).random(len(split.labels))
     samples = pick_samples(split, scores, seed=3, per_class=3)
-    assert [sample.label for sample in samples] == [0, 0, 0, 1, 1, 1]
+    assert [sample["label"] for sample in samples] == [0, 0, 0, 1, 1, 1]
+    shown = frames_of(plot_samples(samples, split.extraction))
     names = [row["video"] for row in split.videos]
-    for sample in samples:
-        assert split.videos[names.index(sample.video)]["label"] == str(sample.label)
-        rows = np.flatnonzero(split.video_index == names.index(sample.video))
-        assert sample.number == split.numbers[rows[len(rows) // 2]]
-        assert sample.score == scores[rows[len(rows) // 2]]
-        assert sample.video_score == pytest.approx(scores[rows].mean())
+    for sample, (title, picture) in zip(samples, shown, strict=True):
+        video = names.index(sample["video"])
+        rows = np.flatnonzero(split.video_index == video)
+        middle = rows[len(rows) // 2]
+        assert sample["number"] == split.numbers[middle] == number_in(title)
+        assert is_frame(picture, sample["number"])
+        score, of_video = scores[middle], scores[rows].mean()
+        assert sample["score"] == score and sample["video_score"] == pytest.approx(of_video)
+        called, video_called = ("fake" if each >= 0.5 else "real" for each in (score, of_video))
+        assert title.splitlines() == [
+            sample["video"],
+            f"frame {sample['number']}, truth: {sample['video'].split('/')[0]}",
+            f"probability of fake: {100 * score:.1f} %, called {called}",
+            f"of the whole video: {100 * of_video:.1f} %, called {video_called}",
+        ]
     assert samples == pick_samples(split, scores, seed=3, per_class=3)
     assert samples != pick_samples(split, scores, seed=4, per_class=3)
+    assert len(pick_samples(split, scores, seed=0)) == 8
     assert len(pick_samples(split, scores, seed=0, per_class=9)) == 10
 
 
-def test_a_video_that_is_gone_or_changed_costs_its_picture_not_the_run(videos, tmp_path, capsys):
-    sample = SampleFrame("real/000.mp4", 7, 0, 0.4, 0.4)
-    extraction = extraction_of(videos, 1000)
-    picture = tmp_path / "sample_frames.png"
-    plot_samples([sample], extraction, picture, FOOTER)
-    assert picture.is_file()
+def sample_of(video: str, number: int, label: int, video_score: float) -> dict:
+    sample = {"video": video, "number": number, "label": label, "score": 0.5}
+    return sample | {"video_score": video_score}
+
+
+def test_a_video_that_is_gone_or_changed_is_an_error_that_names_it(videos):
+    samples, extraction = [sample_of("real/000.mp4", 7, 0, 0.4)], extraction_of(videos, 1000)
+    assert len(frames_of(plot_samples(samples, extraction))) == 1
     write_video(videos / "real/000.mp4", n=3)
     with pytest.raises(InputError, match="has changed since its features were extracted"):
-        plot_samples([sample], extraction, picture, FOOTER)
+        plot_samples(samples, extraction)
     shutil.rmtree(videos)
     with pytest.raises(InputError, match=r"000\.mp4: no such file"):
-        plot_samples([sample], extraction, picture, FOOTER)
+        plot_samples(samples, extraction)
 
 
-def test_videos_that_are_not_known_are_not_shown(extracted, tmp_path):
+def test_videos_that_are_not_known_are_not_shown(extracted):
     split = load_split(extracted / "train_features.npy")
-    for name in ("train_frames.npy", "train_videos.csv"):
-        (extracted / name).unlink()
-    unknown = load_split(extracted / "train_features.npy")
-    assert pick_samples(unknown, np.zeros(len(unknown.labels)), seed=0) == []
-    samples = pick_samples(split, np.zeros(len(split.labels)), seed=0)
-    for shown, extraction in (([], split.extraction), (samples, None)):
+    scores = np.zeros(len(split.labels))
+    assert pick_samples(replace(split, videos=[]), scores, seed=0) == []
+    for shown, extraction in (([], split.extraction), (pick_samples(split, scores, 0), None)):
         with pytest.raises(InputError, match="which videos the features are of is not known"):
-            plot_samples(shown, extraction, tmp_path / "x.png", FOOTER)
+            plot_samples(shown, extraction)
+
+
+def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(videos):
+    names = ("real/000.mp4", "fake/fifty.mp4")
+    right = (0, 1)
+    for scores, black in (
+        ((0.4, 0.4), [True, False]),
+        ((0.5, 0.5), [False, True]),
+        (right, [True] * 2),
+    ):
+        samples = [sample_of(names[label], 2, label, scores[label]) for label in (0, 1)]
+        figure = plot_samples(samples, extraction_of(videos, 20))
+        assert [axes.title.get_color() == "black" for axes in figure.axes] == black
+        orange = "" if all(black) else "orange: the video is called wrong at 0.5"
+        assert figure.get_supxlabel() == orange
 
 
 # --- A prediction ---
@@ -242,16 +221,12 @@ def row_of(numbers, shown) -> dict:
     return row | {"pictures": list(zip(shown, frames, strict=True))}
 
 
-def test_a_prediction_shows_its_pictures_and_reads_no_video(figures, tmp_path):
+def test_a_prediction_shows_its_pictures_and_reads_no_video():
     row = row_of([1, 4, 6, 9, 12, 15], [0, 2, 5])
-    plot_prediction(row, 0.4, tmp_path / "x.png", FOOTER)  # the video is gone
-    (figure,) = figures
+    figure = plot_prediction(row, 0.4)  # the video is gone
     shown = frames_of(figure)
-    assert [title for title, _ in shown] == [
-        "frame 1\n10.0 %",
-        "frame 6\n42.0 %",
-        "frame 15\n90.0 %",
-    ]
+    titles = ["frame 1\n10.0 %", "frame 6\n42.0 %", "frame 15\n90.0 %"]
+    assert [title for title, _ in shown] == titles
     for title, picture in shown:
         assert is_frame(picture, number_in(title))
     axes = figure.axes[-1]
@@ -265,54 +240,23 @@ def test_a_prediction_shows_its_pictures_and_reads_no_video(figures, tmp_path):
     assert figure.get_suptitle() == title
 
 
-def test_what_a_prediction_does_not_mean_is_its_first_line(figures):
-    caution = "trained on drawn people: the score means nothing for your video"
-    plot_prediction(row_of([0, 1], [0]), 0.4, None, FOOTER, caution)
-    first, second = figures[0].get_suptitle().splitlines()
-    assert first == f"This model was {caution}"
-    assert second.startswith("gone$.mp4: 45.0 %")
-
-
 @pytest.mark.parametrize("n", [1, 6])
-def test_the_title_of_a_prediction_fits_also_above_a_photo(n, figures):
+def test_what_a_prediction_does_not_mean_is_its_first_line_which_fits_above_a_photo(n):
     caution = "trained on features of an untrained network: its scores mean nothing for your video"
     row = row_of(list(range(n)), [0]) | {"video": "x" * 300}
-    plot_prediction(row, 0.4, None, FOOTER, caution)
-    (figure,) = figures
+    figure = plot_prediction(row, 0.4, caution)
+    assert len(figure.axes) == (2 if n > 1 else 1)  # of a photo no curve
+    first, second = figure.get_suptitle().splitlines()
+    assert first == f"This model was {caution}"
+    assert second.startswith("…xxx") and "xxx: 45.0 %" in second
     title = figure._suptitle.get_window_extent()
     assert title.x0 >= 0 and title.x1 <= figure.bbox.x1
 
 
-def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path, figures):
+def test_the_frames_of_a_prediction_are_those_of_the_video(trained, tmp_path):
     path = write_video(tmp_path / "clip.mp4", n=20)
-    checkpoint = trained / "results/model.pt"
-    (row,) = ddm.predict_videos([path], checkpoint, "cpu", pictures=True)
-    plot_prediction(row, 0.5, None, FOOTER)
-    shown = frames_of(figures[0])
+    (row,) = ddm.predict_videos([path], trained / "results/model.pt", "cpu", pictures=True)
+    shown = frames_of(plot_prediction(row, 0.5))
     assert [number_in(title) for title, _ in shown] == [2, 7, 12, 17]
     for title, picture in shown:
         assert is_frame(picture, number_in(title))
-
-
-def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(videos, figures):
-    names = ("real/000.mp4", "fake/fifty.mp4")
-    for score, black in ((0.4, [True, False]), (0.5, [False, True])):
-        samples = [SampleFrame(name, 2, label, 0.5, score) for label, name in enumerate(names)]
-        plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
-        assert [axes.title.get_color() == "black" for axes in figures[-1].axes] == black
-        assert figures[-1].footer.startswith("orange: ")
-    samples = [SampleFrame(name, 2, label, 0.5, label) for label, name in enumerate(names)]
-    plot_samples(samples, extraction_of(videos, 20), None, FOOTER)
-    assert figures[-1].footer == FOOTER  # nothing is orange
-
-
-@pytest.mark.parametrize(
-    ("name", "most", "short"),
-    [
-        ("real/a.mp4", 10, "real/a.mp4"),
-        ("fake/FaceSwap/000_001.mp4", 20, "…/000_001.mp4"),  # no name is cut
-        ("fake/a_name_of_its_own.mp4", 12, "…its_own.mp4"),  # but one that is too long
-    ],
-)
-def test_a_path_is_cut_between_names(name, most, short):
-    assert shorten(name, most) == short and len(short) <= most

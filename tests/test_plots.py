@@ -9,7 +9,6 @@ from conftest import make_split
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-import deepfake_detection_model as ddm
 from data.files import InputError
 from features import pictures as room
 from features.dataset import load_split
@@ -24,19 +23,10 @@ from features.plots import (
     plot_unseen,
     save_figure,
 )
+from features.results import Run
 
 FOOTER = "videos/of_$me$_and_you, ResNet-18 weights: random; seed 0 of 0-4"
 T = 0.4
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that would be saved."""
-    kept = []
-    monkeypatch.setattr(
-        "features.plots.save_figure", lambda figure, path, footer: kept.append((figure, footer))
-    )
-    return kept
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +56,12 @@ def legend_of(axes) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_all_are_drawn(drawn, tmp_path):
+def points_of(lines) -> list[tuple]:
+    """Where the dots among lines are."""
+    return [tuple(line.get_xydata()[0]) for line in lines if len(line.get_xdata()) == 1]
+
+
+def test_all_are_drawn_with_a_footer_as_wide_as_the_picture(drawn, tmp_path, recwarn):
     """The only test that draws t-SNE, which takes seconds."""
     splits, scores, results = drawn
     pictures = {
@@ -76,41 +71,27 @@ def test_all_are_drawn(drawn, tmp_path):
         "features.png": partial(plot_features, splits, 0),
     }
     for name, plot in pictures.items():
-        plot(tmp_path / name, FOOTER)
+        save_figure(plot(), tmp_path / name, FOOTER)
         assert (tmp_path / name).stat().st_size > 5000
-    assert {path.name for path in tmp_path.iterdir()} == set(pictures)
-
-
-def test_the_footer_is_on_the_picture_and_as_wide_as_it(tmp_path):
-    figure = Figure((6, 2))
-    save_figure(figure, tmp_path / "x.png", FOOTER + "/long" * 40)
+    figure, footer = Figure((6, 2)), FOOTER + "/long" * 40
+    figure.suptitle("real/日本 😀.mp4")  # that the font cannot show
+    figure.supxlabel("orange: wrong")
+    save_figure(figure, tmp_path / "roc.png", footer)  # in place of the first
     lines = figure.get_supxlabel().splitlines()
-    assert "".join(lines).replace(" ", "") == (FOOTER + "/long" * 40).replace(" ", "")
+    assert "".join(lines).replace(" ", "") == f"orange: wrong; {footer}".replace(" ", "")
     assert max(map(len, lines)) <= 6 * 18
-    save_figure(figure, tmp_path / "x.png", FOOTER)  # again, in place of the first
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
-
-
-def test_a_name_that_the_font_cannot_show_is_a_line_on_the_screen_and_no_warning(
-    tmp_path, capsys, recwarn
-):
-    figure = Figure()
-    figure.suptitle("real/日本 😀.mp4\nframe 3")
-    save_figure(figure, tmp_path / "x.png", FOOTER)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("x.png shows boxes") and line.endswith(": real/日本 😀.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == set(pictures)
     assert not recwarn.list
 
 
-def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures, tmp_path):
-    plot_curves([history(3), history(3, shift=0.2)], drawn[2], tmp_path / "x.png", FOOTER)
-    ((figure, footer),) = figures
-    assert footer == FOOTER
+def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn):
+    figure = plot_curves([history(3), history(3, shift=0.2)], drawn[2])
     loss, accuracy, eer = figure.axes
     assert loss.get_ylabel() == "log loss, lower is better"
     assert loss.lines[2].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)  # always 50 %
     assert figure.get_suptitle() == "mean and range of 2 seeds"
-    assert accuracy.get_title() == "accuracy at 0.5 of videos"
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["log loss", "accuracy at 0.5", "EER"]
     train, val = accuracy.lines
     np.testing.assert_allclose(train.get_ydata(), [20, 30, 40])  # percent
     np.testing.assert_allclose(val.get_ydata(), [15, 20, 25])
@@ -123,156 +104,153 @@ def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn, figures,
     assert legend_of(eer) == ["Training Set (n = 12 videos)", "Validation Set (n = 12 videos)"]
 
 
-def test_curves_leave_out_what_one_class_does_not_have(drawn, figures, tmp_path):
-    records = history(2)
-    for record in records:
-        record["val_eer"] = None
-    plot_curves([records], drawn[2], tmp_path / "x.png", FOOTER)
-    assert np.isnan(figures[0][0].axes[2].lines[1].get_ydata()).all()
+def test_curves_leave_out_what_one_class_does_not_have(drawn):
+    records = [record | {"val_eer": None} for record in history(2)]
+    figure = plot_curves([records], drawn[2])
+    assert np.isnan(figure.axes[2].lines[1].get_ydata()).all()
 
 
-def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn, figures, tmp_path):
+def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn):
     splits, scores, results = drawn
-    plot_roc(splits, scores, results, tmp_path / "x.png", FOOTER)
-    ((figure, footer),) = figures
-    assert footer == FOOTER
-    (axes,) = figure.axes  # one plot
+    (axes,) = plot_roc(splits, scores, results).axes
     lines = [tuple(map(tuple, line.get_xydata())) for line in axes.lines]
     assert ((0, 0), (100, 100)) in lines and ((0, 100), (100, 0)) in lines
     assert {text.get_text() for text in axes.texts} == {"chance", "FPR = FNR"}
+    thick = [line.get_xydata() for line in axes.lines if line.get_linewidth() == 5]
+    assert len(thick) == 2  # validation and test: training has no interval
     for name, line in zip(splits, legend_of(axes), strict=True):
         metrics = results[name]["videos"]
         eer = 100 * metrics["eer"]
-        assert ((eer, 100 - eer),) in lines  # the dot
+        assert (eer, 100 - eer) in points_of(axes.lines)
         assert f"12 videos: AUC {100 * metrics['auc']:.1f} %" in line
-        assert ("[" in line) == ("intervals" in metrics) == (name != "train")
+        assert ("[" in line) == (name != "train")
         if name != "train":
             low, high = np.multiply(100, metrics["intervals"]["eer"])
             assert f"[{low:.1f}, {high:.1f}]" in line
-            thick = [line.get_xydata() for line in axes.lines if line.get_linewidth() == 5]
-            ends = thick[list(splits).index(name)]
-            np.testing.assert_allclose(ends, [(low, 100 - low), (high, 100 - high)])
+            np.testing.assert_allclose(thick.pop(0), [(low, 100 - low), (high, 100 - high)])
 
 
-def test_roc_of_one_class_and_of_frames(drawn, figures, tmp_path):
+def test_roc_of_one_class_and_of_frames(drawn):
     splits, scores, _ = drawn
-    one_class = splits["test"].part(splits["test"].labels == 1)
-    rows = np.arange(len(splits["val"].rows))
-    parts = {"val": replace(splits["val"], videos=[], video_index=rows), "test": one_class}
-    values = {"val": scores["val"], "test": scores["test"][splits["test"].labels == 1]}
-    parts["test"] = replace(one_class, videos=[])
+    fake = splits["test"].labels == 1
+    frames = np.arange(len(splits["val"].rows))
+    parts = {"val": replace(splits["val"], videos=[], video_index=frames)}
+    parts["test"] = replace(splits["test"].part(fake), videos=[])
+    values = {"val": scores["val"], "test": scores["test"][fake]}
     results = {name: evaluate(part, values[name], T) for name, part in parts.items()}
-    plot_roc(parts, values, results, tmp_path / "x.png", FOOTER)
-    (line,) = legend_of(figures[0][0].axes[0])
+    (line,) = legend_of(plot_roc(parts, values, results).axes[0])
     assert line.startswith("Validation Set, 24 frames")
     with pytest.raises(InputError, match="one class alone has no ROC"):
-        plot_roc({"test": parts["test"]}, values, results, tmp_path / "y.png", FOOTER)
+        plot_roc({"test": parts["test"]}, values, results)
 
 
-def test_scores_show_every_video_both_thresholds_and_the_methods(drawn, figures, tmp_path):
+def test_scores_show_every_video_both_thresholds_and_which_bar_is_which(drawn):
     splits, scores, results = drawn
-    plot_scores(splits, scores, results, tmp_path / "x.png", FOOTER)
-    figure, footer = figures[0]
-    assert footer == FOOTER and len(figure.axes) == 3  # one method: nothing to tell apart
+    figure = plot_scores(splits, scores, results)
+    assert len(figure.axes) == 3  # one method: nothing to tell apart
     for axes in figure.axes:
         assert sum(bar.get_height() for bar in axes.patches) == 12
         assert [line.get_xdata()[0] for line in axes.lines] == [50, 100 * T]
         assert {"real (n = 6)", "fake (n = 6)", "50 %", "T = 40.0 %"} == set(legend_of(axes))
+    split = splits["val"]
+    split = split.part(split.labels * split.video_index < 3)  # three fakes, which come first
+    scores = np.where(split.labels == 1, 0.9, 0.1)
+    figure = plot_scores({"val": split}, {"val": scores}, {"val": evaluate(split, scores, T)})
+    expected = (("real (n = 6)", 10), ("fake (n = 3)", 90))
+    for bars, (name, place) in zip(figure.axes[0].containers, expected, strict=True):
+        (bar,) = (bar for bar in bars if bar.get_height())
+        assert bars[0].get_label() == name
+        assert abs(bar.get_x() - place) < 6
 
 
-def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, figures):
+def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, drawn):
     split = load_split(make_split(tmp_path, n_groups=12, frames=2))
     for i, row in enumerate(split.videos):
         row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
     scores = np.random.default_rng(0).random(48)
-    results = evaluate(split, scores, 0.4)
+    results = evaluate(split, scores, T)
     assert results["videos"]["n"] == 24 and results["videos"]["n_fake"] == 12
     n_fake = {name: metrics["n_fake"] for name, metrics in results["methods"].items()}
     assert n_fake == {"": 4, "Deep$fakes": 4, "Two": 4}
-    plot_scores({"val": split}, {"val": scores}, {"val": results}, tmp_path / "x.png", FOOTER)
-    _, methods = figures[0][0].axes
+    splits, of_val = {"val": split, "test": drawn[0]["test"]}, {"val": scores}
+    figure = plot_scores(splits, drawn[1] | of_val, drawn[2] | {"val": results})
+    *_, methods, of_one = figure.axes
+    assert not of_one.get_visible()  # test has one method
     names = [label.get_text() for label in methods.get_yticklabels()]
     assert names == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
-    dots = [line.get_xydata()[0] for line in methods.lines if len(line.get_xdata()) == 1]
     aucs = [100 * metrics["auc"] for metrics in results["methods"].values()]
-    np.testing.assert_allclose(dots, list(zip(aucs, range(3), strict=True)))
+    np.testing.assert_allclose(points_of(methods.lines), list(zip(aucs, range(3), strict=True)))
     # of four fakes there is no interval, as in the table
     assert len(methods.lines) == 4 and methods.get_xlabel() == "AUC, % (dotted: chance)"
 
 
-def test_a_method_stands_unseen_beside_seen_with_its_intervals(figures, tmp_path):
+def test_a_method_stands_unseen_beside_seen_with_its_intervals():
     rows = []
     for method, unseen in (("A", 0.6), ("B$", None)):
         counts = {"n": 14, "n_fake": 7}
         row = {"method": method, "split": "val", "seen": {"auc": 0.9} | counts}
         intervals = {"auc": unseen and [0.5, 0.7]}
         rows.append(row | {"unseen": {"auc": unseen, "intervals": intervals} | counts})
-    plot_unseen(rows, tmp_path / "x.png", FOOTER)
-    ((figure, footer),) = figures
+    figure = plot_unseen(rows)
     (axes,) = figure.axes
-    assert footer == FOOTER
-    dots = sorted(tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1)
+    dots = sorted(points_of(axes.lines))
     np.testing.assert_allclose(dots, [(60, -0.15), (90, 0.15), (90, 1.15)])
     whisker = axes.lines[0]  # a method that was seen has no interval here
     np.testing.assert_allclose(whisker.get_xydata(), [(50, -0.15), (70, -0.15)])
     assert "line: 95 % interval" in axes.get_xlabel()
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["A, val (n = 7)", r"B\$, val (n = 7)"]
-    (legend,) = figure.legends
-    texts = {text.get_text() for text in legend.get_texts()}
-    assert texts == {"method seen in training", "method unseen in training"}
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["method unseen in training", "method seen in training"]
 
 
-def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(
-    drawn, figures, tmp_path, monkeypatch
-):
+def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(drawn, monkeypatch):
     monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-    splits = drawn[0]
-    plot_features(splits, 0, tmp_path / "x.png", FOOTER, most=18)
-    left, right = figures[0][0].axes
+    left, right = plot_features(drawn[0], 0, most=18).axes
     assert left.get_title().startswith("PCA of 18 frames: the two directions in which they differ")
     assert right.get_title() == "t-SNE of 18 frames: those that are alike lie together"
-    counts = {}
+    counts, of_class = dict.fromkeys(drawn[0], 0), {"real": [], "fake": []}
     for points in left.collections:
         split, label, *_, n = points.get_label().strip(")").replace(",", "").split()
         assert len(points.get_offsets()) == int(n)
-        counts[split] = counts.get(split, 0) + int(n)
-        # the fakes of make_split are shifted: the first component tells them apart
-        counts[label] = counts.get(label, []) + points.get_offsets()[:, 0].tolist()
-    assert [counts[name] for name in splits] == [6, 6, 6]
-    assert max(counts["real"]) < min(counts["fake"]) or max(counts["fake"]) < min(counts["real"])
+        counts[split] += int(n)
+        of_class[label] += points.get_offsets()[:, 0].tolist()
+    assert counts == {"train": 6, "val": 6, "test": 6}
+    # the fakes of make_split are shifted: the first component tells them apart
+    real, fake = of_class.values()
+    assert max(real) < min(fake) or max(fake) < min(real)
 
 
 def test_equal_features_are_not_drawn(tmp_path):
     path = make_split(tmp_path, n_groups=4)
     np.save(path, np.ones_like(np.load(path)))
-    split = load_split(path)
     with pytest.raises(InputError, match="all features are equal"):
-        plot_features({"train": split}, 0, tmp_path / "features.png", FOOTER)
+        plot_features({"train": load_split(path)}, 0)
 
 
-def test_the_bars_of_a_class_are_named_after_it(drawn, figures, tmp_path):
-    split = drawn[0]["val"]
-    split = split.part(split.labels * split.video_index < 3)  # three fakes, which come first
-    scores = np.where(split.labels == 1, 0.9, 0.1)
-    results = {"val": evaluate(split, scores, T)}
-    plot_scores({"val": split}, {"val": scores}, results, tmp_path / "x.png", FOOTER)
-    (axes,) = figures[0][0].axes
-    for bars, name, place in zip(
-        axes.containers, ("real (n = 6)", "fake (n = 3)"), (10, 90), strict=True
-    ):
-        (bar,) = (bar for bar in bars if bar.get_height())
-        assert bars[0].get_label() == name
-        assert abs(bar.get_x() - place) < 6
+def test_a_picture_that_cannot_be_drawn_is_a_line_and_goes(tmp_path, capsys):
+    def fail():
+        raise InputError("all features are equal")
+
+    pictures = {"a.png": fail, "b.png": Figure}
+    for name in pictures:
+        (tmp_path / name).write_text("of an earlier model")
+    assert room.draw_pictures(tmp_path, pictures, "footer", True) == ["b.png"]
+    assert "a.png is not drawn: all features are equal" in capsys.readouterr().out
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    assert room.draw_pictures(tmp_path, pictures, "footer", False) == []
+    assert not list(tmp_path.iterdir())  # that of the earlier model is not left
 
 
 def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path, monkeypatch):
     splits, scores, results = drawn
+    extraction = splits["train"].extraction  # not that of validation: it may be bare
+    splits = splits | {"val": replace(splits["val"], extraction=None)}
     runs = []
     for seed in (3, 4):
         division = Division(dict(splits), {}, {})
-        run = ddm.Run(seed, division, None, 1, history(1, seed), scores, T, "", results)
-        runs.append(run)
+        runs.append(Run(seed, division, None, 1, history(1, seed), scores, T, "", results))
     monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
     curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Originals({}), True)
     assert "originals.png" not in pictures  # none were found
@@ -280,4 +258,7 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3
     assert curves["training_curves.png"].args[0] == [run.history for run in runs]
-    assert of_all.endswith("; seeds 3 to 4") and of_one.endswith("; seed 3, the first of 2")
+    made = f"{extraction.name}, ResNet-18 weights: random"
+    assert (of_all, of_one) == (f"{made}; seeds 3 to 4", f"{made}; seed 3, the first of 2")
+    *_, of_all, _, _, of_one, _ = room.draw_run(tmp_path, runs[:1], [], Originals({}), True)
+    assert of_all == of_one == f"{made}; seed 3"

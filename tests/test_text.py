@@ -5,105 +5,128 @@ import re
 import pytest
 
 from features import text
-from features.text import format_figure
+
+INTERVALS = {"accuracy": [0.5, 0.9], "eer": [0.1, 0.4], "auc": [0.7, 1.0]}
+EVERY_SPLIT = ("train", "val", "test")
 
 
 def metrics(**changes) -> dict:
-    found = {
-        "of": "videos",
-        "n": 40,
-        "n_fake": 20,
-        "majority": 0.5,
-        "accuracy": 0.75,
-        "eer": 0.2,
-        "auc": 0.9,
-    }
+    """What evaluate gives for the videos of a split."""
+    found = {"of": "videos", "n": 40, "n_fake": 20, "majority": 0.5}
+    found |= {"accuracy": 0.75, "eer": 0.2, "auc": 0.9}
     found["tpr_at_fpr"] = {"0.01": None, "0.05": None}
     at_threshold = {"threshold": 0.4, "accuracy": 0.8, "fpr": 0.1, "fnr": 0.3}
     return found | {"at_threshold": at_threshold} | changes
 
 
-INTERVALS = {"accuracy": [0.5, 0.9], "eer": [0.1, 0.4], "auc": [0.7, 1.0]}
+def cells_of(table: str) -> list[list[str]]:
+    """The cells of each line of a table."""
+    return [re.split(r"  +", line.strip()) for line in table.splitlines()]
 
 
 def test_the_first_table_is_the_one_people_came_for():
-    results = {
-        "train": {"videos": metrics(), "frames": metrics(n=160)},
-        "val": {"videos": metrics(intervals=INTERVALS), "frames": metrics(n=160)},
-    }
-    lines = text.results_table(results).splitlines()
-    assert lines[0].split("  ")[0] == "Videos"
-    assert re.split(r"  +", lines[0])[1:] == ["Training Set", "Validation Set"]
-    assert [line.split()[0] for line in lines[1:5]] == ["n,", "accuracy", "EER", "AUC"]
-    assert re.split(r"  +", lines[2]) == ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"]
-    assert lines[6].startswith("Frames") and "[" not in "".join(lines[6:11])
-    assert lines[-1].startswith("In brackets: 95 % intervals")
-    assert re.split(r"  +", lines[1]) == ["n, real + fake", "20 + 20", "20 + 20"]
+    frames = {key: value for key, value in metrics(n=160).items() if key != "of"}
+    results = {"train": {"videos": metrics(), "frames": frames}}
+    results["val"] = {"videos": metrics(intervals=INTERVALS), "frames": frames}
+    lines = cells_of(text.results_table(results))
+    assert lines[:5] == [
+        ["Videos", "Training Set", "Validation Set"],
+        ["n, real + fake", "20 + 20", "20 + 20"],
+        ["accuracy", "75.0 %", "75.0 % [50.0, 90.0]"],
+        ["EER", "20.0 %", "20.0 % [10.0, 40.0]"],
+        ["AUC", "90.0 %", "90.0 % [70.0, 100.0]"],
+    ]
+    assert lines[6] == ["Frames", "Training Set", "Validation Set"]
+    assert lines[7:9] == [["n, real + fake", *["140 + 20"] * 2], ["accuracy", *["75.0 %"] * 2]]
+    assert len(lines) == 12 and lines[-1][0].startswith("In brackets: 95 % intervals")
+
+
+@pytest.mark.parametrize(
+    ("whose", "words"),
+    [
+        ("unseen", "for other people of the same kind (see README)."),
+        ("unknown", "if these are others, which is not known here."),
+        ("seen", ", not for other people: training has or may have seen some of these."),
+    ],
+)
+def test_whom_intervals_are_for_stands_below_what_fits_the_screen(whose, words):
     found = metrics(intervals=INTERVALS, unit="person", n_units=40)
-    results = {name: {"videos": found} for name in ("train", "val", "test")}
-    lines = text.results_table(results, "seen").splitlines()
-    assert lines[-1].startswith("In brackets: 95 % intervals, not for other people")
-    assert re.split(r"  +", lines[1])[1:] == ["20 + 20 of 40 people"] * 3
-    lines = text.results_table(results, "unknown").splitlines()
-    assert lines[-1].endswith("if these are others, which is not known here.")
-    assert max(map(len, text.results_table(results).splitlines())) <= 100  # fits the screen
+    table = text.results_table({name: {"videos": found} for name in EVERY_SPLIT}, whose)
+    lines = table.splitlines()
+    assert lines[-1].startswith("In brackets: 95 % intervals") and lines[-1].endswith(words)
+    assert cells_of(table)[1][1:] == ["20 + 20 of 40 people"] * 3
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_split_whose_videos_are_not_known_says_that_its_figures_are_of_frames():
+    results = {"train": {"videos": metrics()}, "val": {"videos": metrics(of="frames")}}
+    results["test"] = {"videos": metrics()}
+    first = cells_of(text.results_table(results))[0]
+    assert first == ["Videos", "Training Set", "Validation Set, frames", "Test Set"]
+    first = cells_of(text.threshold_table(results, {"used": 0.4, "from": "here"}))[1]
+    assert first == ["At T, frames", "Validation Set", "Test Set, videos"]
 
 
 def test_what_always_naming_the_larger_class_gives_and_what_chance_is_are_said():
     found = metrics(n_fake=30, majority=0.75, unit="group", n_units=1)
     found["intervals"] = INTERVALS | {"auc": [0.45, 1.0]}
-    table = text.results_table({"train": {"videos": metrics()}, "val": {"videos": found}})
-    rows = {line.split("  ")[0]: re.split(r"  +", line)[1:] for line in table.splitlines()}
-    assert rows["n, real + fake"] == ["20 + 20", "10 + 30 of 1 group"]
-    assert rows["majority"] == ["50.0 %", "75.0 %"]
+    lines = cells_of(text.results_table({"train": {"videos": metrics()}, "val": {"videos": found}}))
+    assert ["n, real + fake", "20 + 20", "10 + 30 of 1 group"] in lines
+    assert ["majority", "50.0 %", "75.0 %"] in lines
     chance = "Validation Set: nothing better than chance is shown, the AUC may be 50 %."
-    assert table.splitlines()[-1] == chance
+    assert lines[-1] == [chance]
     table = text.results_table({"val": {"videos": metrics(intervals=INTERVALS)}})
     assert "majority" not in table and "chance" not in table
 
 
 @pytest.mark.parametrize(
-    ("changes", "key", "text"),
+    ("changes", "key", "words"),
     [
         ({}, "auc", "90.0 %"),  # training: none is wanted
         ({"intervals": INTERVALS}, "auc", "90.0 % [70.0, 100.0]"),
-        ({"intervals": INTERVALS, "n": 22}, "auc", "90.0 % (too few videos)"),  # two reals
+        ({"intervals": INTERVALS, "n": 25}, "auc", "90.0 % [70.0, 100.0]"),  # five reals
+        ({"intervals": INTERVALS, "n": 24}, "auc", "90.0 % (too few videos)"),
+        ({"intervals": INTERVALS, "n_fake": 4}, "eer", "20.0 % (too few videos)"),
         ({"intervals": INTERVALS, "n": 22}, "accuracy", "75.0 % [50.0, 90.0]"),
         ({"intervals": INTERVALS | {"accuracy": None}}, "accuracy", "75.0 % (one group)"),
         ({"intervals": INTERVALS | {"eer": None}, "eer": None}, "eer", "n/a"),
     ],
 )
-def test_a_figure_that_means_nothing_says_so(changes, key, text):
-    assert format_figure(metrics(**changes), key) == text
+def test_a_figure_that_means_nothing_says_so(changes, key, words):
+    assert text.format_figure(metrics(**changes), key) == words
 
 
 def test_what_happens_at_the_threshold_is_below():
-    results = {name: {"videos": metrics()} for name in ("train", "val", "test")}
-    thresholds = {"used": 0.4, "from": "from here"}
-    lines = text.threshold_table(results, thresholds).splitlines()
-    assert lines[0] == "T = 40.0 %, from here"
-    assert re.split(r"  +", lines[1]) == ["At T, videos", "Validation Set", "Test Set"]
-    assert re.split(r"  +", lines[3]) == ["FPR, real called fake", "10.0 %", "10.0 %"]
-    assert re.split(r"  +", lines[4]) == ["FNR, fake called real", "30.0 %", "30.0 %"]
+    results = {name: {"videos": metrics()} for name in EVERY_SPLIT}
+    results["val"]["videos"]["at_threshold"]["intervals"] = {"fpr": [0.01, 0.2]}
+    lines = cells_of(text.threshold_table(results, {"used": 0.4, "from": "from here"}))
+    assert lines == [
+        ["T = 40.0 %, from here"],
+        ["At T, videos", "Validation Set", "Test Set"],
+        ["accuracy", "80.0 %", "80.0 %"],
+        ["FPR, real called fake", "10.0 %", "10.0 %"],
+        ["FNR, fake called real", "30.0 %", "30.0 %"],
+    ]
+    wanted = {"used": 0.4, "from": "from here", "max_fpr": 0.05}
+    assert cells_of(text.threshold_table(results, wanted))[3:5] == [
+        ["FPR that was wanted", "at most 5.0 %", "at most 5.0 %"],
+        ["FPR, real called fake", "10.0 % [1.0, 20.0]", "10.0 %"],
+    ]
 
 
 def test_seeds_give_means_also_by_method():
     runs = []
     for auc in (0.8, 0.9):
         methods = {"Deepfakes": metrics(auc=auc), "": metrics(auc=auc - 0.2)}
-        runs.append({"train": {"videos": metrics(auc=auc), "methods": {}}})
-        runs[-1]["val"] = {"videos": metrics(auc=auc), "methods": methods}
-    table = text.seeds_table(runs)
-    assert "Mean (sd) of 2 seeds, videos" in table
-    rows = {line.split("  ")[0]: re.split(r"  +", line) for line in table.splitlines()}
-    assert rows["AUC"][1:] == ["85.0 % (7.1)", "85.0 % (7.1)"]
-    assert rows["AUC, Deepfakes"][1:] == ["n/a", "85.0 % (7.1)"]
-    assert rows["AUC, not named"][2] == "65.0 % (7.1)"
-
-
-def cells_of(table: str) -> list[list[str]]:
-    """The cells of each line of a table."""
-    return [re.split(r"  +", line.strip()) for line in table.splitlines()]
+        val = {"videos": metrics(auc=auc), "methods": methods}
+        runs.append({"train": {"videos": metrics(auc=auc), "methods": {}}, "val": val})
+    lines = cells_of(text.seeds_table(runs))
+    assert lines[0][0] == "Mean (sd) of 2 seeds, videos"
+    assert lines[3:] == [
+        ["AUC", "85.0 % (7.1)", "85.0 % (7.1)"],
+        ["AUC, not named", "n/a", "65.0 % (7.1)"],
+        ["AUC, Deepfakes", "n/a", "85.0 % (7.1)"],
+    ]
 
 
 def test_fakes_found_at_a_low_fpr_are_shown_where_there_are_reals_enough():
@@ -117,34 +140,35 @@ def test_fakes_found_at_a_low_fpr_are_shown_where_there_are_reals_enough():
 def test_methods_of_the_last_split_stand_worst_first():
     methods = {"A": metrics(auc=0.9), "": metrics(auc=None), "C": metrics(auc=0.6)}
     results = {"val": {"methods": {"A": metrics(), "B": metrics()}}, "test": {"methods": methods}}
-    lines = cells_of(text.methods_table(results))
-    assert lines[0] == ["Methods, Test Set", "fakes", "AUC", "EER"]
-    assert [line[:3] for line in lines[1:]] == [
-        ["C", "20", "60.0 %"],
-        ["A", "20", "90.0 %"],
-        ["not named", "20", "n/a"],
+    assert cells_of(text.methods_table(results)) == [
+        ["Methods, Test Set", "fakes", "AUC", "EER"],
+        ["C", "20", "60.0 %", "20.0 %"],
+        ["A", "20", "90.0 %", "20.0 %"],
+        ["not named", "20", "n/a", "20.0 %"],
     ]
     assert text.methods_table({"val": {"methods": {"A": metrics()}}}) == ""
 
 
 def test_a_set_has_its_methods_below_it_and_a_mark_if_the_training_has_seen_it():
-    one_class = metrics(n=20, eer=None, auc=None)
+    one_class = {"n": 20, "eer": None, "auc": None}
     methods = {"A": metrics(auc=0.8), "B": metrics(auc=0.7)}
     evaluated = {
         "near, test": {"videos": metrics(intervals=INTERVALS), "methods": {"": metrics()}},
         "far, test": {"videos": metrics(), "methods": methods},
-        "bare, all": {"videos": one_class},
+        "fakes": {"videos": metrics(**one_class), "methods": {}},
+        "reals": {"videos": metrics(**one_class, n_fake=0), "methods": {}},
     }
-    lines = cells_of(text.sets_table(evaluated, {"far, test"}))
-    assert lines[:6] == [
+    *lines, last = cells_of(text.sets_table(evaluated, {"far, test"}))
+    assert lines == [
         ["Evaluated", "real + fake", "accuracy at T", "EER", "AUC"],
         ["near, test", "20 + 20", "80.0 %", "20.0 % [10.0, 40.0]", "90.0 % [70.0, 100.0]"],
         ["far, test *", "20 + 20", "80.0 %", "20.0 %", "90.0 %"],
         ["B", "20 + 20", "80.0 %", "20.0 %", "70.0 %"],
         ["A", "20 + 20", "80.0 %", "20.0 %", "80.0 %"],
-        ["bare, all", "0 + 20", "80.0 %", "FNR at T 30.0 %", "one class alone"],
+        ["fakes", "0 + 20", "80.0 %", "FNR at T 30.0 %", "one class alone"],
+        ["reals", "20 + 0", "80.0 %", "FPR at T 10.0 %", "one class alone"],
     ]
-    assert lines[6][0].startswith("* not the figures of unseen people")
+    assert last[0].startswith("* not the figures of unseen people")
     assert "*" not in text.sets_table(evaluated, set())
 
 
@@ -160,24 +184,36 @@ def test_what_a_method_loses_when_it_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("interval", "words"),
+    ("interval", "n_fake", "words"),
     [
-        ([-1.0, 1.0], "no difference can be shown: too few people"),
-        ([0.004, 0.058], "B is better (AUC +3.1 [0.4, 5.8] points)"),
-        ([-0.02, -0.001], "A is better (AUC +3.1 [-2.0, -0.1] points)"),
-        ([0.0, 0.058], "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
-        ([-0.01, 0.058], "no difference shown (AUC +3.1 [-1.0, 5.8] points)"),
-        (None, "no difference can be shown: too few people"),
+        ([0.004, 0.058], 20, "B is better (AUC +3.1 [0.4, 5.8] points)"),
+        ([-0.02, -0.001], 20, "A is better (AUC +3.1 [-2.0, -0.1] points)"),
+        ([0.0, 0.058], 20, "no difference shown (AUC +3.1 [0.0, 5.8] points)"),
+        ([-0.01, 0.0], 20, "no difference shown (AUC +3.1 [-1.0, 0.0] points)"),
+        ([-1.0, 1.0], 20, "no difference can be shown: too few people"),
+        (None, 20, "no difference can be shown: too few people"),
+        ([0.004, 0.058], 4, "no difference can be shown: too few videos"),
     ],
 )
-def test_better_is_who_is_so_in_the_whole_interval(interval, words):
+def test_better_is_who_is_so_in_the_whole_interval(interval, n_fake, words):
+    result = {"n": 40, "n_fake": n_fake, "unit": "person", "n_units": 28, "only_a": 0, "only_b": 3}
     figure = {"difference": 0.031, "interval": interval}
-    result = {"n": 40, "n_fake": 20, "unit": "person", "n_units": 28, "only_a": 0, "only_b": 3}
     result |= dict.fromkeys(("accuracy", "eer", "auc"), figure)
-    lines = text.comparison_table({"val": result}).splitlines()
-    assert re.split(r"  +", lines[1])[:3] == ["Validation Set", "40", "28 people"]
-    assert lines[2] == f"Validation Set: {words}"
-    assert lines[3].endswith("0 videos of A alone and 3 of B alone do not count")
-    lines = text.comparison_table({"val": result | {"n_fake": 4}}).splitlines()
-    assert lines[1].count("+3.1 (too few videos)") == 3
-    assert lines[2] == "Validation Set: no difference can be shown: too few videos"
+    _, figures, verdict, apart = cells_of(text.comparison_table({"val": result}))
+    assert figures[:3] == ["Validation Set", "40", "28 people"]
+    reason = words.partition("shown: ")[2]
+    assert not reason or figures[3:] == [f"+3.1 ({reason})"] * 3
+    assert verdict == [f"Validation Set: {words}"]
+    assert apart[0].endswith("0 videos of A alone and 3 of B alone do not count")
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "short"),
+    [
+        ("real/a.mp4", 10, "real/a.mp4"),
+        ("fake/FaceSwap/000_001.mp4", 20, "…/000_001.mp4"),  # no name is cut
+        ("fake/a_name_of_its_own.mp4", 12, "…its_own.mp4"),  # but one that is too long
+    ],
+)
+def test_a_path_is_cut_between_names(name, most, short):
+    assert text.shorten(name, most) == short and len(short) <= most
