@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.class_folders import AnyFolders, ClassFolders, names_nothing
+from data.class_folders import ClassFolders, names_nothing, read_any
 from data.files import InputError, command, printable, read_json
 from data.groups import BY_NAME, set_groups
 from data.narrow import check_methods, draw, of_compression
-from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
+from data.public_sets import PUBLIC, SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
 from data.videos import (
     PHOTO,
@@ -21,7 +21,6 @@ from data.videos import (
     ask_for_names,
     check_pattern,
     describe_readings,
-    item_of_file,
     read_images,
     tidy,
     walk,
@@ -38,7 +37,7 @@ def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tup
 
     `places` are those of some videos below `base`, `folders` all folders there.
     """
-    rows = [*SETS, ClassFolders.of(folders)]
+    rows = [*SETS, ClassFolders(folders)]
     counts = [sum(map(row.fits, places)) for row in rows]
     if any(counts):
         return [(base, rows[counts.index(max(counts))])]
@@ -67,23 +66,26 @@ def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[obje
             first = Folder(folder.path, images=folder.images[:1])
             places += [item.place for item in read_images(first, None, image_names)[0]]
             places.append(tidy(folder.path, is_folder=True))
-    paths = [tidy(folder.join("x")).rpartition("/")[0] for folder in filled]
-    sets = find_sets(places, paths)
-    if len(sets) == 1:
-        base, row = sets[0]
-        return row, base
-    if sets:
+    sets = find_sets(places, [tidy(folder.join("x")).rpartition("/")[0] for folder in filled])
+    if len(sets) > 1:
         found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])
         remedy = "name one of them; if these are people, list all videos with --videos-csv"
         raise InputError(f"{root} holds several data sets: {found}: {remedy}")
-    # of both in one folder labels.csv: the metadata.json of test videos holds other things
-    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
+    if sets:
+        base, row = sets[0]
+        return row, base
+    labels = list_labels(folders)
     if labels:
         return read_label_files(root, labels), ""
     names = [folder.join(name) for folder in folders for name in folder.videos + folder.images]
-    problem = f"{root} has the layout of no data set that is known"
     found = f"(found {', '.join(sorted(names)[:3]) or 'no video'})"
-    raise InputError(f"{problem} {found}: expected real/ and fake/, or a layout of data/README.md")
+    expected = "expected real/ and fake/, or a layout of data/README.md"
+    raise InputError(f"{root} has the layout of no data set that is known {found}: {expected}")
+
+
+def list_labels(folders: list[Folder]) -> list[str]:
+    """The files with DFDC's labels, below the root."""
+    return [folder.join(folder.labels) for folder in folders if folder.labels]
 
 
 # --- A data set ---
@@ -141,61 +143,53 @@ def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[Left
     layout, base = recognise(root, folders, image_names)
     if base:
         notes.append(f"the data set lies in {base}")
-    matched, left, unclear = match_items(root, folders, layout, base, image_names)
+
+    def read(place: str) -> dict | None:
+        return layout.read(place.removeprefix(base)) if place.startswith(base) else None
+
+    is_listed = isinstance(layout, LabelFiles)
+    files = "in no metadata.json or labels.csv"
+    reason = files if is_listed else f"not in the layout {layout.name}"
+    matched, left, unclear = match_items(root, folders, read, reason, image_names)
     if unclear:
         raise InputError(ask_for_names(root, unclear))
-    videos = [make_video(root, item, told, layout.has_public_ids) for item, told in matched]
+    videos = [make_video(root, item, told, layout.name) for item, told in matched]
     videos, again = drop_what_gives_away(videos)
     notes += layout.notes
-    if isinstance(layout, LabelFiles):
+    labels = [file for file in list_labels(folders) if file.startswith(base)]
+    if is_listed:
         notes += layout.describe_absent(videos)
-    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
-    labels = [file for file in labels if file.startswith(base)]
-    if labels and not isinstance(layout, LabelFiles):
+    elif labels:
         notes.append(f"{labels[0]} is not used: labels are those of the folders")
     notes += set_splits(layout, videos, root, base)
     return layout.name, videos, left + again, notes
 
 
-def make_video(root: Path, item: Item, told: dict, has_public_ids: bool) -> Video:
+def make_video(root: Path, item: Item, told: dict, layout: str) -> Video:
     """A video of the item, of which the layout or a list has told these fields."""
-    if not has_public_ids and not told.get("is_known"):
+    if layout not in PUBLIC and not told.get("is_known"):
         told |= read_name(item.place.rpartition("/")[2], told["label"])
         told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
     path = told.pop("path", root / item.path)
     return Video(path, video=printable(item.path), n_images=item.n_images, **told)
 
 
-def is_dfd(video: Video) -> bool:
-    return bool(video.people) and video.people[0].startswith("DFD ")
-
-
-def has_other_reals(videos: list[Video]) -> bool:
-    """Whether there are reals, but none of DFD: then its scenes alone give its fakes away."""
-    reals = [video for video in videos if video.label == 0]
-    return bool(reals) and not any(map(is_dfd, reals))
-
-
 def match_items(
-    root: Path, folders: list[Folder], layout, base: str, image_names: str = ""
+    root: Path, folders: list[Folder], read: Callable, reason: str = "", image_names: str = ""
 ) -> tuple[list[tuple[Item, dict]], list[LeftOut], list[Folder]]:
-    """Pairs of an item and what its path tells; what is left out; and unclear folders.
+    """Pairs of an item and what `read` tells of its place; what is left out; and unclear folders.
 
     In these, names of images leave open which of them make a video: they are taken for photos.
+    Where `read` tells None, a video is left out for this reason.
     """
     matched, left, unclear = [], [], []
-    reason = f"not in the layout {layout.name}"
-    if isinstance(layout, LabelFiles):
-        reason = "in no metadata.json or labels.csv"
-
-    def read(place: str) -> dict | None:
-        return layout.read(place.removeprefix(base)) if place.startswith(base) else None
-
     with_videos = {folder.path for folder in folders if folder.videos}
     for folder in folders:
         skipped = folder.skipped
-        items = [item_of_file(folder, name) for name in folder.videos]
-        if folder.images and (folder.videos or parent_of_frames(folder.path) in with_videos):
+        items = [folder.item(name) for name in folder.videos]
+        # that of a folder of frames: real/clip of real/clip/frames
+        parent = re.sub(rf"(?:(?:^|/){LEVEL})+$", "", folder.path, flags=re.IGNORECASE)
+        if folder.images and (folder.videos or parent in with_videos):
             left += [LeftOut(folder.join(name), "image beside videos") for name in folder.images]
         elif folder.images:
             place = tidy(folder.path, is_folder=True)
@@ -212,17 +206,22 @@ def match_items(
             told = None if skipped else read(item.place)
             if told is not None:
                 matched.append((item, told))
-            elif skipped:
-                why = f"{skipped.rpartition('/')[2]}, not videos"
-                left.append(LeftOut(item.path, why, skipped))
-            else:
-                left.append(LeftOut(item.path, reason))
+                continue
+            why = f"{skipped.rpartition('/')[2]}, not videos" if skipped else reason
+            left.append(LeftOut(item.path, why, skipped))
     return matched, left, unclear
 
 
-def parent_of_frames(path: str) -> str:
-    """The folder that a folder of frames belongs to: real/clip of real/clip/frames."""
-    return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
+def drop_what_gives_away(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
+    """The videos without frames of clips that are there, and DFD's fakes without its reals."""
+    videos, left = drop_frames_of_videos(videos)
+    of_dfd = {video.video for video in videos if " ".join(video.people).startswith("DFD ")}
+    reals = {video.video for video in videos if video.label == 0}
+    if reals and not reals & of_dfd:  # the scenes alone give its fakes away
+        reason = "of DFD, whose reals are not here"
+        left += [LeftOut(video.video, reason) for video in videos if video.video in of_dfd]
+        videos = [video for video in videos if video.video not in of_dfd]
+    return videos, left
 
 
 def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
@@ -243,52 +242,37 @@ def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOu
     return kept, left
 
 
-def drop_what_gives_away(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
-    """The videos without frames of clips that are there, and DFD's fakes without its reals."""
-    videos, left = drop_frames_of_videos(videos)
-    if has_other_reals(videos):
-        reason = "of DFD, whose reals are not here"
-        left += [LeftOut(video.video, reason) for video in videos if is_dfd(video)]
-        videos = [video for video in videos if not is_dfd(video)]
-    return videos, left
-
-
-def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[LeftOut], list[str]]:
-    """The videos of a list, what is left out, and notes.
-
-    What the list does not say is told by the tree it lies in.
-    """
+def read_listed(file: Path, image_names: str) -> tuple[str, list[Video], list[LeftOut], list[str]]:
+    """The same of a list. What it does not say is told by the tree it lies in."""
     root = file.parent
     listed, notes = read_list(file, image_names)
     places = [item.place for item, _ in listed]
-    sets = find_sets(
-        places[:: len(places) // 5000 + 1], [place.rpartition("/")[0] for place in places]
-    )
-    sets = [(base, row) for base, row in sets if row.has_public_ids]
+    folders = [place.rpartition("/")[0] for place in places]
+    sets = dict(find_sets(places[:: len(places) // 5000 + 1], folders))
     official = {}
-    for base, row in sets:
-        official[base], missing = read_official_split(row, [root / base, root])
-        notes += missing
+    for base, row in sets.items():
+        if row.name in PUBLIC:
+            official[base], missing = read_official_split(row, [root / base, root])
+            notes += missing
     videos, other = [], []
     for item, told in listed:
         place = item.place
-        base, row = next(((b, r) for b, r in sets if place.startswith(b)), ("", AnyFolders()))
-        of_set = row.read(place.removeprefix(base))
-        if of_set is None:
-            base, row, of_set = "", AnyFolders(), AnyFolders().read(place)
+        base = next((base for base in official if place.startswith(base)), None)
+        of_set = None if base is None else sets[base].read(place.removeprefix(base))
+        layout = sets[base].name if of_set else "list"
+        of_set = of_set or read_any(place)
         if of_set.get("label", told["label"]) != told["label"]:
             other.append(item.path)
         if "people" in told:  # they, not the ids of a public set, say what belongs together
             of_set |= {"group_keys": (), "clip": ""}
-        video = make_video(root, item, of_set | told, row.has_public_ids)
+        video = make_video(root, item, of_set | told, layout)
         if "split" not in told:
-            split = find_split(official.get(base, {}), video.key, video.people)
-            video.split = split or video.split or "train"
+            video.split = find_split(official.get(base, {}), video) or video.split or "train"
         videos.append(video)
     if other:
         found = f"{len(other)} of {len(listed)} labels are not those of the folders"
         notes.append(f"WARNING: {found}, {other[0]} for one: is 1 fake in this list?")
-    return *drop_what_gives_away(videos), notes
+    return "list", *drop_what_gives_away(videos), notes
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
@@ -297,8 +281,8 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
     Images whose names leave open which of them make a video are photos.
     """
     folders, notes = walk(folder)
-    matched, left, _ = match_items(folder, folders, AnyFolders(), "")
-    videos = [make_video(folder, item, told | {"label": 0}, True) for item, told in matched]
+    matched, left, _ = match_items(folder, folders, read_any)
+    videos = [make_video(folder, item, told | {"label": 0}, "list") for item, told in matched]
     videos, again = drop_frames_of_videos(videos)
     notes += describe_readings(videos)
     notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
@@ -307,18 +291,18 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
 
 def describe_classes(videos: list[Video]) -> list[str]:
     """What is wrong with the classes: one is missing, or files alone tell it from the other."""
-    kinds, compressions = [set(), set()], [set(), set()]
-    for video in videos:
-        kinds[video.label].add(video.kind.removeprefix("loose "))
-        compressions[video.label].add(video.compression)
-    for name, found in zip(CLASSES, kinds, strict=True):
-        if not found:
+    for label, name in enumerate(CLASSES):
+        if all(video.label != label for video in videos):
             return [f"no {name} video here: a set to test on, not to train on"]
     notes = []
-    for found in (kinds, compressions):
+    kinds = [(video.label, video.kind.removeprefix("loose ")) for video in videos]
+    compressions = [(video.label, video.compression) for video in videos]
+    for told in (kinds, compressions):
+        found = [{word for label, word in told if label == each} for each in (0, 1)]
         if not found[0] & found[1]:
-            real, fake = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
-            what = f"reals are {real or 'uncompressed'}, fakes {fake or 'uncompressed'}"
+            words = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
+            real, fake = (word or "uncompressed" for word in words)
+            what = f"reals are {real}, fakes {fake}"
             notes.append(f"WARNING: {what}: that alone gives the label away")
     return notes
 
@@ -339,12 +323,8 @@ def find_data_set(
     """
     root = Path(root)
     check_pattern(image_names)
-    if root.is_file():
-        layout = "list"
-        videos, left, notes = read_listed(root, image_names)
-    else:
-        layout, videos, left, notes = read_tree(root, image_names)
-    n = len(videos) + len(left)
+    read = read_listed if root.is_file() else read_tree
+    layout, videos, left, notes = read(root, image_names)
     videos.sort(key=lambda video: video.video)
     notes += describe_readings(videos)
 
@@ -355,23 +335,20 @@ def find_data_set(
     if compression:
         wanted, more = of_compression(layout, videos, compression)
         notes += more
-        videos = keep(lambda video: video.video in wanted, f"not {compression}")
+        videos = keep(lambda video: video.compression in wanted, f"not {compression}")
     notes += set_groups(videos)
-    wanted = {method.lower() for method in methods}
-    check_methods(videos, wanted)
-    if wanted:
+    methods = {method.lower() for method in methods}
+    check_methods(videos, methods)
+    if methods:
         reason = "not of the methods asked for"
-        videos = keep(lambda video: not video.label or video.method.lower() in wanted, reason)
+        videos = keep(lambda video: not video.label or video.method.lower() in methods, reason)
     if max_videos:
         drawn = draw(videos, max_videos)
         videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
     if not videos:
         seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
         raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
-    notes += describe_classes(videos)
-    data_set = DataSet(root, layout, videos, left, notes)
-    assert data_set.found == n
-    return data_set
+    return DataSet(root, layout, videos, left, notes + describe_classes(videos))
 
 
 def find_videos(root: str | os.PathLike, **narrowed) -> list[Video]:

@@ -10,17 +10,16 @@ from data.videos import Video
 def of_compression(
     layout: str, videos: list[Video], compression: str
 ) -> tuple[set[str], list[str]]:
-    """The identifiers of the videos of a compression; all, with a note, where no folder tells it.
+    """The compressions to keep, and a note where no folder tells any.
 
     Raises InputError for other sets than FaceForensics++.
     """
     if layout not in ("FaceForensics++", "DeeperForensics-1.0"):
         problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
         raise InputError(f"{problem}. Leave it out")
-    if not any(video.compression for video in videos):
-        note = f"no folder tells a compression: --compression {compression} takes all videos"
-        return {video.video for video in videos}, [note]
-    return {video.video for video in videos if video.compression == compression}, []
+    if any(video.compression for video in videos):
+        return {compression}, []
+    return {""}, [f"no folder tells a compression: --compression {compression} takes all videos"]
 
 
 def check_methods(videos: list[Video], wanted: set[str]) -> None:
@@ -40,16 +39,14 @@ def draw(videos: list[Video], n: int) -> set[str]:
     drawn = list(videos)
     random.Random(0).shuffle(drawn)
     place = {group: i for i, group in enumerate(dict.fromkeys(video.group for video in drawn))}
-    sources = defaultdict(list)
+    turns, sources = Counter(), defaultdict(list)
     for video in drawn:
-        sources[video.label, video.key.partition("/")[0], video.method].append(video)
+        source = (video.label, video.key.partition("/")[0], video.method)
+        turns[source, video.group] += 1
+        turn = turns[source, video.group]
+        sources[source].append((turn, place[video.group], video.video))
     ranks = ([], [])  # of each class: (share of its source that comes before, identifier)
     for (label, *_), members in sources.items():
-        turns, turn = Counter(), {}
-        for video in members:
-            turn[video.video] = turns[video.group]
-            turns[video.group] += 1
-        members.sort(key=lambda video: (turn[video.video], place[video.group]))
-        for i, video in enumerate(members):
-            ranks[label].append(((i + 0.5) / len(members), video.video))
-    return {video for of_class in ranks for _, video in sorted(of_class)[:n]}
+        for i, (_, _, name) in enumerate(sorted(members)):
+            ranks[label].append(((i + 0.5) / len(members), name))
+    return {name for of_class in ranks for _, name in sorted(of_class)[:n]}

@@ -36,20 +36,19 @@ NAMES = {
     ),
     "youtube": ("Celeb-DF", r"(?P<take>\d+)(?P<ending>_[a-z]\w*)?"),
 }
-ACTOR = re.compile(r"\d{3}_([mw]\d{3})", re.IGNORECASE)  # DeeperForensics' 512_W017
 
 
-def read_ids(ids: str, parts: dict[str, str | None]) -> dict:
+def read_ids(ids: str, parts: dict[str, str]) -> dict:
     """Clip and people (fields of Video) that the named parts of a name tell; whose ids they are.
 
     `rest` holds ids of more people, as id00166 in FakeAVCeleb.
     """
-    people = [parts.get("target"), parts.get("source")]
-    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest") or "")
-    clip = (parts.get("target") or "") + (parts.get("take") or "")
+    people = [parts[who] for who in ("target", "source") if who in parts]
+    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest", ""))
+    clip = parts.get("target", "") + parts.get("take", "")
     return {
         "clip": f"{ids} {clip}" if clip else "",
-        "people": tuple(f"{ids} {name}" for name in people if name),
+        "people": tuple(f"{ids} {name}" for name in people),
     }
 
 
@@ -59,13 +58,16 @@ def read_name(name: str, label: int) -> dict:
     The ids are people of this data set alone: anybody may name other people's videos so.
     FaceForensics++'s own (000, 000_003) are too plain to be told from other people's.
     """
-    for kind in ("dfd", "celeb"):
-        ids, pattern = NAMES[kind]
+    for ids, pattern in (NAMES["dfd"], NAMES["celeb"]):
         match = re.fullmatch(pattern, name, re.IGNORECASE)
         if match and bool(match["source"]) == bool(label):
-            return read_ids(ids, match.groupdict()) | {"is_known": True}
-    actor = ACTOR.fullmatch(name)
+            return read_ids(ids, found_parts(match)) | {"is_known": True}
+    actor = re.fullmatch(r"\d{3}_([mw]\d{3})", name, re.IGNORECASE)  # 512_W017
     return {"people": (f"DeeperForensics {actor[1]}",)} if actor and label else {}
+
+
+def found_parts(match: re.Match) -> dict[str, str]:
+    return {name: part for name, part in match.groupdict().items() if part}
 
 
 # --- Sets that are told by patterns ---
@@ -104,12 +106,11 @@ class PublicSet:
     method: str = ""  # of all fakes, where the path does not tell it
     lists: tuple[str, ...] = ()  # where an official split may lie below the root
     read_list: Callable[[Path, str], Iterator[tuple[str, str]]] | None = None
-    has_public_ids: bool = True  # ids of people and clips mean the same wherever the set lies
-    shares_people: bool = False  # the official split puts people on both sides
     notes: tuple[str, ...] = ()
 
     @cached_property
     def rules(self) -> list[tuple[int, re.Pattern]]:
+        """(label, regular expression), those of the set's own videos first."""
         texts = [(0, text) for text in self.real]
         texts += [(1, text) for text in (*self.fake, *self.others)]
         return [(label, compile_pattern(text)) for label, text in texts]
@@ -121,32 +122,27 @@ class PublicSet:
 
     def read(self, place: str) -> dict | None:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
-        for label, rule in self.rules:
-            match = rule.fullmatch(place)
-            if match:
-                return self.read_parts(place, label, match.groupdict())
-        return None
-
-    def read_parts(self, place: str, label: int, parts: dict[str, str | None]) -> dict:
-        """Fields of Video from the named parts of its path."""
-        ids = self.name
+        matches = ((label, rule.fullmatch(place)) for label, rule in self.rules)
+        label, match = next((found for found in matches if found[1]), (0, None))
+        if match is None:
+            return None
+        ids, parts = self.name, found_parts(match)
         for kind, (set_name, _) in NAMES.items():
-            named = ("target", "source", "take", "ending")
-            found = {name: parts.get(f"{kind}_{name}") for name in named}
-            if any(found.values()):
-                ids, parts = set_name, parts | found
+            of_name = [name for name in parts if name.startswith(f"{kind}_")]
+            if of_name:
+                ids = set_name
+                parts |= {name.removeprefix(f"{kind}_"): parts[name] for name in of_name}
         told = read_ids(ids, parts)
-        scene = parts.get("scene")
-        keys = tuple(filter(None, [(scene and f"{self.name} {scene}") or told["clip"]]))
+        clip = f"{self.name} {parts['scene']}" if "scene" in parts else told["clip"]
         return told | {
             "label": label,
-            "split": SPLIT_WORDS.get((parts.get("split") or "").lower(), ""),
-            "method": (parts.get("method") or self.method) if label else "",
-            "compression": (parts.get("compression") or "").lower(),
-            "clip": keys[0] if keys else "",
-            "group_keys": keys,
-            "is_known": bool(keys or told["people"]),
-            "key": place.removesuffix(parts.get("ending") or "").lower(),
+            "split": SPLIT_WORDS.get(parts.get("split", "").lower(), ""),
+            "method": parts.get("method", self.method) if label else "",
+            "compression": parts.get("compression", "").lower(),
+            "clip": clip,
+            "group_keys": (clip,) if clip else (),
+            "is_known": bool(clip or told["people"]),
+            "key": place.removesuffix(parts.get("ending", "")).lower(),
         }
 
 
@@ -161,8 +157,7 @@ def read_pairs(file: Path, split: str) -> Iterator[tuple[str, str]]:
             yield f"FaceForensics++ {name.split('_')[0]}", split
         return
     for pair in read_json(file, list):
-        is_pair = isinstance(pair, list) and len(pair) == 2
-        if not is_pair or not all(isinstance(name, str | int) for name in pair):
+        if not isinstance(pair, list) or [isinstance(i, str | int) for i in pair] != [True, True]:
             raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
         for name in pair:
             number = f"{name:03d}" if isinstance(name, int) else name
@@ -175,13 +170,12 @@ def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     lines = file.read_text("utf-8-sig", "replace").replace("\\", "/").split("\n")
     for number, line in enumerate(lines, 1):
         label, _, name = line.strip().partition(" ")
-        if not label:
-            continue
         key = tidy(name.strip()).lower()
-        if expected.get(key.split("/")[0]) != label:
+        if label and expected.get(key.split("/")[0]) != label:
             problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
             raise InputError(f"{file}, line {number}: {problem}")
-        yield key, "test"
+        if label:
+            yield key, "test"
 
 
 def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
@@ -241,7 +235,6 @@ SETS = (
         fake=(r"(?=celeb-synthesis/){deeper}(?P<method>{any})/(?:{celeb}|{any})",),
         lists=("List_of_testing_videos.txt",),
         read_list=read_celeb_df_list,
-        shares_people=True,
     ),
     PublicSet(  # the picture counts: real pictures under fake sound are real
         "FakeAVCeleb",
@@ -272,13 +265,13 @@ SETS = (
         "WildDeepfake",
         real=(r"(?P<scene>real[ _]{split}/{deeper}\d+)(?:/real)?/\d+",),
         fake=(r"(?P<scene>fake[ _]{split}/{deeper}\d+)(?:/fake)?/\d+",),
-        has_public_ids=False,
     ),
 )
 
 
-PUBLIC = {"DFDC", *(row.name for row in SETS if row.has_public_ids)}
-SHARES_PEOPLE = {row.name for row in SETS if row.shares_people}
+# Sets whose ids of people and clips mean the same wherever they lie
+PUBLIC = {"DFDC", *(row.name for row in SETS)} - {"WildDeepfake"}
+SHARES_PEOPLE = {"Celeb-DF"}  # the official split puts people on both sides
 
 # --- The split of each video ---
 
@@ -288,50 +281,40 @@ def set_splits(layout, videos: list[Video], root: Path, base: str) -> list[str]:
 
     Raises InputError where a list contradicts the tree or itself, or belongs to other videos.
     """
-    named = {video.split for video in videos}
+    named = {video.split: video.video for video in videos}
     if "" in named and len(named) > 1:
-        named = {video.split: video.video for video in videos}
         both = f"{root} has both {named[max(named)]} and, in no folder of a split, {named['']}"
         raise InputError(f"{both}: which is meant? Move one of them away")
     split_of, notes = read_official_split(layout, [root / base, root])
     n_unlisted = 0
     for video in videos:
-        official = find_split(split_of, video.key, video.people)
+        official = find_split(split_of, video)
         n_unlisted += not official
         video.split = official or video.split or "train"
-    keys = {video.key for video in videos}
     paths = {key for key in split_of if "/" in key}
-    notes += describe_absent(layout.lists, paths, keys, root)
+    missing = sorted(paths - {video.key for video in videos})
+    if missing:
+        absent = f"{len(missing)} of {len(paths)} videos of {layout.lists[0]} are not there"
+        notes.append(f"{absent}, {missing[0]} for one")
+    if len(missing) > len(paths) / 2:
+        remedy = "take the list that belongs to these videos, or only its lines for them"
+        raise InputError(f"{root}: {notes[-1]}: {remedy}")
     if split_of and n_unlisted and not paths:
         notes.append(f"{n_unlisted} videos are in no official list: they are for training")
     return notes
 
 
-def describe_absent(lists: tuple[str, ...], paths: set, found: set, root: Path) -> list[str]:
-    """How many of a list's paths are not there. Raises InputError where most are not."""
-    missing = sorted(paths - found)
-    if not missing:
-        return []
-    absent = f"{len(missing)} of {len(paths)} videos of {lists[0]} are not there"
-    if len(missing) > len(paths) / 2:
-        remedy = "take the list that belongs to these videos, or only its lines for them"
-        raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
-    return [f"{absent}, {missing[0]} for one"]
-
-
 def read_official_split(layout, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
     """{key, name or person: split} of the lists of a set, and which were not found."""
-    split_of, missing = {}, []
-    splits = ()
-    if layout.lists:
-        has_three = any("{split}" in name for name in layout.lists)
-        splits = SPLITS if has_three else ("test",)
-    for split in splits:
+    if not layout.lists:
+        return {}, []
+    split_of, missing = {}, {}
+    for split in SPLITS if "{split}" in layout.lists[0] else ("test",):
         names = [name.format(split=split) for name in layout.lists]
         places = [folder / name for folder in folders for name in names]
         file = next((place for place in places if place.is_file()), None)
         if file is None:
-            missing.append((split, " and ".join(names)))
+            missing[split] = " and ".join(names)
             continue
         for name, of_name in layout.read_list(file, split):
             told = layout.read(name) if "/" in name else None
@@ -340,20 +323,17 @@ def read_official_split(layout, folders: list[Path]) -> tuple[dict[str, str], li
                 raise InputError(f"{file}: {name.split()[-1]} is in the {other} split too")
     if not missing:
         return split_of, []
-    note = f"no official split found: looked for {missing[0][1]}"
-    others = " and ".join(split for split, _ in missing[1:])
-    if others:
-        note += f", and so for {others}"
-    return split_of, [note]
+    (_, looked_for), *others = missing.items()
+    and_so = f", and so for {' and '.join(split for split, _ in others)}" if others else ""
+    return split_of, [f"no official split found: looked for {looked_for}{and_so}"]
 
 
-def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> str:
+def find_split(split_of: dict[str, str], video: Video) -> str:
     """The official split of a video by its path, its name, or its people; "" if none is listed."""
-    for names in ([key], [key.rpartition("/")[2]], people):
-        splits = sorted({split_of[name] for name in names if name in split_of})
-        if len(splits) > 1:
-            both = " and ".join(splits)
-            raise InputError(f"{key} joins people of the official splits {both}: remove it")
-        if splits:
-            return splits[0]
-    return ""
+    name = video.key.rpartition("/")[2]
+    listed = split_of.get(video.key) or split_of.get(name)
+    splits = sorted({split_of[person] for person in video.people if person in split_of})
+    if len(splits) > 1 and not listed:
+        both = " and ".join(splits)
+        raise InputError(f"{video.key} joins people of the official splits {both}: remove it")
+    return listed or "".join(splits)

@@ -9,14 +9,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError
-from data.words import (
-    IMAGE_SUFFIXES,
-    LABEL_FILES,
-    LEVEL,
-    LISTS,
-    SKIPPED,
-    VIDEO_SUFFIXES,
-)
+from data.words import IMAGE_SUFFIXES, LABEL_FILES, LEVEL, LISTS, SKIPPED, VIDEO_SUFFIXES
 
 NOTHING = re.compile(LEVEL, re.IGNORECASE)
 OF_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
@@ -26,13 +19,10 @@ IS_SKIPPED = re.compile(SKIPPED, re.IGNORECASE)
 # With the video's own name in its place this is a template: the end of the path of loose frames.
 PARTS = {"video": "(?P<video>.+)", "frame": r"\d+", "face": r"\d+", "any": ".*"}
 PHOTO = "photo"  # instead of a pattern: each image is a video
-NUMBERED = re.compile(
-    r"((?<![^\W\d_])(?P<word>frame|face)s?[\W_]*)\d+",  # not of surface12
-    re.IGNORECASE,
-)
-MARK = re.compile(r"\s*\(\d+\)$")  # 0000 (2)
+WORD = r"(?<![^\W\d_])(?P<word>frame|face)s?"  # not of surface12
+NUMBERED = re.compile(rf"({WORD}[\W_]*)\d+", re.IGNORECASE)
 # A number's place in a template, with the word before it
-PLACE = re.compile(r"(?:(?<![^\W\d_])(?:frame|face)s?)?[\W_]*\{(?:frame|face|any)\}", re.IGNORECASE)
+PLACE = re.compile(rf"(?:{WORD})?[\W_]*\{{(?:frame|face|any)\}}", re.IGNORECASE)
 
 
 def is_template(name: str) -> bool:
@@ -91,34 +81,35 @@ def tidy(path: str, is_folder: bool = False) -> str:
 
 
 @dataclass
-class Folder:
-    """A folder, its path below the root ("" for the root itself), and names in it."""
-
-    path: str
-    videos: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)  # files that hold DFDC's labels
-
-    def join(self, name: str) -> str:
-        return f"{self.path}/{name}" if self.path else name
-
-    @property
-    def skipped(self) -> str:
-        """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
-        parts = self.path.split("/")
-        for end, part in enumerate(parts, 1):
-            if IS_SKIPPED.fullmatch(part):
-                return "/".join(parts[:end])
-        return ""
-
-
-@dataclass
 class Item:
     """A video file, an image, a folder of frames, or loose frames of one video."""
 
     path: str  # below the root, as that of Video
     place: str  # what `tidy` makes of it
     n_images: int = 0
+
+
+@dataclass
+class Folder:
+    """A folder, its path below the root ("" for the root itself), and names in it."""
+
+    path: str
+    videos: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    labels: str = ""  # of two files with DFDC's labels labels.csv: that of test videos is complete
+
+    def join(self, name: str) -> str:
+        return f"{self.path}/{name}" if self.path else name
+
+    def item(self, name: str, n_images: int = 0) -> Item:
+        return Item(self.join(name), tidy(self.join(name)), n_images)
+
+    @property
+    def skipped(self) -> str:
+        """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
+        parts = self.path.split("/")
+        ends = (end for end, part in enumerate(parts, 1) if IS_SKIPPED.fullmatch(part))
+        return "/".join(parts[: next(ends, 0)])
 
 
 def walk(root: Path) -> tuple[list[Folder], list[str]]:
@@ -143,8 +134,7 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
         folder, below = Folder(path), []
         for entry in entries:
             name = entry.name
-            stem, _, ending = name.lower().rpartition(".")
-            suffix = f".{ending}" if stem else ""
+            suffix = os.path.splitext(name)[1].lower()
             if name.startswith("."):
                 continue
             if entry.is_dir():  # known from the listing: only a link needs another look
@@ -155,7 +145,7 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
             elif suffix in IMAGE_SUFFIXES:
                 folder.images.append(name)
             elif name in LABEL_FILES:
-                folder.labels.append(name)
+                folder.labels = folder.labels or name
             elif entry.is_symlink() and not os.path.exists(entry.path):
                 others["are links to nowhere"].append(folder.join(name))
             elif suffix not in LISTS:
@@ -166,11 +156,6 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
     for how, paths in sorted(others.items()):
         notes.append(f"not looked at: files that {how} ({len(paths)}), {paths[0]} for one")
     return folders, notes
-
-
-def item_of_file(folder: Folder, name: str, n_images: int = 0) -> Item:
-    path = folder.join(name)
-    return Item(path, tidy(path), n_images)
 
 
 # --- Which images make a video ---
@@ -202,12 +187,12 @@ def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]
     templates, others = Counter(), []
     for name in names:
         stem = stem_of(name)
-        match = regex.fullmatch(stem) if regex else None
+        match = regex and regex.fullmatch(stem)
         if match:
-            templates[pattern.replace("{video}", match.groupdict().get("video", ""))] += 1
-            continue
-        template = NUMBERED.sub(lambda found: f"{found[1]}{{{found['word'].lower()}}}", stem)
-        if "{frame}" in template:
+            template = pattern.replace("{video}", match.groupdict().get("video", ""))
+        else:
+            template = NUMBERED.sub(lambda found: f"{found[1]}{{{found['word'].lower()}}}", stem)
+        if match or "{frame}" in template:
             templates[template] += 1
         else:
             others.append(name)
@@ -222,13 +207,13 @@ def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[l
     its name tells which frame it is, or shares parts with some of the others: nobody can know then.
     """
     if pattern == PHOTO:
-        return [item_of_file(folder, name, 1) for name in folder.images], False
+        return [folder.item(name, 1) for name in folder.images], False
     templates, others = read_names(folder.images, pattern)
-    items = [item_of_file(folder, template, n) for template, n in templates.items()]
+    items = [folder.item(template, n) for template, n in templates.items()]
     if place is not None and len({item.place for item in items}) < 2:
         return [Item(folder.path, place, len(folder.images))], have_several_prefixes(others)
     has_nameless = any(item.place.endswith("/") for item in items)  # frame_12, and nothing more
-    items += [item_of_file(folder, name, 1) for name in others]
+    items += [folder.item(name, 1) for name in others]
     return items, has_nameless or recur(others)
 
 
@@ -237,12 +222,9 @@ def have_several_prefixes(names: list[str]) -> bool:
 
     Words alone, and one name with a number, are of the folder's own video.
     """
-    prefixes = Counter()
-    for name in names:
-        prefix = re.sub(r"[\W_]*\d+\D*$", "", stem_of(name))
-        if prefix and not prefix.isdigit():
-            prefixes[prefix] += 1
-    return sum(n > 1 for n in prefixes.values()) > 1
+    prefixes = Counter(re.sub(r"[\W_]*\d+\D*$", "", stem_of(name)) for name in names)
+    recurring = [prefix for prefix, n in prefixes.items() if n > 1 and prefix]
+    return sum(not prefix.isdigit() for prefix in recurring) > 1
 
 
 def recur(names: list[str]) -> bool:
@@ -251,22 +233,21 @@ def recur(names: list[str]) -> bool:
     Parts are what stands between signs such as _; a mark such as (2) is none. Names of as many
     parts are compared.
     """
-    counts, sizes = Counter(), Counter()
-    for stem in {MARK.sub("", stem_of(name)) for name in names}:
-        parts = re.split(r"[\W_]+", stem.lower())
-        sizes[len(parts)] += 1
-        counts.update((len(parts), place, part) for place, part in enumerate(parts))
+    stems = {re.sub(r"\s*\(\d+\)$", "", stem_of(name)) for name in names}
+    split = [re.split(r"[\W_]+", stem.lower()) for stem in stems]
+    sizes = Counter(map(len, split))
+    counts = Counter((len(parts), i, part) for parts in split for i, part in enumerate(parts))
     return any(1 < n < sizes[size] for (size, _, _), n in counts.items())
 
 
 def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
     """{pattern: videos that it gives} of the patterns that fit most names, (folder, name)."""
     stems = [(folder, stem_of(name)) for folder, name in names]
-    longest = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
+    *longest, last = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
     separators = longest[1::2]
+    ending = re.fullmatch(r"(\D*)\d+", last)  # anna_f0001
     patterns = []
-    ending = re.fullmatch(r"(\D*)\d+", longest[-1])  # anna_f0001
-    if ending and separators:
+    if separators and ending:
         patterns.append(f"{{video}}{separators[-1]}{ending[1]}{{frame}}")
     elif separators:
         patterns.append(f"{{frame}}{separators[0]}{{video}}")
@@ -274,8 +255,8 @@ def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
         patterns.append(f"{{video}}{separators[-2]}{{frame}}{separators[-1]}{{face}}")
     suggested = {}
     for pattern in patterns:
-        matches = [(folder, compile_names(pattern).fullmatch(stem)) for folder, stem in stems]
-        found = [(folder, match["video"]) for folder, match in matches if match]
+        regex = compile_names(pattern)
+        found = [(folder, m["video"]) for folder, stem in stems if (m := regex.fullmatch(stem))]
         if len(found) > len(stems) / 2:
             suggested[pattern] = len(set(found)) + len(stems) - len(found)
     return suggested
@@ -285,10 +266,9 @@ def check_pattern(image_names: str) -> None:
     """Raise InputError for what is no pattern of the names of images."""
     parts = re.findall(r"\{(.*?)\}", image_names)
     is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
-    if image_names in ("", PHOTO) or is_pattern:
-        return
-    known = ", ".join(f"{{{part}}}" for part in PARTS)
-    raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
+    if image_names not in ("", PHOTO) and not is_pattern:
+        known = ", ".join(f"{{{part}}}" for part in PARTS)
+        raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
 
 
 def ask_for_names(root: Path, folders: list[Folder]) -> str:

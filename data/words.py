@@ -1,23 +1,27 @@
-"""The words that mean real, fake, a split or nothing in the names of files and folders: data only.
+"""The words that mean real, fake, a split or nothing in names of files and folders: data only.
 
-Each tuple or string lists words in lower case; a regular expression stands for several spellings.
+All are in lower case; some are regular expressions.
 """
 
 SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
 CLASS_WORDS = (
-    "reals? originals? authentic genuine pristine",
-    "(?:deep)?fakes? manipulated synthetic synthesi[sz]ed forged tampered",
+    "real reals original originals authentic genuine pristine",
+    "fake fakes deepfake deepfakes manipulated synthetic synthesized synthesised forged tampered",
 )
 SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
 }
 # Folders that tell nothing, perhaps with a size: frames_224, faces-256x256
-LEVEL = (
-    r"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?)(?:[_-](?:\d{2,4}x)?[1-9]\d{2,3})?)"
-)
+SIZE = r"(?:[_-](?:\d{2,4}x)?[1-9]\d{2,3})?"
+LEVEL = rf"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?){SIZE})"
 # Folders whose files are no videos of a set
 SKIPPED = (
     r"(?:\w+[_-])?(?:masks?|landmarks?)(?:[_-]\w+)?|b?box(?:es)?|depths?|thumb(?:nail)?s?|"
@@ -40,8 +44,8 @@ VIDEO_ENDINGS = (
     "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
     "ts mts m2ts vob ogv mxf h264 264 hevc 265 divx dv m2v y4m rm rmvb"
 )
-VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
 IMAGE_ENDINGS = "png jpg jpeg jpe jfif bmp webp tif tiff ppm pgm jp2 avif heic heif"
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
 IMAGE_SUFFIXES = tuple(f".{ending}" for ending in IMAGE_ENDINGS.split())
 LISTS = (".csv", ".json", ".md", ".txt")  # lists and descriptions: no videos that could be missed
 LABEL_FILES = ("metadata.json", "labels.csv")  # of DFDC
