@@ -1,10 +1,9 @@
 """The public sets as a table: where their videos lie, how they are named, their official lists.
 
-A set is a row of SETS. A pattern is a regular expression for the whole path of a video below the
-root of the set, as videos.tidy makes it: without ending and folders such as videos/, in any case;
-{words} in it are those of WORDS. Its named parts tell of the video: method, compression, split,
-target (who is seen), source (whose face is put in), take (which clip of the target), scene (what
-belongs together), rest (holds more ids of people), ending (what a tool put behind the ids).
+A pattern is a regular expression for the path of a video below the root of its set, as videos.tidy
+makes it, in any case; {words} in it are those of WORDS. Its named parts tell of the video: method,
+compression, split, target (who is seen), source (whose face is put in), take (which clip of the
+target), scene (what belongs together), rest (ids of more people), ending (what a tool added).
 """
 
 import re
@@ -39,10 +38,7 @@ NAMES = {
 
 
 def read_ids(ids: str, parts: dict[str, str]) -> dict:
-    """Clip and people (fields of Video) that the named parts of a name tell; whose ids they are.
-
-    `rest` holds ids of more people, as id00166 in FakeAVCeleb.
-    """
+    """Clip and people (fields of Video) that the named parts of a name tell, as `ids` of a set."""
     people = [parts[who] for who in ("target", "source") if who in parts]
     people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest", ""))
     clip = parts.get("target", "") + parts.get("take", "")
@@ -79,20 +75,19 @@ DF40_METHODS = (
     "stargan starganv2 styleclip stylegan2 stylegan3 styleganxl tpsm uniface vqgan wav2lip "
     "whichfaceisreal"
 )
+ANY, DEEPER = r"[^/]+", r"(?:[^/]+/)*"
+KINDS = {kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()}
 WORDS = {
-    "any": r"[^/]+",
-    "deeper": r"(?:[^/]+/)*",
+    "any": ANY,
+    "deeper": DEEPER,
+    "method": f"(?P<method>{ANY})",
     "c": f"(?:(?P<compression>{'|'.join(COMPRESSIONS)})/)?",
     "split": f"(?P<split>{'|'.join(SPLIT_WORDS)})",
     "nothing": rf"(?:\d*[ _-]?(?:{ANY_WORD})[ _-]?)+",  # see names_nothing
     "df40": f"(?P<method>{'|'.join(map(re.escape, DF40_METHODS.split()))})",
-    **{kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()},
+    **KINDS,
+    **{f"below_{kind}": f"{DEEPER}(?:{regex}|{ANY})" for kind, regex in KINDS.items()},
 }
-
-
-def compile_pattern(text: str) -> re.Pattern:
-    regex = re.sub(r"\{([a-z]\w*)\}", lambda word: WORDS[word[1]], text)
-    return re.compile(regex, re.IGNORECASE)
 
 
 @dataclass
@@ -106,14 +101,16 @@ class PublicSet:
     method: str = ""  # of all fakes, where the path does not tell it
     lists: tuple[str, ...] = ()  # where an official split may lie below the root
     read_list: Callable[[Path, str], Iterator[tuple[str, str]]] | None = None
-    notes: tuple[str, ...] = ()
+    notes = ()
 
     @cached_property
     def rules(self) -> list[tuple[int, re.Pattern]]:
         """(label, regular expression), those of the set's own videos first."""
-        texts = [(0, text) for text in self.real]
-        texts += [(1, text) for text in (*self.fake, *self.others)]
-        return [(label, compile_pattern(text)) for label, text in texts]
+        rules = []
+        for text in (*self.real, *self.fake, *self.others):
+            regex = re.sub(r"\{([a-z]\w*)\}", lambda word: WORDS[word[1]], text)
+            rules.append((int(text not in self.real), re.compile(regex, re.IGNORECASE)))
+        return rules
 
     def fits(self, place: str) -> bool:
         """Whether a video at this place below the root is one of the set's own."""
@@ -193,14 +190,14 @@ def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
 
 # --- The table: where two rows fit alike, the first is taken ---
 
-FF_REAL = (r"original_sequences/(?!actors/){any}/{c}{deeper}(?:{ff}|{any})", r"original/{ff}")
+FF_REAL = (r"original_sequences/(?!actors/){any}/{c}{below_ff}", r"original/{ff}")
 FF_FAKE = (
-    r"manipulated_sequences/(?P<method>{any})/{c}{deeper}(?:{dfd}|{ff}|{any})",
+    r"manipulated_sequences/{method}/{c}{deeper}(?:{dfd}|{ff}|{any})",
     r"(?P<method>deepfakes|face2face|faceswap|faceshifter|neuraltextures)/{ff}",
     r"(?P<method>deepfakedetection)/{dfd}",
 )
 FF_LISTS = ("{split}.json", "splits/{split}.json", "dataset/splits/{split}.json")
-DEEPER_FAKE = (r"manipulated_videos/(?P<method>{any})/{c}{deeper}(?:{ff}|{any})",)
+DEEPER_FAKE = (r"manipulated_videos/{method}/{c}{below_ff}",)
 FAKEAV = (
     r"{any}/{any}/(?P<target>id\d+)(?P<take>/\d+)(?P<rest>(?:_[\w-]+?)?)"
     r"(?:_(?P<method>(?!id\d)[a-z][a-z0-9-]*))?"
@@ -209,7 +206,7 @@ FAKEAV = (
 SETS = (
     PublicSet(
         "FaceForensics++",
-        real=(*FF_REAL, r"original_sequences/actors/{c}{deeper}(?:{dfd}|{any})"),
+        real=(*FF_REAL, r"original_sequences/actors/{c}{below_dfd}"),
         fake=FF_FAKE,
         others=DEEPER_FAKE,
         lists=FF_LISTS,
@@ -225,14 +222,14 @@ SETS = (
     ),
     PublicSet(
         "DFD",
-        real=(r"dfd_original[ _]sequences/{deeper}(?:{dfd}|{any})",),
-        fake=(r"dfd_manipulated[ _]sequences/{deeper}(?:{dfd}|{any})",),
+        real=(r"dfd_original[ _]sequences/{below_dfd}",),
+        fake=(r"dfd_manipulated[ _]sequences/{below_dfd}",),
         method="DeepFakeDetection",
     ),
     PublicSet(
         "Celeb-DF",
-        real=(r"celeb-real/{deeper}(?:{celeb}|{any})", r"youtube-real/{deeper}(?:{youtube}|{any})"),
-        fake=(r"(?=celeb-synthesis/){deeper}(?P<method>{any})/(?:{celeb}|{any})",),
+        real=(r"celeb-real/{below_celeb}", r"youtube-real/{below_youtube}"),
+        fake=(r"(?=celeb-synthesis/){deeper}{method}/(?:{celeb}|{any})",),
         lists=("List_of_testing_videos.txt",),
         read_list=read_celeb_df_list,
     ),
@@ -254,11 +251,11 @@ SETS = (
     ),
     PublicSet(
         "DF40",
-        real=(r"{df40}/real/{deeper}(?:{ff}|{any})",),
+        real=(r"{df40}/real/{below_ff}",),
         fake=(
-            r"(?!{nothing}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
-            r"(?!{nothing}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
-            r"{df40}/fake/{deeper}(?:{ff}|{any})",
+            r"(?!{nothing}/){method}/ff/{below_ff}",
+            r"(?!{nothing}/){method}/cdf/{below_celeb}",
+            r"{df40}/fake/{below_ff}",
         ),
     ),
     PublicSet(
