@@ -10,7 +10,7 @@ from pathlib import Path
 from data.class_folders import ClassFolders, names_nothing, read_any
 from data.files import InputError, command, printable, read_json
 from data.groups import BY_NAME, set_groups
-from data.narrow import check_methods, draw, of_compression
+from data.narrow import not_drawn, not_of_compression, not_of_methods
 from data.public_sets import PUBLIC, SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
 from data.videos import (
@@ -51,14 +51,15 @@ def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tup
     return found
 
 
-def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[object, str]:
+def recognise(
+    root: Path, folders: list[Folder], labels: list[str], image_names: str
+) -> tuple[object, str]:
     """The set that lies here, and the path below the root where it starts, with / at its end.
 
-    Raises InputError where no set is found, or several lie side by side.
+    `labels` are files with DFDC's labels. Raises InputError where no set is found, or several lie
+    side by side.
     """
-    filled = [
-        folder for folder in folders if (folder.videos or folder.images) and not folder.skipped
-    ]
+    filled = [each for each in folders if (each.videos or each.images) and not each.skipped]
     places = []
     for folder in filled[:: len(filled) // 1000 + 1]:
         places += [tidy(folder.join(name)) for name in folder.videos[:5]]
@@ -74,18 +75,12 @@ def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[obje
     if sets:
         base, row = sets[0]
         return row, base
-    labels = list_labels(folders)
     if labels:
         return read_label_files(root, labels), ""
     names = [folder.join(name) for folder in folders for name in folder.videos + folder.images]
     found = f"(found {', '.join(sorted(names)[:3]) or 'no video'})"
     expected = "expected real/ and fake/, or a layout of data/README.md"
     raise InputError(f"{root} has the layout of no data set that is known {found}: {expected}")
-
-
-def list_labels(folders: list[Folder]) -> list[str]:
-    """The files with DFDC's labels, below the root."""
-    return [folder.join(folder.labels) for folder in folders if folder.labels]
 
 
 # --- A data set ---
@@ -118,6 +113,21 @@ class DataSet:
     def found(self) -> int:
         return len(self.videos) + len(self.left_out)
 
+    def add(self, item: Item, told: dict, layout: str) -> None:
+        """Use an item, of which a list or this layout has told these fields of Video."""
+        if layout not in PUBLIC and not told.get("is_known"):
+            told |= read_name(item.place.rpartition("/")[2], told["label"])
+            told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
+        path = told.pop("path", self.root / item.path)
+        video = Video(path, video=printable(item.path), n_images=item.n_images, **told)
+        self.videos.append(video)
+
+    def leave_out(self, names: set[str], reason: str) -> None:
+        """Use none of the videos with these identifiers."""
+        out = [video.video for video in self.videos if video.video in names]
+        self.left_out += [LeftOut(name, reason) for name in out]
+        self.videos = [video for video in self.videos if video.video not in names]
+
 
 def summarise(left_out: list[LeftOut]) -> list[LeftOut]:
     """What is left out, for people: more than three of a kind in a folder are one line."""
@@ -131,8 +141,8 @@ def summarise(left_out: list[LeftOut]) -> list[LeftOut]:
     return lines
 
 
-def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[LeftOut], list[str]]:
-    """Layout, videos, what is left out and notes of a data set's folder."""
+def read_tree(root: Path, image_names: str) -> DataSet:
+    """The data set in a folder."""
     if not root.is_dir():
         expected = "point --videos-dir at a folder with real/ and fake/ in it"
         if root == SAMPLE_DIR:
@@ -140,49 +150,41 @@ def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[Left
             expected = f"draw the sample set with `{make}`, or {expected}"
         raise InputError(f"{root} is not a folder: {expected}")
     folders, notes = walk(root)
-    layout, base = recognise(root, folders, image_names)
+    labels = [folder.join(folder.labels) for folder in folders if folder.labels]
+    layout, base = recognise(root, folders, labels, image_names)
+    data_set = DataSet(root, layout.name, [], [], notes)
     if base:
         notes.append(f"the data set lies in {base}")
 
     def read(place: str) -> dict | None:
         return layout.read(place.removeprefix(base)) if place.startswith(base) else None
 
-    is_listed = isinstance(layout, LabelFiles)
-    files = "in no metadata.json or labels.csv"
-    reason = files if is_listed else f"not in the layout {layout.name}"
-    matched, left, unclear = match_items(root, folders, read, reason, image_names)
+    reason = f"not in the layout {layout.name}"
+    if isinstance(layout, LabelFiles):
+        reason = "in no metadata.json or labels.csv"
+    unclear = match_items(data_set, folders, read, reason, image_names)
     if unclear:
         raise InputError(ask_for_names(root, unclear))
-    videos = [make_video(root, item, told, layout.name) for item, told in matched]
-    videos, again = drop_what_gives_away(videos)
+    drop_what_gives_away(data_set)
     notes += layout.notes
-    labels = [file for file in list_labels(folders) if file.startswith(base)]
-    if is_listed:
-        notes += layout.describe_absent(videos)
-    elif labels:
-        notes.append(f"{labels[0]} is not used: labels are those of the folders")
-    notes += set_splits(layout, videos, root, base)
-    return layout.name, videos, left + again, notes
-
-
-def make_video(root: Path, item: Item, told: dict, layout: str) -> Video:
-    """A video of the item, of which the layout or a list has told these fields."""
-    if layout not in PUBLIC and not told.get("is_known"):
-        told |= read_name(item.place.rpartition("/")[2], told["label"])
-        told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
-    path = told.pop("path", root / item.path)
-    return Video(path, video=printable(item.path), n_images=item.n_images, **told)
+    if isinstance(layout, LabelFiles):
+        notes += layout.describe_absent(data_set.videos)
+    elif any(file.startswith(base) for file in labels):
+        file = next(file for file in labels if file.startswith(base))
+        notes.append(f"{file} is not used: labels are those of the folders")
+    notes += set_splits(layout, data_set.videos, root, base)
+    return data_set
 
 
 def match_items(
-    root: Path, folders: list[Folder], read: Callable, reason: str = "", image_names: str = ""
-) -> tuple[list[tuple[Item, dict]], list[LeftOut], list[Folder]]:
-    """Pairs of an item and what `read` tells of its place; what is left out; and unclear folders.
+    data_set: DataSet, folders: list[Folder], read: Callable, reason: str, image_names: str
+) -> list[Folder]:
+    """Add what lies in the folders: used with what `read` tells of its place, or left out.
 
-    In these, names of images leave open which of them make a video: they are taken for photos.
-    Where `read` tells None, a video is left out for this reason.
+    Where `read` tells None, this is the reason. Returns folders in which names of images leave open
+    which of them make a video: they are taken for photos.
     """
-    matched, left, unclear = [], [], []
+    unclear, left = [], data_set.left_out
     with_videos = {folder.path for folder in folders if folder.videos}
     for folder in folders:
         skipped = folder.skipped
@@ -193,7 +195,7 @@ def match_items(
             left += [LeftOut(folder.join(name), "image beside videos") for name in folder.images]
         elif folder.images:
             place = tidy(folder.path, is_folder=True)
-            last = place.rpartition("/")[2] or root.resolve().name
+            last = place.rpartition("/")[2] or data_set.root.resolve().name
             may_be_video = not names_nothing(last) and read(place) is not None
             items, is_unclear = read_images(folder, place if may_be_video else None, image_names)
             n = len(folder.images)
@@ -204,48 +206,44 @@ def match_items(
                 items, _ = read_images(folder, None, PHOTO)
         for item in items:
             told = None if skipped else read(item.place)
-            if told is not None:
-                matched.append((item, told))
-                continue
-            why = f"{skipped.rpartition('/')[2]}, not videos" if skipped else reason
-            left.append(LeftOut(item.path, why, skipped))
-    return matched, left, unclear
+            if told is None:
+                why = f"{skipped.rpartition('/')[2]}, not videos" if skipped else reason
+                left.append(LeftOut(item.path, why, skipped))
+            else:
+                data_set.add(item, told, data_set.layout)
+    return unclear
 
 
-def drop_what_gives_away(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
-    """The videos without frames of clips that are there, and DFD's fakes without its reals."""
-    videos, left = drop_frames_of_videos(videos)
+def drop_what_gives_away(data_set: DataSet) -> None:
+    """Leave out frames of clips that are there, and DFD's fakes without its reals."""
+    drop_frames_of_videos(data_set)
+    videos = data_set.videos
     of_dfd = {video.video for video in videos if " ".join(video.people).startswith("DFD ")}
     reals = {video.video for video in videos if video.label == 0}
     if reals and not reals & of_dfd:  # the scenes alone give its fakes away
-        reason = "of DFD, whose reals are not here"
-        left += [LeftOut(video.video, reason) for video in videos if video.video in of_dfd]
-        videos = [video for video in videos if video.video not in of_dfd]
-    return videos, left
+        data_set.leave_out(of_dfd, "of DFD, whose reals are not here")
 
 
-def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
-    """The videos without frames of a clip whose video, or other frames, are there; and these."""
-    seen = set()
-    for video in videos:
+def drop_frames_of_videos(data_set: DataSet) -> None:
+    """Leave out frames of a clip whose video, or other frames, are there."""
+    seen, frames = set(), set()
+    for video in data_set.videos:
         if not video.n_images:
             folder, _, name = video.key.rpartition("/")
             seen |= {video.key, folder} if folder.endswith(f"/{name}") else {video.key}
-    kept, left = [], []
-    for video in videos:
+    for video in data_set.videos:
         if video.n_images and video.key in seen:
-            left.append(LeftOut(video.video, "frames of a clip that is used already"))
-            continue
-        kept.append(video)
-        if video.n_images > 1:
+            frames.add(video.video)
+        elif video.n_images > 1:
             seen.add(video.key)
-    return kept, left
+    data_set.leave_out(frames, "frames of a clip that is used already")
 
 
-def read_listed(file: Path, image_names: str) -> tuple[str, list[Video], list[LeftOut], list[str]]:
-    """The same of a list. What it does not say is told by the tree it lies in."""
+def read_listed(file: Path, image_names: str) -> DataSet:
+    """The data set of a list. What the list does not say is told by the tree it lies in."""
     root = file.parent
     listed, notes = read_list(file, image_names)
+    data_set = DataSet(root, "list", [], [], notes)
     places = [item.place for item, _ in listed]
     folders = [place.rpartition("/")[0] for place in places]
     sets = dict(find_sets(places[:: len(places) // 5000 + 1], folders))
@@ -254,25 +252,25 @@ def read_listed(file: Path, image_names: str) -> tuple[str, list[Video], list[Le
         if row.name in PUBLIC:
             official[base], missing = read_official_split(row, [root / base, root])
             notes += missing
-    videos, other = [], []
+    other = []
     for item, told in listed:
-        place = item.place
-        base = next((base for base in official if place.startswith(base)), None)
-        of_set = None if base is None else sets[base].read(place.removeprefix(base))
+        base = next((base for base in official if item.place.startswith(base)), None)
+        of_set = None if base is None else sets[base].read(item.place.removeprefix(base))
         layout = sets[base].name if of_set else "list"
-        of_set = of_set or read_any(place)
+        of_set = of_set or read_any(item.place)
         if of_set.get("label", told["label"]) != told["label"]:
             other.append(item.path)
         if "people" in told:  # they, not the ids of a public set, say what belongs together
             of_set |= {"group_keys": (), "clip": ""}
-        video = make_video(root, item, of_set | told, layout)
+        data_set.add(item, of_set | told, layout)
+        video = data_set.videos[-1]
         if "split" not in told:
             video.split = find_split(official.get(base, {}), video) or video.split or "train"
-        videos.append(video)
     if other:
         found = f"{len(other)} of {len(listed)} labels are not those of the folders"
         notes.append(f"WARNING: {found}, {other[0]} for one: is 1 fake in this list?")
-    return "list", *drop_what_gives_away(videos), notes
+    drop_what_gives_away(data_set)
+    return data_set
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
@@ -281,12 +279,12 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
     Images whose names leave open which of them make a video are photos.
     """
     folders, notes = walk(folder)
-    matched, left, _ = match_items(folder, folders, read_any)
-    videos = [make_video(folder, item, told | {"label": 0}, "list") for item, told in matched]
-    videos, again = drop_frames_of_videos(videos)
-    notes += describe_readings(videos)
-    notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
-    return sorted(video.path for video in videos), notes
+    data_set = DataSet(folder, "list", [], [], notes)
+    match_items(data_set, folders, lambda place: read_any(place) | {"label": 0}, "", "")
+    drop_frames_of_videos(data_set)
+    notes += describe_readings(data_set.videos)
+    notes += [f"left out {line}: {line.reason}" for line in summarise(data_set.left_out)]
+    return sorted(video.path for video in data_set.videos), notes
 
 
 def describe_classes(videos: list[Video]) -> list[str]:
@@ -323,32 +321,24 @@ def find_data_set(
     """
     root = Path(root)
     check_pattern(image_names)
-    read = read_listed if root.is_file() else read_tree
-    layout, videos, left, notes = read(root, image_names)
-    videos.sort(key=lambda video: video.video)
-    notes += describe_readings(videos)
-
-    def keep(is_kept: Callable[[Video], bool], reason: str) -> list[Video]:
-        left.extend(LeftOut(video.video, reason) for video in videos if not is_kept(video))
-        return [video for video in videos if is_kept(video)]
-
+    data_set = (read_listed if root.is_file() else read_tree)(root, image_names)
+    data_set.root = root
+    data_set.videos.sort(key=lambda video: video.video)
+    data_set.notes += describe_readings(data_set.videos)
     if compression:
-        wanted, more = of_compression(layout, videos, compression)
-        notes += more
-        videos = keep(lambda video: video.compression in wanted, f"not {compression}")
-    notes += set_groups(videos)
-    methods = {method.lower() for method in methods}
-    check_methods(videos, methods)
-    if methods:
-        reason = "not of the methods asked for"
-        videos = keep(lambda video: not video.label or video.method.lower() in methods, reason)
+        others, notes = not_of_compression(data_set.layout, data_set.videos, compression)
+        data_set.notes += notes
+        data_set.leave_out(others, f"not {compression}")
+    data_set.notes += set_groups(data_set.videos)
+    data_set.leave_out(not_of_methods(data_set.videos, methods), "not of the methods asked for")
     if max_videos:
-        drawn = draw(videos, max_videos)
-        videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
-    if not videos:
-        seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
-        raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
-    return DataSet(root, layout, videos, left, notes + describe_classes(videos))
+        data_set.leave_out(not_drawn(data_set.videos, max_videos), "beyond --max-videos")
+    if not data_set.videos:
+        lines = summarise(data_set.left_out)[:3]
+        seen = "; ".join(f"{line}: {line.reason}" for line in lines) or "nothing"
+        raise InputError(f"{root} ({data_set.layout}) has no video to use. Left out: {seen}")
+    data_set.notes += describe_classes(data_set.videos)
+    return data_set
 
 
 def find_videos(root: str | os.PathLike, **narrowed) -> list[Video]:

@@ -1,16 +1,20 @@
-"""Less than a whole data set: one compression, some methods, a few videos of each source."""
+"""Less than a whole data set: one compression, some methods, a few videos of each source.
+
+Each function returns the identifiers of the videos that are to be left out.
+"""
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from data.files import InputError
 from data.videos import Video
 
 
-def of_compression(
+def not_of_compression(
     layout: str, videos: list[Video], compression: str
 ) -> tuple[set[str], list[str]]:
-    """The compressions to keep, and a note where no folder tells any.
+    """Those of another compression; none, with a note, where no folder tells any.
 
     Raises InputError for other sets than FaceForensics++.
     """
@@ -18,21 +22,27 @@ def of_compression(
         problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
         raise InputError(f"{problem}. Leave it out")
     if any(video.compression for video in videos):
-        return {compression}, []
-    return {""}, [f"no folder tells a compression: --compression {compression} takes all videos"]
+        return {video.video for video in videos if video.compression != compression}, []
+    return set(), [f"no folder tells a compression: --compression {compression} takes all videos"]
 
 
-def check_methods(videos: list[Video], wanted: set[str]) -> None:
-    """Raise InputError where no fake is of a method that is wanted, in lower case."""
-    known = {video.method for video in videos if video.label and video.method}
+def not_of_methods(videos: list[Video], methods: Iterable[str]) -> set[str]:
+    """Fakes of other methods than these, in any case; none if there are no `methods`.
+
+    Raises InputError where no fake is of one of them.
+    """
+    wanted = {method.lower() for method in methods}
+    fakes = [video for video in videos if video.label]
+    known = {video.method for video in fakes if video.method}
     unknown = wanted - {method.lower() for method in known}
     if unknown:
         there = ", ".join(sorted(known)) or "none"
         raise InputError(f"--methods {', '.join(sorted(unknown))}: expected some of: {there}")
+    return {video.video for video in fakes if wanted and video.method.lower() not in wanted}
 
 
-def draw(videos: list[Video], n: int) -> set[str]:
-    """Identifiers of at most n videos a class, always the same: each source keeps its share.
+def not_drawn(videos: list[Video], n: int) -> set[str]:
+    """All but n videos a class, always the same: each source keeps its share.
 
     A source is a folder at the top, or a method. Of its videos one of each group is taken in turn.
     """
@@ -49,4 +59,4 @@ def draw(videos: list[Video], n: int) -> set[str]:
     for (label, *_), members in sources.items():
         for i, (_, _, name) in enumerate(sorted(members)):
             ranks[label].append(((i + 0.5) / len(members), name))
-    return {name for of_class in ranks for _, name in sorted(of_class)[:n]}
+    return {name for of_class in ranks for _, name in sorted(of_class)[n:]}

@@ -12,11 +12,11 @@ from data.files import InputError
 from data.words import IMAGE_SUFFIXES, LABEL_FILES, LEVEL, LISTS, SKIPPED, VIDEO_SUFFIXES
 
 NOTHING = re.compile(LEVEL, re.IGNORECASE)
-OF_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
+ENDS_IN_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
 IS_SKIPPED = re.compile(SKIPPED, re.IGNORECASE)
 
-# How the names of loose images are read: plain text around {video}, {frame}, {face} and {any}.
-# With the video's own name in its place this is a template: the end of the path of loose frames.
+# A pattern of the names of loose images is plain text around these. With a video's own name in
+# place of {video} it is a template: the end of the path of loose frames.
 PARTS = {"video": "(?P<video>.+)", "frame": r"\d+", "face": r"\d+", "any": ".*"}
 PHOTO = "photo"  # instead of a pattern: each image is a video
 WORD = r"(?<![^\W\d_])(?P<word>frame|face)s?"  # not of surface12
@@ -69,7 +69,7 @@ def tidy(path: str, is_folder: bool = False) -> str:
     if is_folder:
         while NOTHING.fullmatch(name) and folders:
             name = folders.pop()
-        name = OF_NOTHING.sub("", name)
+        name = ENDS_IN_NOTHING.sub("", name)
     if is_template(name):
         name = PLACE.sub(" ", name).strip(string.punctuation + " ")
     if name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
@@ -91,9 +91,9 @@ class Item:
 
 @dataclass
 class Folder:
-    """A folder, its path below the root ("" for the root itself), and names in it."""
+    """A folder and names in it."""
 
-    path: str
+    path: str  # below the root; "" for the root itself
     videos: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     labels: str = ""  # of two files with DFDC's labels labels.csv: that of test videos is complete
@@ -161,15 +161,14 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
 # --- Which images make a video ---
 
 READINGS = {
-    "frames": "each folder of images is read as a video (videos: {n}, frames: {images})",
-    "loose frames": "loose images are read as frames, by their names (videos: {n}, "
-    "frames: {images})",
-    "photos": "each loose image is read as a video of one frame (videos: {n})",
+    "frames": "each folder of images is read as a video (videos: {}, frames: {})",
+    "loose frames": "loose images are read as frames, by their names (videos: {}, frames: {})",
+    "photos": "each loose image is read as a video of one frame (videos: {})",
 }
 
 
 def compile_names(pattern: str) -> re.Pattern:
-    """The regular expression, for names without ending, of a pattern or a template."""
+    """The regular expression of a pattern or a template, for names without ending."""
     pieces = re.split(rf"\{{({'|'.join(PARTS)})\}}", pattern)
     return re.compile("".join(PARTS[p] if i % 2 else re.escape(p) for i, p in enumerate(pieces)))
 
@@ -202,9 +201,9 @@ def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]
 def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[list[Item], bool]:
     """The videos that the images of a folder make, and whether their names leave that open.
 
-    `place` is that of the folder where it may be a video itself, else None: then its images lie
-    loose. A folder is one video, unless its names tell of several; a loose image is a photo, unless
-    its name tells which frame it is, or shares parts with some of the others: nobody can know then.
+    `place` is that of a folder that may be a video itself, else None. Such a folder is one video,
+    unless its names tell of several. A loose image is a photo, unless its name tells which frame it
+    is, or shares parts with some of the others: nobody can know then.
     """
     if pattern == PHOTO:
         return [folder.item(name, 1) for name in folder.images], False
@@ -218,9 +217,9 @@ def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[l
 
 
 def have_several_prefixes(names: list[str]) -> bool:
-    """Whether two or more names recur before a last number, unlike 0017_0, 0017_1: frame and face.
+    """Whether two or more names recur before a last number: the folder holds several videos.
 
-    Words alone, and one name with a number, are of the folder's own video.
+    In 0017_0, 0017_1 these are numbers themselves: frame and face.
     """
     prefixes = Counter(re.sub(r"[\W_]*\d+\D*$", "", stem_of(name)) for name in names)
     recurring = [prefix for prefix, n in prefixes.items() if n > 1 and prefix]
@@ -228,10 +227,9 @@ def have_several_prefixes(names: list[str]) -> bool:
 
 
 def recur(names: list[str]) -> bool:
-    """Whether a part of a name stands at its place in some others, but not in all.
+    """Whether a part of a name stands at its place in some others of as many parts, not in all.
 
-    Parts are what stands between signs such as _; a mark such as (2) is none. Names of as many
-    parts are compared.
+    Parts are what stands between signs such as _; a copier's mark such as (2) is none.
     """
     stems = {re.sub(r"\s*\(\d+\)$", "", stem_of(name)) for name in names}
     split = [re.split(r"[\W_]+", stem.lower()) for stem in stems]
@@ -274,12 +272,12 @@ def check_pattern(image_names: str) -> None:
 def ask_for_names(root: Path, folders: list[Folder]) -> str:
     """What to say where names of images leave open which number is the frame."""
     names = [(folder.path, name) for folder in folders for name in folder.images]
-    example = root / folders[0].join(folders[0].images[0])
     readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
     readings.append(f"{PHOTO} ({len(names)} photos)")
     return (
-        f"{example}: its name and others leave open which number is the frame: say it with "
-        f"--image-names {', '.join(readings)}; or put the frames of each video into a folder"
+        f"{root.joinpath(*names[0])}: its name and others leave open which number is the frame: "
+        f"say it with --image-names {', '.join(readings)}; "
+        "or put the frames of each video into a folder"
     )
 
 
@@ -289,5 +287,5 @@ def describe_readings(videos: list[Video]) -> list[str]:
     for kind, text in READINGS.items():
         sizes = [video.n_images for video in videos if video.kind == kind]
         if sizes:
-            lines.append(text.format(n=len(sizes), images=sum(sizes)))
+            lines.append(text.format(len(sizes), sum(sizes)))
     return lines
