@@ -17,41 +17,40 @@ ANY_WORD = "|".join([*sorted(TELLS, key=len, reverse=True), LEVEL])  # training 
 
 
 @lru_cache(maxsize=100_000)
-def read_folder(name: str) -> tuple[int | None, str] | None:
-    """(label, split) that a folder's words tell, such as fake_train; None if one is no such word.
+def read_folder(name: str) -> tuple[int | None, str | None]:
+    """(label, split) that a folder's words tell, such as fake_train; (None, None) of other names.
 
-    Compressions tell neither, nor does a digit in front: 0_real.
+    Compressions tell neither: (None, ""). Nor does a digit in front: 0_real.
     """
     name = re.sub(r"^\d[ _.-]+|(?<=deep)[ _-](?=fake)", "", name.lower())
     if name in COMPRESSIONS or re.fullmatch(LEVEL, name):
         return None, ""
     words = re.split(r"[ _.-]+", name)
     if not all(re.fullmatch(rf"(?:{ANY_WORD})+", word) for word in words):
-        return None
+        return None, None
     parts = [part for word in words for part in re.findall(ANY_WORD, word)]
     told = [TELLS[part] for part in parts if part in TELLS]
-    labels = {label for label, _ in told} - {None}
-    splits = {split for _, split in told} - {""}
+    labels = {label for label, _ in told if label is not None}
+    splits = {split for _, split in told if split}
     if len(labels) > 1 or len(splits) > 1:
-        return None
+        return None, None
     return next(iter(labels), None), next(iter(splits), "")
 
 
 def names_nothing(folder: str) -> bool:
     """Whether a folder is no video, method or person, by its words: fake_train, c23."""
-    return read_folder(folder) is not None
+    return read_folder(folder) != (None, None)
 
 
 def find_classes(folders: list[str]) -> dict[int, int]:
     """{place: label} of the class folders among the folders of a path."""
-    told = map(read_folder, folders)
-    return {i: tells[0] for i, tells in enumerate(told) if tells and tells[0] is not None}
+    told = enumerate(map(read_folder, folders))
+    return {place: label for place, (label, _) in told if label is not None}
 
 
 def find_split_word(folders: list[str]) -> str:
     """The split that the outermost such folder of a path names; "" if none does."""
-    told = map(read_folder, folders)
-    return next((tells[1] for tells in told if tells and tells[1]), "")
+    return next((split for _, split in map(read_folder, folders) if split), "")
 
 
 class ClassFolders:
@@ -98,11 +97,11 @@ class ClassFolders:
             says = [CLASSES[classes[i]] for i in (top, inner)]
             both = f"{one} says {says[0]}, but {other} in it {says[1]}"
             raise InputError(f"{both}: rename one of the two, or list the videos with --videos-csv")
-        below = []
+        below = []  # methods, people and what else
         for folder in folders[top + 1 :]:
-            told = read_folder(folder)
-            is_method = told and told[0] is not None and not told[1] and folder != folders[top]
-            if told is None or is_method:
+            label, split = read_folder(folder)
+            is_method = label is not None and not split and folder != folders[top]
+            if is_method or not names_nothing(folder):
                 below.append(folder)
         split = find_split_word(folders)
         sets = [folders[i] for i in classes if i < top]

@@ -167,11 +167,11 @@ def read_tree(root: Path, image_names: str) -> DataSet:
         raise InputError(ask_for_names(root, unclear))
     drop_what_gives_away(data_set)
     notes += layout.notes
+    unused = [file for file in labels if file.startswith(base)]
     if isinstance(layout, LabelFiles):
         notes += layout.describe_absent(data_set.videos)
-    elif any(file.startswith(base) for file in labels):
-        file = next(file for file in labels if file.startswith(base))
-        notes.append(f"{file} is not used: labels are those of the folders")
+    elif unused:
+        notes.append(f"{unused[0]} is not used: labels are those of the folders")
     notes += set_splits(layout, data_set.videos, root, base)
     return data_set
 
@@ -243,7 +243,7 @@ def read_listed(file: Path, image_names: str) -> DataSet:
     """The data set of a list. What the list does not say is told by the tree it lies in."""
     root = file.parent
     listed, notes = read_list(file, image_names)
-    data_set = DataSet(root, "list", [], [], notes)
+    data_set = DataSet(file, "list", [], [], notes)
     places = [item.place for item, _ in listed]
     folders = [place.rpartition("/")[0] for place in places]
     sets = dict(find_sets(places[:: len(places) // 5000 + 1], folders))
@@ -289,19 +289,18 @@ def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
 
 def describe_classes(videos: list[Video]) -> list[str]:
     """What is wrong with the classes: one is missing, or files alone tell it from the other."""
-    for label, name in enumerate(CLASSES):
-        if all(video.label != label for video in videos):
+    by_class = [[video for video in videos if video.label == label] for label in (0, 1)]
+    for name, of_class in zip(CLASSES, by_class, strict=True):
+        if not of_class:
             return [f"no {name} video here: a set to test on, not to train on"]
     notes = []
-    kinds = [(video.label, video.kind.removeprefix("loose ")) for video in videos]
-    compressions = [(video.label, video.compression) for video in videos]
-    for told in (kinds, compressions):
-        found = [{word for label, word in told if label == each} for each in (0, 1)]
+    for tell in (lambda video: video.kind.removeprefix("loose "), lambda video: video.compression):
+        found = [set(map(tell, of_class)) for of_class in by_class]
         if not found[0] & found[1]:
             words = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
             real, fake = (word or "uncompressed" for word in words)
-            what = f"reals are {real}, fakes {fake}"
-            notes.append(f"WARNING: {what}: that alone gives the label away")
+            both = f"reals are {real}, fakes {fake}"
+            notes.append(f"WARNING: {both}: that alone gives the label away")
     return notes
 
 
@@ -314,15 +313,14 @@ def find_data_set(
 ) -> DataSet:
     """All videos below a data set's folder, or in a CSV that lists them, sorted by identifier.
 
-    Of FaceForensics++ `compression` takes one of COMPRESSIONS alone. `methods` narrows the fakes
-    to these. `max_videos` keeps at most so many of each class, see draw; 0 keeps all. `image_names`
-    tells how loose images are named, "{video}_{frame}", or that each is a video: "photo". Raises
-    InputError where the layout is unknown or not kept to, or nothing is left.
+    `compression` takes one of COMPRESSIONS alone, of FaceForensics++. `methods` narrows the fakes.
+    `max_videos` keeps so many of each class; 0 keeps all. `image_names` tells how loose images are
+    named, "{video}_{frame}", or that each is a video: "photo". Raises InputError where the layout
+    is unknown or not kept to, or nothing is left.
     """
     root = Path(root)
     check_pattern(image_names)
     data_set = (read_listed if root.is_file() else read_tree)(root, image_names)
-    data_set.root = root
     data_set.videos.sort(key=lambda video: video.video)
     data_set.notes += describe_readings(data_set.videos)
     if compression:

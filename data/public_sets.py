@@ -17,9 +17,8 @@ from data.files import InputError, read_json
 from data.videos import Video, tidy
 from data.words import COMPRESSIONS, SPLIT_WORDS, SPLITS
 
-# --- Names ---
+# --- Names: whose ids they are, and how a video is called ---
 
-# How public sets name a video, and whose ids these are
 NAMES = {
     "ff": (
         "FaceForensics++",  # also DeeperForensics' 000_M101, where M101 is an actor
@@ -51,7 +50,6 @@ def read_ids(ids: str, parts: dict[str, str]) -> dict:
 def read_name(name: str, label: int) -> dict:
     """What a name tells that looks as in DFD, Celeb-DF or DeeperForensics, wherever it lies.
 
-    The ids are people of this data set alone: anybody may name other people's videos so.
     FaceForensics++'s own (000, 000_003) are too plain to be told from other people's.
     """
     for ids, pattern in (NAMES["dfd"], NAMES["celeb"]):
@@ -75,19 +73,18 @@ DF40_METHODS = (
     "stargan starganv2 styleclip stylegan2 stylegan3 styleganxl tpsm uniface vqgan wav2lip "
     "whichfaceisreal"
 )
-ANY, DEEPER = r"[^/]+", r"(?:[^/]+/)*"
-KINDS = {kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()}
 WORDS = {
-    "any": ANY,
-    "deeper": DEEPER,
-    "method": f"(?P<method>{ANY})",
+    "any": r"[^/]+",
+    "deeper": r"(?:[^/]+/)*",
+    "method": r"(?P<method>[^/]+)",
     "c": f"(?:(?P<compression>{'|'.join(COMPRESSIONS)})/)?",
     "split": f"(?P<split>{'|'.join(SPLIT_WORDS)})",
     "nothing": rf"(?:\d*[ _-]?(?:{ANY_WORD})[ _-]?)+",  # see names_nothing
     "df40": f"(?P<method>{'|'.join(map(re.escape, DF40_METHODS.split()))})",
-    **KINDS,
-    **{f"below_{kind}": f"{DEEPER}(?:{regex}|{ANY})" for kind, regex in KINDS.items()},
 }
+for kind, (_, name) in NAMES.items():
+    WORDS[kind] = f"(?P<{kind}>" + re.sub(r"\?P<\w+>", "?:", name) + ")"
+    WORDS[f"below_{kind}"] = f"{WORDS['deeper']}(?:{WORDS[kind]}|{WORDS['any']})"
 
 
 @dataclass
@@ -124,11 +121,10 @@ class PublicSet:
         if match is None:
             return None
         ids, parts = self.name, found_parts(match)
-        for kind, (set_name, _) in NAMES.items():
-            of_name = [name for name in parts if name.startswith(f"{kind}_")]
-            if of_name:
+        for kind, (set_name, regex) in NAMES.items():
+            if kind in parts:
                 ids = set_name
-                parts |= {name.removeprefix(f"{kind}_"): parts[name] for name in of_name}
+                parts |= found_parts(re.fullmatch(regex, parts[kind], re.IGNORECASE))
         told = read_ids(ids, parts)
         clip = f"{self.name} {parts['scene']}" if "scene" in parts else told["clip"]
         return told | {
@@ -276,7 +272,7 @@ SHARES_PEOPLE = {"Celeb-DF"}  # the official split puts people on both sides
 def set_splits(layout, videos: list[Video], root: Path, base: str) -> list[str]:
     """Give each video its official split, or that of its folder, or train; return what to say.
 
-    Raises InputError where a list contradicts the tree or itself, or belongs to other videos.
+    Raises InputError where a list contradicts itself, or belongs to other videos.
     """
     named = {video.split: video.video for video in videos}
     if "" in named and len(named) > 1:

@@ -238,10 +238,19 @@ def recur(names: list[str]) -> bool:
     return any(1 < n < sizes[size] for (size, _, _), n in counts.items())
 
 
-def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
-    """{pattern: videos that it gives} of the patterns that fit most names, (folder, name)."""
-    stems = [(folder, stem_of(name)) for folder, name in names]
-    *longest, last = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
+def check_pattern(image_names: str) -> None:
+    """Raise InputError for what is no pattern of the names of images."""
+    parts = re.findall(r"\{(.*?)\}", image_names)
+    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
+    if image_names not in ("", PHOTO) and not is_pattern:
+        known = ", ".join(f"{{{part}}}" for part in PARTS)
+        raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
+
+
+def suggest_patterns(folders: list[Folder]) -> dict[str, int]:
+    """{pattern: videos that it gives} of the patterns that fit most names of images."""
+    names = [name for folder in folders for name in folder.images]
+    *longest, last = max((re.split(r"([\W_]+)", stem_of(name)) for name in names), key=len)
     separators = longest[1::2]
     ending = re.fullmatch(r"(\D*)\d+", last)  # anna_f0001
     patterns = []
@@ -253,30 +262,20 @@ def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
         patterns.append(f"{{video}}{separators[-2]}{{frame}}{separators[-1]}{{face}}")
     suggested = {}
     for pattern in patterns:
-        regex = compile_names(pattern)
-        found = [(folder, m["video"]) for folder, stem in stems if (m := regex.fullmatch(stem))]
-        if len(found) > len(stems) / 2:
-            suggested[pattern] = len(set(found)) + len(stems) - len(found)
+        readings = [read_names(folder.images, pattern) for folder in folders]
+        n_others = sum(len(others) for _, others in readings)
+        if n_others < len(names) / 2:
+            suggested[pattern] = n_others + sum(len(templates) for templates, _ in readings)
     return suggested
-
-
-def check_pattern(image_names: str) -> None:
-    """Raise InputError for what is no pattern of the names of images."""
-    parts = re.findall(r"\{(.*?)\}", image_names)
-    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
-    if image_names not in ("", PHOTO) and not is_pattern:
-        known = ", ".join(f"{{{part}}}" for part in PARTS)
-        raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
 
 
 def ask_for_names(root: Path, folders: list[Folder]) -> str:
     """What to say where names of images leave open which number is the frame."""
-    names = [(folder.path, name) for folder in folders for name in folder.images]
-    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
-    readings.append(f"{PHOTO} ({len(names)} photos)")
+    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(folders).items()]
+    readings.append(f"{PHOTO} ({sum(len(folder.images) for folder in folders)} photos)")
     return (
-        f"{root.joinpath(*names[0])}: its name and others leave open which number is the frame: "
-        f"say it with --image-names {', '.join(readings)}; "
+        f"{root / folders[0].join(folders[0].images[0])}: its name and others leave open which "
+        f"number is the frame: say it with --image-names {', '.join(readings)}; "
         "or put the frames of each video into a folder"
     )
 

@@ -1,7 +1,4 @@
-"""The words that mean real, fake, a split or nothing in names of files and folders: data only.
-
-All are in lower case; some are regular expressions.
-"""
+"""The words that mean real, fake, a split or nothing in names, in lower case: data only."""
 
 SPLITS = ("train", "val", "test")
 CLASSES = ("real", "fake")  # a label is an index into this
@@ -36,13 +33,13 @@ COPY_BEHIND = r"(?:[\s_-]+(?:copy|kopie|copie|copia|cópia))?(?:\s*\(\d+\))?"
 PIECES = "parts? pieces? clips? takes? scenes? shots? seg segments? chunks?"  # anna_clip1
 # Words that name no person before a number: IMG_0001, video_1, 2024_01, 20240131_01
 UNNAMED = (
-    r"(?:19|20)\d\d(?:\d{4})? "
-    "img dscn? dscf? mvi mov vid pxl mvimg gopr videos? images? photos? frames? faces? file no"
+    r"(?:19|20)\d\d(?:\d{4})? img dscn? dscf? mvi mov vid pxl mvimg gopr "
+    "videos? images? photos? frames? faces? file no"
 )
 
 VIDEO_ENDINGS = (
-    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif "
-    "ts mts m2ts vob ogv mxf h264 264 hevc 265 divx dv m2v y4m rm rmvb"
+    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif ts mts m2ts vob ogv mxf "
+    "h264 264 hevc 265 divx dv m2v y4m rm rmvb"
 )
 IMAGE_ENDINGS = "png jpg jpeg jpe jfif bmp webp tif tiff ppm pgm jp2 avif heic heif"
 VIDEO_SUFFIXES = tuple(f".{ending}" for ending in VIDEO_ENDINGS.split())
