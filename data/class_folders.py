@@ -18,9 +18,9 @@ ANY_WORD = "|".join([*sorted(TELLS, key=len, reverse=True), LEVEL])  # training 
 
 @lru_cache(maxsize=100_000)
 def read_folder(name: str) -> tuple[int | None, str | None]:
-    """(label, split) that a folder's words tell, such as fake_train; (None, None) of other names.
+    """(label, split) that a folder's words tell: fake_train, 0_real; (None, None) of other names.
 
-    Compressions tell neither: (None, ""). Nor does a digit in front: 0_real.
+    Words that tell nothing, and compressions, are (None, "").
     """
     name = re.sub(r"^\d[ _.-]+|(?<=deep)[ _-](?=fake)", "", name.lower())
     if name in COMPRESSIONS or re.fullmatch(LEVEL, name):

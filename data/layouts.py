@@ -33,9 +33,9 @@ SAMPLE_DIR = Path("data/sample")
 
 
 def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tuple[str, object]]:
-    """(where it starts, its row of the table) of each set that fits: the root, or else below it.
+    """(where it starts, its row) of each set that fits some videos' places: the root, else below.
 
-    `places` are those of some videos below `base`, `folders` all folders there.
+    `places` and `folders`, all of them, are paths below `base`.
     """
     rows = [*SETS, ClassFolders(folders)]
     counts = [sum(map(row.fits, places)) for row in rows]
@@ -56,8 +56,7 @@ def recognise(
 ) -> tuple[object, str]:
     """The set that lies here, and the path below the root where it starts, with / at its end.
 
-    `labels` are files with DFDC's labels. Raises InputError where no set is found, or several lie
-    side by side.
+    `labels` are files with DFDC's labels. Raises InputError where there is no set, or several.
     """
     filled = [each for each in folders if (each.videos or each.images) and not each.skipped]
     places = []
@@ -179,10 +178,9 @@ def read_tree(root: Path, image_names: str) -> DataSet:
 def match_items(
     data_set: DataSet, folders: list[Folder], read: Callable, reason: str, image_names: str
 ) -> list[Folder]:
-    """Add what lies in the folders: used with what `read` tells of its place, or left out.
+    """Add what lies in the folders: used, or left out for this reason where `read` tells None.
 
-    Where `read` tells None, this is the reason. Returns folders in which names of images leave open
-    which of them make a video: they are taken for photos.
+    Returns folders in which names leave open which images make a video: they are taken for photos.
     """
     unclear, left = [], data_set.left_out
     with_videos = {folder.path for folder in folders if folder.videos}
@@ -274,10 +272,7 @@ def read_listed(file: Path, image_names: str) -> DataSet:
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
-    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say.
-
-    Images whose names leave open which of them make a video are photos.
-    """
+    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say."""
     folders, notes = walk(folder)
     data_set = DataSet(folder, "list", [], [], notes)
     match_items(data_set, folders, lambda place: read_any(place) | {"label": 0}, "", "")

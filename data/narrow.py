@@ -1,6 +1,6 @@
 """Less than a whole data set: one compression, some methods, a few videos of each source.
 
-Each function returns the identifiers of the videos that are to be left out.
+Each function returns the identifiers of what to leave out.
 """
 
 import random
@@ -14,10 +14,7 @@ from data.videos import Video
 def not_of_compression(
     layout: str, videos: list[Video], compression: str
 ) -> tuple[set[str], list[str]]:
-    """Those of another compression; none, with a note, where no folder tells any.
-
-    Raises InputError for other sets than FaceForensics++.
-    """
+    """All of other compressions; none, with a note, where no folder tells any."""
     if layout not in ("FaceForensics++", "DeeperForensics-1.0"):
         problem = f"--compression {compression} is for FaceForensics++, but this is: {layout}"
         raise InputError(f"{problem}. Leave it out")
@@ -27,10 +24,7 @@ def not_of_compression(
 
 
 def not_of_methods(videos: list[Video], methods: Iterable[str]) -> set[str]:
-    """Fakes of other methods than these, in any case; none if there are no `methods`.
-
-    Raises InputError where no fake is of one of them.
-    """
+    """Fakes of other methods than these, in any case; none if there are no `methods`."""
     wanted = {method.lower() for method in methods}
     fakes = [video for video in videos if video.label]
     known = {video.method for video in fakes if video.method}
@@ -58,5 +52,6 @@ def not_drawn(videos: list[Video], n: int) -> set[str]:
     ranks = ([], [])  # of each class: (share of its source that comes before, identifier)
     for (label, *_), members in sources.items():
         for i, (_, _, name) in enumerate(sorted(members)):
-            ranks[label].append(((i + 0.5) / len(members), name))
+            share = (i + 0.5) / len(members)
+            ranks[label].append((share, name))
     return {name for of_class in ranks for _, name in sorted(of_class)[n:]}

@@ -37,7 +37,7 @@ NAMES = {
 
 
 def read_ids(ids: str, parts: dict[str, str]) -> dict:
-    """Clip and people (fields of Video) that the named parts of a name tell, as `ids` of a set."""
+    """Clip and people that the named parts of a name tell; `ids` is the set whose these are."""
     people = [parts[who] for who in ("target", "source") if who in parts]
     people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest", ""))
     clip = parts.get("target", "") + parts.get("take", "")

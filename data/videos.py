@@ -113,10 +113,7 @@ class Folder:
 
 
 def walk(root: Path) -> tuple[list[Folder], list[str]]:
-    """All folders, sorted, and a line on whatever else lies there. Hidden ones are left alone.
-
-    Links are followed, but no folder is read twice.
-    """
+    """All folders but hidden ones, sorted, links too; and notes on what else lies there."""
     folders, notes, visited, others = [], [], set(), defaultdict(list)
     waiting = [("", os.path.realpath(root))]
     while waiting:
@@ -180,7 +177,7 @@ def stem_of(name: str) -> str:
 def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]:
     """{template: number of images} of names, and the names that do not tell which frame they are.
 
-    By the pattern, where a name has that form, else by the numbers after the words frame and face.
+    The pattern tells it, or else the numbers after the words frame and face.
     """
     regex = compile_names(pattern) if pattern else None
     templates, others = Counter(), []
@@ -217,21 +214,15 @@ def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[l
 
 
 def have_several_prefixes(names: list[str]) -> bool:
-    """Whether two or more names recur before a last number: the folder holds several videos.
-
-    In 0017_0, 0017_1 these are numbers themselves: frame and face.
-    """
+    """Whether two names recur before a last number; not in 0017_0, 0017_1: frame and face."""
     prefixes = Counter(re.sub(r"[\W_]*\d+\D*$", "", stem_of(name)) for name in names)
     recurring = [prefix for prefix, n in prefixes.items() if n > 1 and prefix]
     return sum(not prefix.isdigit() for prefix in recurring) > 1
 
 
 def recur(names: list[str]) -> bool:
-    """Whether a part of a name stands at its place in some others of as many parts, not in all.
-
-    Parts are what stands between signs such as _; a copier's mark such as (2) is none.
-    """
-    stems = {re.sub(r"\s*\(\d+\)$", "", stem_of(name)) for name in names}
+    """Whether a part of a name stands at its place in some others of as many parts, not in all."""
+    stems = {re.sub(r"\s*\(\d+\)$", "", stem_of(name)) for name in names}  # 0000 (2)
     split = [re.split(r"[\W_]+", stem.lower()) for stem in stems]
     sizes = Counter(map(len, split))
     counts = Counter((len(parts), i, part) for parts in split for i, part in enumerate(parts))

@@ -21,12 +21,16 @@ SIZE = r"(?:[_-](?:\d{2,4}x)?[1-9]\d{2,3})?"
 LEVEL = rf"(?:videos?|clips?|(?:frames?|images?|imgs?|faces?|crops?){SIZE})"
 # Folders whose files are no videos of a set
 SKIPPED = (
-    r"(?:\w+[_-])?(?:masks?|landmarks?)(?:[_-]\w+)?|b?box(?:es)?|depths?|thumb(?:nail)?s?|"
+    r"(?:\w+[_-])?(?:masks?|landmarks?)(?:[_-]\w+)?|"
+    r"b?box(?:es)?|depths?|thumb(?:nail)?s?|"
     r"downloaded_videos\w*|source_videos"
 )
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # of FaceForensics++
 # What a compression or a quality adds to a name
-QUALITIES = rf"{'|'.join(COMPRESSIONS)}|[hl]q|u?hd|sd|4k|\d{{3,4}}p|crf\d+|compressed|lossless"
+QUALITIES = (
+    rf"{'|'.join(COMPRESSIONS)}|[hl]q|u?hd|sd|4k|\d{{3,4}}p|"
+    r"crf\d+|compressed|lossless"
+)
 # What a copier adds: "Copy of 253", "253 - copy", "253 (1)"
 COPY_BEFORE = r"(?:copy of|kopie von|copie de|copia de|cópia de)\s+"
 COPY_BEHIND = r"(?:[\s_-]+(?:copy|kopie|copie|copia|cópia))?(?:\s*\(\d+\))?"
@@ -38,7 +42,8 @@ UNNAMED = (
 )
 
 VIDEO_ENDINGS = (
-    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf flv f4v 3gp gif ts mts m2ts vob ogv mxf "
+    "mp4 avi mov mkv webm m4v mpg mpeg wmv asf "
+    "flv f4v 3gp gif ts mts m2ts vob ogv mxf "
     "h264 264 hevc 265 divx dv m2v y4m rm rmvb"
 )
 IMAGE_ENDINGS = "png jpg jpeg jpe jfif bmp webp tif tiff ppm pgm jp2 avif heic heif"
