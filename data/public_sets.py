@@ -118,7 +118,7 @@ class PublicSet:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
         matches = ((label, rule.fullmatch(place)) for label, rule in self.rules)
         label, match = next((found for found in matches if found[1]), (0, None))
-        if match is None:
+        if not match:
             return None
         ids, parts = self.name, found_parts(match)
         for kind, (set_name, regex) in NAMES.items():
@@ -162,13 +162,14 @@ def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
     lines = file.read_text("utf-8-sig", "replace").replace("\\", "/").split("\n")
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         label, _, name = line.strip().partition(" ")
         key = tidy(name.strip()).lower()
-        if label and expected.get(key.split("/")[0]) != label:
+        if expected.get(key.split("/")[0]) != label:
             problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
             raise InputError(f"{file}, line {number}: {problem}")
-        if label:
-            yield key, "test"
+        yield key, "test"
 
 
 def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:

@@ -313,6 +313,7 @@ my.clip.v2.avi,0
         fake/000_003.mp4            .    train a train_000+003
         fake/FaceSwap/003_000.mp4   FaceSwap train a train_003+000
         fake/real.avi               .    train c .
+        Deep-Fakes/c23/o.mp4        .    train d .
         fake2/x.mp4                 - not in the layout class folders
         notes/figure.png            - not in the layout class folders
         fake/thumbnails/*.png       - thumbnails, not videos
