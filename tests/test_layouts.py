@@ -328,7 +328,10 @@ my.clip.v2.avi,0
         original/e.mp4                  real train d .
         fake/deepfakes/f.mp4            deepfakes train e .
         fake/fakes/g.mp4                fakes train f .
+        fake/fake/h.mp4                 .    train g .
+        fake/swap/c/*.png               swap train b .
         # deepfakes/ holds both classes: the innermost folder is the class
+        # each folder of images is read as a video (videos: 1, frames: 5)
     """,
     "a set in a class folder alone": """
         class folders
@@ -378,7 +381,7 @@ my.clip.v2.avi,0
         0_real/train/a.mp4              real train a train_a
         1_fake/train/m/a_b.mp4          m    train a train_a
         real_test/c.mp4                 real test  b test_c
-        fake-test/c_d.mp4               .    test  b test_c
+        fake-test/deepfake_test/c_d.mp4 .    test  b test_c
         training_fake/k.mp4             .    train c .
         train_real/l.mp4                real train d .
         Real videos/test/n.mp4          real test  e .
@@ -796,6 +799,8 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
     assert names == [fake, "original_sequences/youtube/c40/videos/003.mp4"]
     with pytest.raises(InputError, match=r"has no video to use. Left out: .*mp4: not c0"):
         find_videos(tmp_path / "ff", compression="c0")
+    build(tmp_path / "levels", TREES["FaceForensics++ with other levels"])
+    assert len(find_videos(tmp_path / "levels", compression="c23")) == 4  # C23 too
     build(tmp_path / "kaggle", TREES["Kaggle's FaceForensics++"])
     data_set = find_data_set(tmp_path / "kaggle", compression="c23")
     assert len(data_set.videos) == 8
