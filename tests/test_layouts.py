@@ -333,6 +333,11 @@ my.clip.v2.avi,0
         # deepfakes/ holds both classes: the innermost folder is the class
         # each folder of images is read as a video (videos: 1, frames: 5)
     """,
+    "class folders with folders as in DF40": """
+        class folders
+        real/ff/a.mp4                   real train a .
+        fake/cdf/b.mp4                  cdf  train b .
+    """,
     "a set in a class folder alone": """
         class folders
         deepfakes/real/a.mp4            real train a .
