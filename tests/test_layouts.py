@@ -284,6 +284,12 @@ my.clip.v2.avi,0
         lower_quality/mccs0/sa1-video-mccs0.avi   lower_quality  train b DeepfakeTIMIT_mccs0
         # no real video here: a set to test on, not to train on
     """,
+    "DeepfakeTIMIT as frames": """
+        DeepfakeTIMIT
+        lower_quality/fadg0/sa1-video-fram1/*.png  lower_quality train a DeepfakeTIMIT_fadg0
+        # each folder of images is read as a video (videos: 1, frames: 5)
+        # no real video here: a set to test on, not to train on
+    """,
     "DF40": """
         DF40
         blendface/ff/frames/000_003/*.png      blendface train a FaceForensics++_000+003
@@ -316,6 +322,7 @@ my.clip.v2.avi,0
         Deep-Fakes/c23/o.mp4        .    train d .
         fake2/x.mp4                 - not in the layout class folders
         notes/figure.png            - not in the layout class folders
+        notes/shots/*.png           - not in the layout class folders
         fake/thumbnails/*.png       - thumbnails, not videos
         fake/FaceSwap/003_000.jpg   - image beside videos
     """,
