@@ -211,6 +211,7 @@ TREES = {
         test_videos/h.mp4                     - in no metadata.json or labels.csv
         train/dfdc_train_part_0/metadata.json = {"a.mp4": {"label": "REAL", "split": "train", "original": null}, "b.mp4": {"label": "FAKE", "original": "a.mp4"}, "c.mp4": {"label": "REAL"}}
         train/part_01/part_1/metadata.json = {"d.mp4": {"label": "FAKE", "original": "gone.mp4"}, "gone.mp4": {"label": "REAL"}}
+        test/metadata.json = {"e.mp4": {"width": 256}}
         test/labels.csv = filename,label
 e.mp4,1
 f.mp4,0
@@ -616,6 +617,7 @@ FRAMES = {"v": range(10), "f": range(0, 50, 10)}
         # photos: nothing recurs
         (spread("fake/stylegan2_000<f>.png", f=range(20)), "photos"),
         (spread("fake/p<v>.jpg", v=range(1, 51)), "photos"),
+        (spread("fake/surface<f>.png", f=range(4)), "photos"),
         (spread("fake/000<v>(<k>).jpg", v=range(9), k=range(2, 11)), "photos"),
         ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", "photos"),
         ("fake/000_003.png fake/003_000.png fake/001_870.png fake/cover.png", "photos"),
