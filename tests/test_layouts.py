@@ -617,7 +617,7 @@ FRAMES = {"v": range(10), "f": range(0, 50, 10)}
         # photos: nothing recurs
         (spread("fake/stylegan2_000<f>.png", f=range(20)), "photos"),
         (spread("fake/p<v>.jpg", v=range(1, 51)), "photos"),
-        (spread("fake/surface<f>.png", f=range(4)), "photos"),
+        (spread("fake/mainframe<f>.png", f=range(4)), "photos"),
         (spread("fake/000<v>(<k>).jpg", v=range(9), k=range(2, 11)), "photos"),
         ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", "photos"),
         ("fake/000_003.png fake/003_000.png fake/001_870.png fake/cover.png", "photos"),
