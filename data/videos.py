@@ -131,7 +131,8 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
         folder, below = Folder(path), []
         for entry in entries:
             name = entry.name
-            suffix = os.path.splitext(name)[1].lower()
+            stem, _, ending = name.lower().rpartition(".")
+            suffix = f".{ending}" if stem else ""
             if name.startswith("."):
                 continue
             if entry.is_dir():  # known from the listing: only a link needs another look
