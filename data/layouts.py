@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.class_folders import AnyFolders, ClassFolders, names_nothing
+from data.class_folders import ClassFolders, names_nothing, read_any
 from data.files import InputError, command, printable, read_json
 from data.groups import BY_NAME, set_groups
-from data.narrow import check_methods, draw, of_compression
-from data.public_sets import SETS, find_split, read_name, read_official_split, set_splits
+from data.narrow import not_drawn, not_of_compression, not_of_methods
+from data.public_sets import PUBLIC, SETS, find_split, read_name, read_official_split, set_splits
 from data.video_list import LabelFiles, read_label_files, read_list
 from data.videos import (
     PHOTO,
@@ -21,7 +21,6 @@ from data.videos import (
     ask_for_names,
     check_pattern,
     describe_readings,
-    item_of_file,
     read_images,
     tidy,
     walk,
@@ -34,11 +33,11 @@ SAMPLE_DIR = Path("data/sample")
 
 
 def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tuple[str, object]]:
-    """(where it starts, its row of the table) of each set that fits: the root, or else below it.
+    """(where it starts, its row) of each set that fits some videos' places: the root, else below.
 
-    `places` are those of some videos below `base`, `folders` all folders there.
+    `places` and `folders`, all of them, are paths below `base`.
     """
-    rows = [*SETS, ClassFolders.of(folders)]
+    rows = [*SETS, ClassFolders(folders)]
     counts = [sum(map(row.fits, places)) for row in rows]
     if any(counts):
         return [(base, rows[counts.index(max(counts))])]
@@ -52,14 +51,14 @@ def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tup
     return found
 
 
-def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[object, str]:
+def recognise(
+    root: Path, folders: list[Folder], labels: list[str], image_names: str
+) -> tuple[object, str]:
     """The set that lies here, and the path below the root where it starts, with / at its end.
 
-    Raises InputError where no set is found, or several lie side by side.
+    `labels` are files with DFDC's labels. Raises InputError where there is no set, or several.
     """
-    filled = [
-        folder for folder in folders if (folder.videos or folder.images) and not folder.skipped
-    ]
+    filled = [each for each in folders if (each.videos or each.images) and not each.skipped]
     places = []
     for folder in filled[:: len(filled) // 1000 + 1]:
         places += [tidy(folder.join(name)) for name in folder.videos[:5]]
@@ -67,23 +66,20 @@ def recognise(root: Path, folders: list[Folder], image_names: str) -> tuple[obje
             first = Folder(folder.path, images=folder.images[:1])
             places += [item.place for item in read_images(first, None, image_names)[0]]
             places.append(tidy(folder.path, is_folder=True))
-    paths = [tidy(folder.join("x")).rpartition("/")[0] for folder in filled]
-    sets = find_sets(places, paths)
-    if len(sets) == 1:
-        base, row = sets[0]
-        return row, base
-    if sets:
+    sets = find_sets(places, [tidy(folder.join("x")).rpartition("/")[0] for folder in filled])
+    if len(sets) > 1:
         found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])
         remedy = "name one of them; if these are people, list all videos with --videos-csv"
         raise InputError(f"{root} holds several data sets: {found}: {remedy}")
-    # of both in one folder labels.csv: the metadata.json of test videos holds other things
-    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
+    if sets:
+        base, row = sets[0]
+        return row, base
     if labels:
         return read_label_files(root, labels), ""
     names = [folder.join(name) for folder in folders for name in folder.videos + folder.images]
-    problem = f"{root} has the layout of no data set that is known"
     found = f"(found {', '.join(sorted(names)[:3]) or 'no video'})"
-    raise InputError(f"{problem} {found}: expected real/ and fake/, or a layout of data/README.md")
+    expected = "expected real/ and fake/, or a layout of data/README.md"
+    raise InputError(f"{root} has the layout of no data set that is known {found}: {expected}")
 
 
 # --- A data set ---
@@ -116,6 +112,21 @@ class DataSet:
     def found(self) -> int:
         return len(self.videos) + len(self.left_out)
 
+    def add(self, item: Item, told: dict, layout: str) -> None:
+        """Use an item, of which a list or this layout has told these fields of Video."""
+        if layout not in PUBLIC and not told.get("is_known"):
+            told |= read_name(item.place.rpartition("/")[2], told["label"])
+            told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
+        path = told.pop("path", self.root / item.path)
+        video = Video(path, video=printable(item.path), n_images=item.n_images, **told)
+        self.videos.append(video)
+
+    def leave_out(self, names: set[str], reason: str) -> None:
+        """Use none of the videos with these identifiers."""
+        out = [video.video for video in self.videos if video.video in names]
+        self.left_out += [LeftOut(name, reason) for name in out]
+        self.videos = [video for video in self.videos if video.video not in names]
+
 
 def summarise(left_out: list[LeftOut]) -> list[LeftOut]:
     """What is left out, for people: more than three of a kind in a folder are one line."""
@@ -129,8 +140,8 @@ def summarise(left_out: list[LeftOut]) -> list[LeftOut]:
     return lines
 
 
-def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[LeftOut], list[str]]:
-    """Layout, videos, what is left out and notes of a data set's folder."""
+def read_tree(root: Path, image_names: str) -> DataSet:
+    """The data set in a folder."""
     if not root.is_dir():
         expected = "point --videos-dir at a folder with real/ and fake/ in it"
         if root == SAMPLE_DIR:
@@ -138,68 +149,51 @@ def read_tree(root: Path, image_names: str) -> tuple[str, list[Video], list[Left
             expected = f"draw the sample set with `{make}`, or {expected}"
         raise InputError(f"{root} is not a folder: {expected}")
     folders, notes = walk(root)
-    layout, base = recognise(root, folders, image_names)
+    labels = [folder.join(folder.labels) for folder in folders if folder.labels]
+    layout, base = recognise(root, folders, labels, image_names)
+    data_set = DataSet(root, layout.name, [], [], notes)
     if base:
         notes.append(f"the data set lies in {base}")
-    matched, left, unclear = match_items(root, folders, layout, base, image_names)
-    if unclear:
-        raise InputError(ask_for_names(root, unclear))
-    videos = [make_video(root, item, told, layout.has_public_ids) for item, told in matched]
-    videos, again = drop_what_gives_away(videos)
-    notes += layout.notes
-    if isinstance(layout, LabelFiles):
-        notes += layout.describe_absent(videos)
-    labels = [folder.join(folder.labels[0]) for folder in folders if folder.labels]
-    labels = [file for file in labels if file.startswith(base)]
-    if labels and not isinstance(layout, LabelFiles):
-        notes.append(f"{labels[0]} is not used: labels are those of the folders")
-    notes += set_splits(layout, videos, root, base)
-    return layout.name, videos, left + again, notes
-
-
-def make_video(root: Path, item: Item, told: dict, has_public_ids: bool) -> Video:
-    """A video of the item, of which the layout or a list has told these fields."""
-    if not has_public_ids and not told.get("is_known"):
-        told |= read_name(item.place.rpartition("/")[2], told["label"])
-        told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
-    path = told.pop("path", root / item.path)
-    return Video(path, video=printable(item.path), n_images=item.n_images, **told)
-
-
-def is_dfd(video: Video) -> bool:
-    return bool(video.people) and video.people[0].startswith("DFD ")
-
-
-def has_other_reals(videos: list[Video]) -> bool:
-    """Whether there are reals, but none of DFD: then its scenes alone give its fakes away."""
-    reals = [video for video in videos if video.label == 0]
-    return bool(reals) and not any(map(is_dfd, reals))
-
-
-def match_items(
-    root: Path, folders: list[Folder], layout, base: str, image_names: str = ""
-) -> tuple[list[tuple[Item, dict]], list[LeftOut], list[Folder]]:
-    """Pairs of an item and what its path tells; what is left out; and unclear folders.
-
-    In these, names of images leave open which of them make a video: they are taken for photos.
-    """
-    matched, left, unclear = [], [], []
-    reason = f"not in the layout {layout.name}"
-    if isinstance(layout, LabelFiles):
-        reason = "in no metadata.json or labels.csv"
 
     def read(place: str) -> dict | None:
         return layout.read(place.removeprefix(base)) if place.startswith(base) else None
 
+    reason = f"not in the layout {layout.name}"
+    if isinstance(layout, LabelFiles):
+        reason = "in no metadata.json or labels.csv"
+    unclear = match_items(data_set, folders, read, reason, image_names)
+    if unclear:
+        raise InputError(ask_for_names(root, unclear))
+    drop_what_gives_away(data_set)
+    notes += layout.notes
+    unused = [file for file in labels if file.startswith(base)]
+    if isinstance(layout, LabelFiles):
+        notes += layout.describe_absent(data_set.videos)
+    elif unused:
+        notes.append(f"{unused[0]} is not used: labels are those of the folders")
+    notes += set_splits(layout, data_set.videos, root, base)
+    return data_set
+
+
+def match_items(
+    data_set: DataSet, folders: list[Folder], read: Callable, reason: str, image_names: str
+) -> list[Folder]:
+    """Add what lies in the folders: used, or left out for this reason where `read` tells None.
+
+    Returns folders in which names leave open which images make a video: they are taken for photos.
+    """
+    unclear, left = [], data_set.left_out
     with_videos = {folder.path for folder in folders if folder.videos}
     for folder in folders:
         skipped = folder.skipped
-        items = [item_of_file(folder, name) for name in folder.videos]
-        if folder.images and (folder.videos or parent_of_frames(folder.path) in with_videos):
+        items = [folder.item(name) for name in folder.videos]
+        # that of a folder of frames: real/clip of real/clip/frames
+        parent = re.sub(rf"(?:(?:^|/){LEVEL})+$", "", folder.path, flags=re.IGNORECASE)
+        if folder.images and (folder.videos or parent in with_videos):
             left += [LeftOut(folder.join(name), "image beside videos") for name in folder.images]
         elif folder.images:
             place = tidy(folder.path, is_folder=True)
-            last = place.rpartition("/")[2] or root.resolve().name
+            last = place.rpartition("/")[2] or data_set.root.resolve().name
             may_be_video = not names_nothing(last) and read(place) is not None
             items, is_unclear = read_images(folder, place if may_be_video else None, image_names)
             n = len(folder.images)
@@ -210,116 +204,98 @@ def match_items(
                 items, _ = read_images(folder, None, PHOTO)
         for item in items:
             told = None if skipped else read(item.place)
-            if told is not None:
-                matched.append((item, told))
-            elif skipped:
-                why = f"{skipped.rpartition('/')[2]}, not videos"
+            if told is None:
+                why = f"{skipped.rpartition('/')[2]}, not videos" if skipped else reason
                 left.append(LeftOut(item.path, why, skipped))
             else:
-                left.append(LeftOut(item.path, reason))
-    return matched, left, unclear
+                data_set.add(item, told, data_set.layout)
+    return unclear
 
 
-def parent_of_frames(path: str) -> str:
-    """The folder that a folder of frames belongs to: real/clip of real/clip/frames."""
-    return re.sub(rf"(?:(?:^|/){LEVEL})+$", "", path, flags=re.IGNORECASE)
+def drop_what_gives_away(data_set: DataSet) -> None:
+    """Leave out frames of clips that are there, and DFD's fakes without its reals."""
+    drop_frames_of_videos(data_set)
+    videos = data_set.videos
+    of_dfd = {video.video for video in videos if " ".join(video.people).startswith("DFD ")}
+    reals = {video.video for video in videos if video.label == 0}
+    if reals and not reals & of_dfd:  # the scenes alone give its fakes away
+        data_set.leave_out(of_dfd, "of DFD, whose reals are not here")
 
 
-def drop_frames_of_videos(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
-    """The videos without frames of a clip whose video, or other frames, are there; and these."""
-    seen = set()
-    for video in videos:
+def drop_frames_of_videos(data_set: DataSet) -> None:
+    """Leave out frames of a clip whose video, or other frames, are there."""
+    seen, frames = set(), set()
+    for video in data_set.videos:
         if not video.n_images:
             folder, _, name = video.key.rpartition("/")
             seen |= {video.key, folder} if folder.endswith(f"/{name}") else {video.key}
-    kept, left = [], []
-    for video in videos:
+    for video in data_set.videos:
         if video.n_images and video.key in seen:
-            left.append(LeftOut(video.video, "frames of a clip that is used already"))
-            continue
-        kept.append(video)
-        if video.n_images > 1:
+            frames.add(video.video)
+        elif video.n_images > 1:
             seen.add(video.key)
-    return kept, left
+    data_set.leave_out(frames, "frames of a clip that is used already")
 
 
-def drop_what_gives_away(videos: list[Video]) -> tuple[list[Video], list[LeftOut]]:
-    """The videos without frames of clips that are there, and DFD's fakes without its reals."""
-    videos, left = drop_frames_of_videos(videos)
-    if has_other_reals(videos):
-        reason = "of DFD, whose reals are not here"
-        left += [LeftOut(video.video, reason) for video in videos if is_dfd(video)]
-        videos = [video for video in videos if not is_dfd(video)]
-    return videos, left
-
-
-def read_listed(file: Path, image_names: str) -> tuple[list[Video], list[LeftOut], list[str]]:
-    """The videos of a list, what is left out, and notes.
-
-    What the list does not say is told by the tree it lies in.
-    """
+def read_listed(file: Path, image_names: str) -> DataSet:
+    """The data set of a list. What the list does not say is told by the tree it lies in."""
     root = file.parent
     listed, notes = read_list(file, image_names)
+    data_set = DataSet(file, "list", [], [], notes)
     places = [item.place for item, _ in listed]
-    sets = find_sets(
-        places[:: len(places) // 5000 + 1], [place.rpartition("/")[0] for place in places]
-    )
-    sets = [(base, row) for base, row in sets if row.has_public_ids]
+    folders = [place.rpartition("/")[0] for place in places]
+    sets = dict(find_sets(places[:: len(places) // 5000 + 1], folders))
     official = {}
-    for base, row in sets:
-        official[base], missing = read_official_split(row, [root / base, root])
-        notes += missing
-    videos, other = [], []
+    for base, row in sets.items():
+        if row.name in PUBLIC:
+            official[base], missing = read_official_split(row, [root / base, root])
+            notes += missing
+    other = []
     for item, told in listed:
-        place = item.place
-        base, row = next(((b, r) for b, r in sets if place.startswith(b)), ("", AnyFolders()))
-        of_set = row.read(place.removeprefix(base))
-        if of_set is None:
-            base, row, of_set = "", AnyFolders(), AnyFolders().read(place)
+        base = next((base for base in official if item.place.startswith(base)), None)
+        of_set = None if base is None else sets[base].read(item.place.removeprefix(base))
+        layout = sets[base].name if of_set else "list"
+        of_set = of_set or read_any(item.place)
         if of_set.get("label", told["label"]) != told["label"]:
             other.append(item.path)
         if "people" in told:  # they, not the ids of a public set, say what belongs together
             of_set |= {"group_keys": (), "clip": ""}
-        video = make_video(root, item, of_set | told, row.has_public_ids)
+        data_set.add(item, of_set | told, layout)
+        video = data_set.videos[-1]
         if "split" not in told:
-            split = find_split(official.get(base, {}), video.key, video.people)
-            video.split = split or video.split or "train"
-        videos.append(video)
+            video.split = find_split(official.get(base, {}), video) or video.split or "train"
     if other:
         found = f"{len(other)} of {len(listed)} labels are not those of the folders"
         notes.append(f"WARNING: {found}, {other[0]} for one: is 1 fake in this list?")
-    return *drop_what_gives_away(videos), notes
+    drop_what_gives_away(data_set)
+    return data_set
 
 
 def list_videos(folder: Path) -> tuple[list[Path], list[str]]:
-    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say.
-
-    Images whose names leave open which of them make a video are photos.
-    """
+    """Sorted videos below a folder, perhaps itself, in no layout of a data set; and what to say."""
     folders, notes = walk(folder)
-    matched, left, _ = match_items(folder, folders, AnyFolders(), "")
-    videos = [make_video(folder, item, told | {"label": 0}, True) for item, told in matched]
-    videos, again = drop_frames_of_videos(videos)
-    notes += describe_readings(videos)
-    notes += [f"left out {line}: {line.reason}" for line in summarise(left + again)]
-    return sorted(video.path for video in videos), notes
+    data_set = DataSet(folder, "list", [], [], notes)
+    match_items(data_set, folders, lambda place: read_any(place) | {"label": 0}, "", "")
+    drop_frames_of_videos(data_set)
+    notes += describe_readings(data_set.videos)
+    notes += [f"left out {line}: {line.reason}" for line in summarise(data_set.left_out)]
+    return sorted(video.path for video in data_set.videos), notes
 
 
 def describe_classes(videos: list[Video]) -> list[str]:
     """What is wrong with the classes: one is missing, or files alone tell it from the other."""
-    kinds, compressions = [set(), set()], [set(), set()]
-    for video in videos:
-        kinds[video.label].add(video.kind.removeprefix("loose "))
-        compressions[video.label].add(video.compression)
-    for name, found in zip(CLASSES, kinds, strict=True):
-        if not found:
+    by_class = [[video for video in videos if video.label == label] for label in (0, 1)]
+    for name, of_class in zip(CLASSES, by_class, strict=True):
+        if not of_class:
             return [f"no {name} video here: a set to test on, not to train on"]
     notes = []
-    for found in (kinds, compressions):
+    for tell in (lambda video: video.kind.removeprefix("loose "), lambda video: video.compression):
+        found = [set(map(tell, of_class)) for of_class in by_class]
         if not found[0] & found[1]:
-            real, fake = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
-            what = f"reals are {real or 'uncompressed'}, fakes {fake or 'uncompressed'}"
-            notes.append(f"WARNING: {what}: that alone gives the label away")
+            words = (" and ".join(sorted(filter(None, of_class))) for of_class in found)
+            real, fake = (word or "uncompressed" for word in words)
+            both = f"reals are {real}, fakes {fake}"
+            notes.append(f"WARNING: {both}: that alone gives the label away")
     return notes
 
 
@@ -332,45 +308,29 @@ def find_data_set(
 ) -> DataSet:
     """All videos below a data set's folder, or in a CSV that lists them, sorted by identifier.
 
-    Of FaceForensics++ `compression` takes one of COMPRESSIONS alone. `methods` narrows the fakes
-    to these. `max_videos` keeps at most so many of each class, see draw; 0 keeps all. `image_names`
-    tells how loose images are named, "{video}_{frame}", or that each is a video: "photo". Raises
-    InputError where the layout is unknown or not kept to, or nothing is left.
+    `compression` takes one of COMPRESSIONS alone, of FaceForensics++. `methods` narrows the fakes.
+    `max_videos` keeps so many of each class; 0 keeps all. `image_names` tells how loose images are
+    named, "{video}_{frame}", or that each is a video: "photo". Raises InputError where the layout
+    is unknown or not kept to, or nothing is left.
     """
     root = Path(root)
     check_pattern(image_names)
-    if root.is_file():
-        layout = "list"
-        videos, left, notes = read_listed(root, image_names)
-    else:
-        layout, videos, left, notes = read_tree(root, image_names)
-    n = len(videos) + len(left)
-    videos.sort(key=lambda video: video.video)
-    notes += describe_readings(videos)
-
-    def keep(is_kept: Callable[[Video], bool], reason: str) -> list[Video]:
-        left.extend(LeftOut(video.video, reason) for video in videos if not is_kept(video))
-        return [video for video in videos if is_kept(video)]
-
+    data_set = (read_listed if root.is_file() else read_tree)(root, image_names)
+    data_set.videos.sort(key=lambda video: video.video)
+    data_set.notes += describe_readings(data_set.videos)
     if compression:
-        wanted, more = of_compression(layout, videos, compression)
-        notes += more
-        videos = keep(lambda video: video.video in wanted, f"not {compression}")
-    notes += set_groups(videos)
-    wanted = {method.lower() for method in methods}
-    check_methods(videos, wanted)
-    if wanted:
-        reason = "not of the methods asked for"
-        videos = keep(lambda video: not video.label or video.method.lower() in wanted, reason)
+        others, notes = not_of_compression(data_set.layout, data_set.videos, compression)
+        data_set.notes += notes
+        data_set.leave_out(others, f"not {compression}")
+    data_set.notes += set_groups(data_set.videos)
+    data_set.leave_out(not_of_methods(data_set.videos, methods), "not of the methods asked for")
     if max_videos:
-        drawn = draw(videos, max_videos)
-        videos = keep(lambda video: video.video in drawn, "beyond --max-videos")
-    if not videos:
-        seen = "; ".join(f"{line}: {line.reason}" for line in summarise(left)[:3])
-        raise InputError(f"{root} ({layout}) has no video to use. Left out: {seen or 'nothing'}")
-    notes += describe_classes(videos)
-    data_set = DataSet(root, layout, videos, left, notes)
-    assert data_set.found == n
+        data_set.leave_out(not_drawn(data_set.videos, max_videos), "beyond --max-videos")
+    if not data_set.videos:
+        lines = summarise(data_set.left_out)[:3]
+        seen = "; ".join(f"{line}: {line.reason}" for line in lines) or "nothing"
+        raise InputError(f"{root} ({data_set.layout}) has no video to use. Left out: {seen}")
+    data_set.notes += describe_classes(data_set.videos)
     return data_set
 
 

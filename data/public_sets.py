@@ -1,10 +1,9 @@
 """The public sets as a table: where their videos lie, how they are named, their official lists.
 
-A set is a row of SETS. A pattern is a regular expression for the whole path of a video below the
-root of the set, as videos.tidy makes it: without ending and folders such as videos/, in any case;
-{words} in it are those of WORDS. Its named parts tell of the video: method, compression, split,
-target (who is seen), source (whose face is put in), take (which clip of the target), scene (what
-belongs together), rest (holds more ids of people), ending (what a tool put behind the ids).
+A pattern is a regular expression for the path of a video below the root of its set, as videos.tidy
+makes it, in any case; {words} in it are those of WORDS. Its named parts tell of the video: method,
+compression, split, target (who is seen), source (whose face is put in), take (which clip of the
+target), scene (what belongs together), rest (ids of more people), ending (what a tool added).
 """
 
 import re
@@ -18,9 +17,8 @@ from data.files import InputError, read_json
 from data.videos import Video, tidy
 from data.words import COMPRESSIONS, SPLIT_WORDS, SPLITS
 
-# --- Names ---
+# --- Names: whose ids they are, and how a video is called ---
 
-# How public sets name a video, and whose ids these are
 NAMES = {
     "ff": (
         "FaceForensics++",  # also DeeperForensics' 000_M101, where M101 is an actor
@@ -36,36 +34,34 @@ NAMES = {
     ),
     "youtube": ("Celeb-DF", r"(?P<take>\d+)(?P<ending>_[a-z]\w*)?"),
 }
-ACTOR = re.compile(r"\d{3}_([mw]\d{3})", re.IGNORECASE)  # DeeperForensics' 512_W017
 
 
-def read_ids(ids: str, parts: dict[str, str | None]) -> dict:
-    """Clip and people (fields of Video) that the named parts of a name tell; whose ids they are.
-
-    `rest` holds ids of more people, as id00166 in FakeAVCeleb.
-    """
-    people = [parts.get("target"), parts.get("source")]
-    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest") or "")
-    clip = (parts.get("target") or "") + (parts.get("take") or "")
+def read_ids(ids: str, parts: dict[str, str]) -> dict:
+    """Clip and people that the named parts of a name tell; `ids` is the set whose these are."""
+    people = [parts[who] for who in ("target", "source") if who in parts]
+    people += re.findall(r"(?<![^\W_])id\d+", parts.get("rest", ""))
+    clip = parts.get("target", "") + parts.get("take", "")
     return {
         "clip": f"{ids} {clip}" if clip else "",
-        "people": tuple(f"{ids} {name}" for name in people if name),
+        "people": tuple(f"{ids} {name}" for name in people),
     }
 
 
 def read_name(name: str, label: int) -> dict:
     """What a name tells that looks as in DFD, Celeb-DF or DeeperForensics, wherever it lies.
 
-    The ids are people of this data set alone: anybody may name other people's videos so.
     FaceForensics++'s own (000, 000_003) are too plain to be told from other people's.
     """
-    for kind in ("dfd", "celeb"):
-        ids, pattern = NAMES[kind]
+    for ids, pattern in (NAMES["dfd"], NAMES["celeb"]):
         match = re.fullmatch(pattern, name, re.IGNORECASE)
         if match and bool(match["source"]) == bool(label):
-            return read_ids(ids, match.groupdict()) | {"is_known": True}
-    actor = ACTOR.fullmatch(name)
+            return read_ids(ids, found_parts(match)) | {"is_known": True}
+    actor = re.fullmatch(r"\d{3}_([mw]\d{3})", name, re.IGNORECASE)  # 512_W017
     return {"people": (f"DeeperForensics {actor[1]}",)} if actor and label else {}
+
+
+def found_parts(match: re.Match) -> dict[str, str]:
+    return {name: part for name, part in match.groupdict().items() if part}
 
 
 # --- Sets that are told by patterns ---
@@ -80,17 +76,15 @@ DF40_METHODS = (
 WORDS = {
     "any": r"[^/]+",
     "deeper": r"(?:[^/]+/)*",
+    "method": r"(?P<method>[^/]+)",
     "c": f"(?:(?P<compression>{'|'.join(COMPRESSIONS)})/)?",
     "split": f"(?P<split>{'|'.join(SPLIT_WORDS)})",
     "nothing": rf"(?:\d*[ _-]?(?:{ANY_WORD})[ _-]?)+",  # see names_nothing
     "df40": f"(?P<method>{'|'.join(map(re.escape, DF40_METHODS.split()))})",
-    **{kind: regex.replace("(?P<", f"(?P<{kind}_") for kind, (_, regex) in NAMES.items()},
 }
-
-
-def compile_pattern(text: str) -> re.Pattern:
-    regex = re.sub(r"\{([a-z]\w*)\}", lambda word: WORDS[word[1]], text)
-    return re.compile(regex, re.IGNORECASE)
+for kind, (_, name) in NAMES.items():
+    WORDS[kind] = f"(?P<{kind}>" + re.sub(r"\?P<\w+>", "?:", name) + ")"
+    WORDS[f"below_{kind}"] = f"{WORDS['deeper']}(?:{WORDS[kind]}|{WORDS['any']})"
 
 
 @dataclass
@@ -104,15 +98,16 @@ class PublicSet:
     method: str = ""  # of all fakes, where the path does not tell it
     lists: tuple[str, ...] = ()  # where an official split may lie below the root
     read_list: Callable[[Path, str], Iterator[tuple[str, str]]] | None = None
-    has_public_ids: bool = True  # ids of people and clips mean the same wherever the set lies
-    shares_people: bool = False  # the official split puts people on both sides
-    notes: tuple[str, ...] = ()
+    notes = ()
 
     @cached_property
     def rules(self) -> list[tuple[int, re.Pattern]]:
-        texts = [(0, text) for text in self.real]
-        texts += [(1, text) for text in (*self.fake, *self.others)]
-        return [(label, compile_pattern(text)) for label, text in texts]
+        """(label, regular expression), those of the set's own videos first."""
+        rules = []
+        for text in (*self.real, *self.fake, *self.others):
+            regex = re.sub(r"\{([a-z]\w*)\}", lambda word: WORDS[word[1]], text)
+            rules.append((int(text not in self.real), re.compile(regex, re.IGNORECASE)))
+        return rules
 
     def fits(self, place: str) -> bool:
         """Whether a video at this place below the root is one of the set's own."""
@@ -121,32 +116,26 @@ class PublicSet:
 
     def read(self, place: str) -> dict | None:
         """What a path below the root tells of a video (fields of Video); None: no video of it."""
-        for label, rule in self.rules:
-            match = rule.fullmatch(place)
-            if match:
-                return self.read_parts(place, label, match.groupdict())
-        return None
-
-    def read_parts(self, place: str, label: int, parts: dict[str, str | None]) -> dict:
-        """Fields of Video from the named parts of its path."""
-        ids = self.name
-        for kind, (set_name, _) in NAMES.items():
-            named = ("target", "source", "take", "ending")
-            found = {name: parts.get(f"{kind}_{name}") for name in named}
-            if any(found.values()):
-                ids, parts = set_name, parts | found
+        matches = ((label, rule.fullmatch(place)) for label, rule in self.rules)
+        label, match = next((found for found in matches if found[1]), (0, None))
+        if not match:
+            return None
+        ids, parts = self.name, found_parts(match)
+        for kind, (set_name, regex) in NAMES.items():
+            if kind in parts:
+                ids = set_name
+                parts |= found_parts(re.fullmatch(regex, parts[kind], re.IGNORECASE))
         told = read_ids(ids, parts)
-        scene = parts.get("scene")
-        keys = tuple(filter(None, [(scene and f"{self.name} {scene}") or told["clip"]]))
+        clip = f"{self.name} {parts['scene']}" if "scene" in parts else told["clip"]
         return told | {
             "label": label,
-            "split": SPLIT_WORDS.get((parts.get("split") or "").lower(), ""),
-            "method": (parts.get("method") or self.method) if label else "",
-            "compression": (parts.get("compression") or "").lower(),
-            "clip": keys[0] if keys else "",
-            "group_keys": keys,
-            "is_known": bool(keys or told["people"]),
-            "key": place.removesuffix(parts.get("ending") or "").lower(),
+            "split": SPLIT_WORDS.get(parts.get("split", "").lower(), ""),
+            "method": parts.get("method", self.method) if label else "",
+            "compression": parts.get("compression", "").lower(),
+            "clip": clip,
+            "group_keys": (clip,) if clip else (),
+            "is_known": bool(clip or told["people"]),
+            "key": place.removesuffix(parts.get("ending", "")).lower(),
         }
 
 
@@ -161,8 +150,7 @@ def read_pairs(file: Path, split: str) -> Iterator[tuple[str, str]]:
             yield f"FaceForensics++ {name.split('_')[0]}", split
         return
     for pair in read_json(file, list):
-        is_pair = isinstance(pair, list) and len(pair) == 2
-        if not is_pair or not all(isinstance(name, str | int) for name in pair):
+        if not isinstance(pair, list) or [isinstance(i, str | int) for i in pair] != [True, True]:
             raise InputError(f'{file}: {pair} is not a pair of ids like ["000", "003"]')
         for name in pair:
             number = f"{name:03d}" if isinstance(name, int) else name
@@ -174,9 +162,9 @@ def read_celeb_df_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
     expected = {"celeb-real": "1", "youtube-real": "1", "celeb-synthesis": "0"}
     lines = file.read_text("utf-8-sig", "replace").replace("\\", "/").split("\n")
     for number, line in enumerate(lines, 1):
-        label, _, name = line.strip().partition(" ")
-        if not label:
+        if not line.strip():
             continue
+        label, _, name = line.strip().partition(" ")
         key = tidy(name.strip()).lower()
         if expected.get(key.split("/")[0]) != label:
             problem = f"{line!r} does not fit the folder; 1 = real here, 0 = fake"
@@ -199,14 +187,14 @@ def read_preview_list(file: Path, _: str) -> Iterator[tuple[str, str]]:
 
 # --- The table: where two rows fit alike, the first is taken ---
 
-FF_REAL = (r"original_sequences/(?!actors/){any}/{c}{deeper}(?:{ff}|{any})", r"original/{ff}")
+FF_REAL = (r"original_sequences/(?!actors/){any}/{c}{below_ff}", r"original/{ff}")
 FF_FAKE = (
-    r"manipulated_sequences/(?P<method>{any})/{c}{deeper}(?:{dfd}|{ff}|{any})",
+    r"manipulated_sequences/{method}/{c}{deeper}(?:{dfd}|{ff}|{any})",
     r"(?P<method>deepfakes|face2face|faceswap|faceshifter|neuraltextures)/{ff}",
     r"(?P<method>deepfakedetection)/{dfd}",
 )
 FF_LISTS = ("{split}.json", "splits/{split}.json", "dataset/splits/{split}.json")
-DEEPER_FAKE = (r"manipulated_videos/(?P<method>{any})/{c}{deeper}(?:{ff}|{any})",)
+DEEPER_FAKE = (r"manipulated_videos/{method}/{c}{below_ff}",)
 FAKEAV = (
     r"{any}/{any}/(?P<target>id\d+)(?P<take>/\d+)(?P<rest>(?:_[\w-]+?)?)"
     r"(?:_(?P<method>(?!id\d)[a-z][a-z0-9-]*))?"
@@ -215,7 +203,7 @@ FAKEAV = (
 SETS = (
     PublicSet(
         "FaceForensics++",
-        real=(*FF_REAL, r"original_sequences/actors/{c}{deeper}(?:{dfd}|{any})"),
+        real=(*FF_REAL, r"original_sequences/actors/{c}{below_dfd}"),
         fake=FF_FAKE,
         others=DEEPER_FAKE,
         lists=FF_LISTS,
@@ -231,17 +219,16 @@ SETS = (
     ),
     PublicSet(
         "DFD",
-        real=(r"dfd_original[ _]sequences/{deeper}(?:{dfd}|{any})",),
-        fake=(r"dfd_manipulated[ _]sequences/{deeper}(?:{dfd}|{any})",),
+        real=(r"dfd_original[ _]sequences/{below_dfd}",),
+        fake=(r"dfd_manipulated[ _]sequences/{below_dfd}",),
         method="DeepFakeDetection",
     ),
     PublicSet(
         "Celeb-DF",
-        real=(r"celeb-real/{deeper}(?:{celeb}|{any})", r"youtube-real/{deeper}(?:{youtube}|{any})"),
-        fake=(r"(?=celeb-synthesis/){deeper}(?P<method>{any})/(?:{celeb}|{any})",),
+        real=(r"celeb-real/{below_celeb}", r"youtube-real/{below_youtube}"),
+        fake=(r"(?=celeb-synthesis/){deeper}{method}/(?:{celeb}|{any})",),
         lists=("List_of_testing_videos.txt",),
         read_list=read_celeb_df_list,
-        shares_people=True,
     ),
     PublicSet(  # the picture counts: real pictures under fake sound are real
         "FakeAVCeleb",
@@ -261,24 +248,24 @@ SETS = (
     ),
     PublicSet(
         "DF40",
-        real=(r"{df40}/real/{deeper}(?:{ff}|{any})",),
+        real=(r"{df40}/real/{below_ff}",),
         fake=(
-            r"(?!{nothing}/)(?P<method>{any})/ff/{deeper}(?:{ff}|{any})",
-            r"(?!{nothing}/)(?P<method>{any})/cdf/{deeper}(?:{celeb}|{any})",
-            r"{df40}/fake/{deeper}(?:{ff}|{any})",
+            r"(?!{nothing}/){method}/ff/{below_ff}",
+            r"(?!{nothing}/){method}/cdf/{below_celeb}",
+            r"{df40}/fake/{below_ff}",
         ),
     ),
     PublicSet(
         "WildDeepfake",
         real=(r"(?P<scene>real[ _]{split}/{deeper}\d+)(?:/real)?/\d+",),
         fake=(r"(?P<scene>fake[ _]{split}/{deeper}\d+)(?:/fake)?/\d+",),
-        has_public_ids=False,
     ),
 )
 
 
-PUBLIC = {"DFDC", *(row.name for row in SETS if row.has_public_ids)}
-SHARES_PEOPLE = {row.name for row in SETS if row.shares_people}
+# Sets whose ids of people and clips mean the same wherever they lie
+PUBLIC = {"DFDC", *(row.name for row in SETS)} - {"WildDeepfake"}
+SHARES_PEOPLE = {"Celeb-DF"}  # the official split puts people on both sides
 
 # --- The split of each video ---
 
@@ -286,52 +273,42 @@ SHARES_PEOPLE = {row.name for row in SETS if row.shares_people}
 def set_splits(layout, videos: list[Video], root: Path, base: str) -> list[str]:
     """Give each video its official split, or that of its folder, or train; return what to say.
 
-    Raises InputError where a list contradicts the tree or itself, or belongs to other videos.
+    Raises InputError where a list contradicts itself, or belongs to other videos.
     """
-    named = {video.split for video in videos}
+    named = {video.split: video.video for video in videos}
     if "" in named and len(named) > 1:
-        named = {video.split: video.video for video in videos}
         both = f"{root} has both {named[max(named)]} and, in no folder of a split, {named['']}"
         raise InputError(f"{both}: which is meant? Move one of them away")
     split_of, notes = read_official_split(layout, [root / base, root])
     n_unlisted = 0
     for video in videos:
-        official = find_split(split_of, video.key, video.people)
+        official = find_split(split_of, video)
         n_unlisted += not official
         video.split = official or video.split or "train"
-    keys = {video.key for video in videos}
     paths = {key for key in split_of if "/" in key}
-    notes += describe_absent(layout.lists, paths, keys, root)
+    missing = sorted(paths - {video.key for video in videos})
+    if missing:
+        absent = f"{len(missing)} of {len(paths)} videos of {layout.lists[0]} are not there"
+        notes.append(f"{absent}, {missing[0]} for one")
+    if len(missing) > len(paths) / 2:
+        remedy = "take the list that belongs to these videos, or only its lines for them"
+        raise InputError(f"{root}: {notes[-1]}: {remedy}")
     if split_of and n_unlisted and not paths:
         notes.append(f"{n_unlisted} videos are in no official list: they are for training")
     return notes
 
 
-def describe_absent(lists: tuple[str, ...], paths: set, found: set, root: Path) -> list[str]:
-    """How many of a list's paths are not there. Raises InputError where most are not."""
-    missing = sorted(paths - found)
-    if not missing:
-        return []
-    absent = f"{len(missing)} of {len(paths)} videos of {lists[0]} are not there"
-    if len(missing) > len(paths) / 2:
-        remedy = "take the list that belongs to these videos, or only its lines for them"
-        raise InputError(f"{root}: {absent}, {missing[0]} for one: {remedy}")
-    return [f"{absent}, {missing[0]} for one"]
-
-
 def read_official_split(layout, folders: list[Path]) -> tuple[dict[str, str], list[str]]:
     """{key, name or person: split} of the lists of a set, and which were not found."""
-    split_of, missing = {}, []
-    splits = ()
-    if layout.lists:
-        has_three = any("{split}" in name for name in layout.lists)
-        splits = SPLITS if has_three else ("test",)
-    for split in splits:
+    if not layout.lists:
+        return {}, []
+    split_of, missing = {}, {}
+    for split in SPLITS if "{split}" in layout.lists[0] else ("test",):
         names = [name.format(split=split) for name in layout.lists]
         places = [folder / name for folder in folders for name in names]
         file = next((place for place in places if place.is_file()), None)
         if file is None:
-            missing.append((split, " and ".join(names)))
+            missing[split] = " and ".join(names)
             continue
         for name, of_name in layout.read_list(file, split):
             told = layout.read(name) if "/" in name else None
@@ -340,20 +317,17 @@ def read_official_split(layout, folders: list[Path]) -> tuple[dict[str, str], li
                 raise InputError(f"{file}: {name.split()[-1]} is in the {other} split too")
     if not missing:
         return split_of, []
-    note = f"no official split found: looked for {missing[0][1]}"
-    others = " and ".join(split for split, _ in missing[1:])
-    if others:
-        note += f", and so for {others}"
-    return split_of, [note]
+    (_, looked_for), *others = missing.items()
+    and_so = f", and so for {' and '.join(split for split, _ in others)}" if others else ""
+    return split_of, [f"no official split found: looked for {looked_for}{and_so}"]
 
 
-def find_split(split_of: dict[str, str], key: str, people: tuple[str, ...]) -> str:
+def find_split(split_of: dict[str, str], video: Video) -> str:
     """The official split of a video by its path, its name, or its people; "" if none is listed."""
-    for names in ([key], [key.rpartition("/")[2]], people):
-        splits = sorted({split_of[name] for name in names if name in split_of})
-        if len(splits) > 1:
-            both = " and ".join(splits)
-            raise InputError(f"{key} joins people of the official splits {both}: remove it")
-        if splits:
-            return splits[0]
-    return ""
+    name = video.key.rpartition("/")[2]
+    listed = split_of.get(video.key) or split_of.get(name)
+    splits = sorted({split_of[person] for person in video.people if person in split_of})
+    if len(splits) > 1 and not listed:
+        both = " and ".join(splits)
+        raise InputError(f"{video.key} joins people of the official splits {both}: remove it")
+    return listed or "".join(splits)

@@ -9,30 +9,20 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data.files import InputError
-from data.words import (
-    IMAGE_SUFFIXES,
-    LABEL_FILES,
-    LEVEL,
-    LISTS,
-    SKIPPED,
-    VIDEO_SUFFIXES,
-)
+from data.words import IMAGE_SUFFIXES, LABEL_FILES, LEVEL, LISTS, SKIPPED, VIDEO_SUFFIXES
 
 NOTHING = re.compile(LEVEL, re.IGNORECASE)
-OF_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
+ENDS_IN_NOTHING = re.compile(rf"[_ -]{LEVEL}$", re.IGNORECASE)  # clip_frames
 IS_SKIPPED = re.compile(SKIPPED, re.IGNORECASE)
 
-# How the names of loose images are read: plain text around {video}, {frame}, {face} and {any}.
-# With the video's own name in its place this is a template: the end of the path of loose frames.
+# A pattern of the names of loose images is plain text around these. With a video's own name in
+# place of {video} it is a template: the end of the path of loose frames.
 PARTS = {"video": "(?P<video>.+)", "frame": r"\d+", "face": r"\d+", "any": ".*"}
 PHOTO = "photo"  # instead of a pattern: each image is a video
-NUMBERED = re.compile(
-    r"((?<![^\W\d_])(?P<word>frame|face)s?[\W_]*)\d+",  # not of surface12
-    re.IGNORECASE,
-)
-MARK = re.compile(r"\s*\(\d+\)$")  # 0000 (2)
+WORD = r"(?<![^\W\d_])(?P<word>frame|face)s?"  # not of surface12
+NUMBERED = re.compile(rf"({WORD}[\W_]*)\d+", re.IGNORECASE)
 # A number's place in a template, with the word before it
-PLACE = re.compile(r"(?:(?<![^\W\d_])(?:frame|face)s?)?[\W_]*\{(?:frame|face|any)\}", re.IGNORECASE)
+PLACE = re.compile(rf"(?:{WORD})?[\W_]*\{{(?:frame|face|any)\}}", re.IGNORECASE)
 
 
 def is_template(name: str) -> bool:
@@ -81,7 +71,7 @@ def tidy(path: str, is_folder: bool = False) -> str:
     if is_folder:
         while NOTHING.fullmatch(name) and folders:
             name = folders.pop()
-        name = OF_NOTHING.sub("", name)
+        name = ENDS_IN_NOTHING.sub("", name)
     if is_template(name):
         name = PLACE.sub(" ", name).strip(string.punctuation + " ")
     if name.lower().endswith(VIDEO_SUFFIXES + IMAGE_SUFFIXES):
@@ -93,28 +83,6 @@ def tidy(path: str, is_folder: bool = False) -> str:
 
 
 @dataclass
-class Folder:
-    """A folder, its path below the root ("" for the root itself), and names in it."""
-
-    path: str
-    videos: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)  # files that hold DFDC's labels
-
-    def join(self, name: str) -> str:
-        return f"{self.path}/{name}" if self.path else name
-
-    @property
-    def skipped(self) -> str:
-        """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
-        parts = self.path.split("/")
-        for end, part in enumerate(parts, 1):
-            if IS_SKIPPED.fullmatch(part):
-                return "/".join(parts[:end])
-        return ""
-
-
-@dataclass
 class Item:
     """A video file, an image, a folder of frames, or loose frames of one video."""
 
@@ -123,11 +91,31 @@ class Item:
     n_images: int = 0
 
 
-def walk(root: Path) -> tuple[list[Folder], list[str]]:
-    """All folders, sorted, and a line on whatever else lies there. Hidden ones are left alone.
+@dataclass
+class Folder:
+    """A folder and names in it."""
 
-    Links are followed, but no folder is read twice.
-    """
+    path: str  # below the root; "" for the root itself
+    videos: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    labels: str = ""  # of two files with DFDC's labels labels.csv: that of test videos is complete
+
+    def join(self, name: str) -> str:
+        return f"{self.path}/{name}" if self.path else name
+
+    def item(self, name: str, n_images: int = 0) -> Item:
+        return Item(self.join(name), tidy(self.join(name)), n_images)
+
+    @property
+    def skipped(self) -> str:
+        """The path down to a folder that holds no videos of a set, such as masks; "" if none."""
+        parts = self.path.split("/")
+        ends = (end for end, part in enumerate(parts, 1) if IS_SKIPPED.fullmatch(part))
+        return "/".join(parts[: next(ends, 0)])
+
+
+def walk(root: Path) -> tuple[list[Folder], list[str]]:
+    """All folders but hidden ones, sorted, links too; and notes on what else lies there."""
     folders, notes, visited, others = [], [], set(), defaultdict(list)
     waiting = [("", os.path.realpath(root))]
     while waiting:
@@ -157,7 +145,7 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
             elif suffix in IMAGE_SUFFIXES:
                 folder.images.append(name)
             elif name in LABEL_FILES:
-                folder.labels.append(name)
+                folder.labels = folder.labels or name
             elif entry.is_symlink() and not os.path.exists(entry.path):
                 others["are links to nowhere"].append(folder.join(name))
             elif suffix not in LISTS:
@@ -170,23 +158,17 @@ def walk(root: Path) -> tuple[list[Folder], list[str]]:
     return folders, notes
 
 
-def item_of_file(folder: Folder, name: str, n_images: int = 0) -> Item:
-    path = folder.join(name)
-    return Item(path, tidy(path), n_images)
-
-
 # --- Which images make a video ---
 
 READINGS = {
-    "frames": "each folder of images is read as a video (videos: {n}, frames: {images})",
-    "loose frames": "loose images are read as frames, by their names (videos: {n}, "
-    "frames: {images})",
-    "photos": "each loose image is read as a video of one frame (videos: {n})",
+    "frames": "each folder of images is read as a video (videos: {}, frames: {})",
+    "loose frames": "loose images are read as frames, by their names (videos: {}, frames: {})",
+    "photos": "each loose image is read as a video of one frame (videos: {})",
 }
 
 
 def compile_names(pattern: str) -> re.Pattern:
-    """The regular expression, for names without ending, of a pattern or a template."""
+    """The regular expression of a pattern or a template, for names without ending."""
     pieces = re.split(rf"\{{({'|'.join(PARTS)})\}}", pattern)
     return re.compile("".join(PARTS[p] if i % 2 else re.escape(p) for i, p in enumerate(pieces)))
 
@@ -198,18 +180,18 @@ def stem_of(name: str) -> str:
 def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]:
     """{template: number of images} of names, and the names that do not tell which frame they are.
 
-    By the pattern, where a name has that form, else by the numbers after the words frame and face.
+    The pattern tells it, or else the numbers after the words frame and face.
     """
     regex = compile_names(pattern) if pattern else None
     templates, others = Counter(), []
     for name in names:
         stem = stem_of(name)
-        match = regex.fullmatch(stem) if regex else None
+        match = regex and regex.fullmatch(stem)
         if match:
-            templates[pattern.replace("{video}", match.groupdict().get("video", ""))] += 1
-            continue
-        template = NUMBERED.sub(lambda found: f"{found[1]}{{{found['word'].lower()}}}", stem)
-        if "{frame}" in template:
+            template = pattern.replace("{video}", match.groupdict().get("video", ""))
+        else:
+            template = NUMBERED.sub(lambda found: f"{found[1]}{{{found['word'].lower()}}}", stem)
+        if match or "{frame}" in template:
             templates[template] += 1
         else:
             others.append(name)
@@ -219,56 +201,54 @@ def read_names(names: list[str], pattern: str) -> tuple[Counter[str], list[str]]
 def read_images(folder: Folder, place: str | None, pattern: str = "") -> tuple[list[Item], bool]:
     """The videos that the images of a folder make, and whether their names leave that open.
 
-    `place` is that of the folder where it may be a video itself, else None: then its images lie
-    loose. A folder is one video, unless its names tell of several; a loose image is a photo, unless
-    its name tells which frame it is, or shares parts with some of the others: nobody can know then.
+    `place` is that of a folder that may be a video itself, else None. Such a folder is one video,
+    unless its names tell of several. A loose image is a photo, unless its name tells which frame it
+    is, or shares parts with some of the others: nobody can know then.
     """
     if pattern == PHOTO:
-        return [item_of_file(folder, name, 1) for name in folder.images], False
+        return [folder.item(name, 1) for name in folder.images], False
     templates, others = read_names(folder.images, pattern)
-    items = [item_of_file(folder, template, n) for template, n in templates.items()]
+    items = [folder.item(template, n) for template, n in templates.items()]
     if place is not None and len({item.place for item in items}) < 2:
         return [Item(folder.path, place, len(folder.images))], have_several_prefixes(others)
     has_nameless = any(item.place.endswith("/") for item in items)  # frame_12, and nothing more
-    items += [item_of_file(folder, name, 1) for name in others]
+    items += [folder.item(name, 1) for name in others]
     return items, has_nameless or recur(others)
 
 
 def have_several_prefixes(names: list[str]) -> bool:
-    """Whether two or more names recur before a last number, unlike 0017_0, 0017_1: frame and face.
-
-    Words alone, and one name with a number, are of the folder's own video.
-    """
-    prefixes = Counter()
-    for name in names:
-        prefix = re.sub(r"[\W_]*\d+\D*$", "", stem_of(name))
-        if prefix and not prefix.isdigit():
-            prefixes[prefix] += 1
-    return sum(n > 1 for n in prefixes.values()) > 1
+    """Whether two names recur before a last number; not in 0017_0, 0017_1: frame and face."""
+    prefixes = Counter(re.sub(r"[\W_]*\d+\D*$", "", stem_of(name)) for name in names)
+    recurring = [prefix for prefix, n in prefixes.items() if n > 1 and prefix]
+    return sum(not prefix.isdigit() for prefix in recurring) > 1
 
 
 def recur(names: list[str]) -> bool:
-    """Whether a part of a name stands at its place in some others, but not in all.
-
-    Parts are what stands between signs such as _; a mark such as (2) is none. Names of as many
-    parts are compared.
-    """
-    counts, sizes = Counter(), Counter()
-    for stem in {MARK.sub("", stem_of(name)) for name in names}:
-        parts = re.split(r"[\W_]+", stem.lower())
-        sizes[len(parts)] += 1
-        counts.update((len(parts), place, part) for place, part in enumerate(parts))
+    """Whether a part of a name stands at its place in some others of as many parts, not in all."""
+    stems = {re.sub(r"\s*\(\d+\)$", "", stem_of(name)) for name in names}  # 0000 (2)
+    split = [re.split(r"[\W_]+", stem.lower()) for stem in stems]
+    sizes = Counter(map(len, split))
+    counts = Counter((len(parts), i, part) for parts in split for i, part in enumerate(parts))
     return any(1 < n < sizes[size] for (size, _, _), n in counts.items())
 
 
-def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
-    """{pattern: videos that it gives} of the patterns that fit most names, (folder, name)."""
-    stems = [(folder, stem_of(name)) for folder, name in names]
-    longest = max((re.split(r"([\W_]+)", stem) for _, stem in stems), key=len)
+def check_pattern(image_names: str) -> None:
+    """Raise InputError for what is no pattern of the names of images."""
+    parts = re.findall(r"\{(.*?)\}", image_names)
+    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
+    if image_names not in ("", PHOTO) and not is_pattern:
+        known = ", ".join(f"{{{part}}}" for part in PARTS)
+        raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
+
+
+def suggest_patterns(folders: list[Folder]) -> dict[str, int]:
+    """{pattern: videos that it gives} of the patterns that fit most names of images."""
+    names = [name for folder in folders for name in folder.images]
+    *longest, last = max((re.split(r"([\W_]+)", stem_of(name)) for name in names), key=len)
     separators = longest[1::2]
+    ending = re.fullmatch(r"(\D*)\d+", last)  # anna_f0001
     patterns = []
-    ending = re.fullmatch(r"(\D*)\d+", longest[-1])  # anna_f0001
-    if ending and separators:
+    if separators and ending:
         patterns.append(f"{{video}}{separators[-1]}{ending[1]}{{frame}}")
     elif separators:
         patterns.append(f"{{frame}}{separators[0]}{{video}}")
@@ -276,32 +256,21 @@ def suggest_patterns(names: list[tuple[str, str]]) -> dict[str, int]:
         patterns.append(f"{{video}}{separators[-2]}{{frame}}{separators[-1]}{{face}}")
     suggested = {}
     for pattern in patterns:
-        matches = [(folder, compile_names(pattern).fullmatch(stem)) for folder, stem in stems]
-        found = [(folder, match["video"]) for folder, match in matches if match]
-        if len(found) > len(stems) / 2:
-            suggested[pattern] = len(set(found)) + len(stems) - len(found)
+        readings = [read_names(folder.images, pattern) for folder in folders]
+        n_others = sum(len(others) for _, others in readings)
+        if n_others < len(names) / 2:
+            suggested[pattern] = n_others + sum(len(templates) for templates, _ in readings)
     return suggested
-
-
-def check_pattern(image_names: str) -> None:
-    """Raise InputError for what is no pattern of the names of images."""
-    parts = re.findall(r"\{(.*?)\}", image_names)
-    is_pattern = parts and set(parts) <= PARTS.keys() and parts.count("video") < 2
-    if image_names in ("", PHOTO) or is_pattern:
-        return
-    known = ", ".join(f"{{{part}}}" for part in PARTS)
-    raise InputError(f"--image-names {image_names}: expected {PHOTO}, or text with {known}")
 
 
 def ask_for_names(root: Path, folders: list[Folder]) -> str:
     """What to say where names of images leave open which number is the frame."""
-    names = [(folder.path, name) for folder in folders for name in folder.images]
-    example = root / folders[0].join(folders[0].images[0])
-    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(names).items()]
-    readings.append(f"{PHOTO} ({len(names)} photos)")
+    readings = [f'"{pattern}" ({n} videos)' for pattern, n in suggest_patterns(folders).items()]
+    readings.append(f"{PHOTO} ({sum(len(folder.images) for folder in folders)} photos)")
     return (
-        f"{example}: its name and others leave open which number is the frame: say it with "
-        f"--image-names {', '.join(readings)}; or put the frames of each video into a folder"
+        f"{root / folders[0].join(folders[0].images[0])}: its name and others leave open which "
+        f"number is the frame: say it with --image-names {', '.join(readings)}; "
+        "or put the frames of each video into a folder"
     )
 
 
@@ -311,5 +280,5 @@ def describe_readings(videos: list[Video]) -> list[str]:
     for kind, text in READINGS.items():
         sizes = [video.n_images for video in videos if video.kind == kind]
         if sizes:
-            lines.append(text.format(n=len(sizes), images=sum(sizes)))
+            lines.append(text.format(len(sizes), sum(sizes)))
     return lines
