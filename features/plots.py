@@ -20,7 +20,11 @@ from features.dataset import Split
 from features.text import TITLES, format_figure, has_few_videos, percent
 
 # Okabe and Ito: apart for the colour-blind too
-COLOURS = {"train": "#0072B2", "val": "#D55E00", "test": "#009E73"}
+COLOURS = {
+    "train": "#0072B2",
+    "val": "#D55E00",
+    "test": "#009E73",
+}
 CLASS_COLOURS = ("#56B4E9", "#E69F00")
 MARKERS = {"train": "o", "val": "^", "test": "s"}
 GREY = "0.4"  # of what is not data
@@ -108,23 +112,33 @@ def plot_roc(
     axes.annotate("FPR = FNR", (76, 25), color=GREY, fontsize=8)
     for name in with_roc:
         _, labels, values = splits[name].video_scores(scores[name])
-        metrics, colour = results[name]["videos"], COLOURS[name]
-        auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
-        label = f"{titles[name]}, {metrics['n']} {metrics['of']}: AUC {auc}, EER {eer}"
-        fpr, tpr, _ = roc_curve(labels, values, drop_intermediate=False)
-        axes.plot(100 * fpr, 100 * tpr, color=colour, label=label)
-        ends = interval_of(metrics, "eer")
-        if ends is not None:
-            thick = {"linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
-            axes.plot(ends, 100 - ends, color=colour, **thick)
-        crossing = 100 * metrics["eer"]
-        axes.plot(crossing, 100 - crossing, "o", color=colour, clip_on=False, zorder=3)
+        draw_roc(axes, labels, values, results[name]["videos"], titles[name], COLOURS[name])
     axes.set(xlim=(0, 100), ylim=(0, 101), aspect="equal")
     axes.set(title="ROC", xlabel="real called fake (FPR), %")
     axes.set_ylabel("fake called fake (1 - FNR), %")
     signs = "dot: EER, thick line: its 95 % interval; in brackets: 95 % intervals"
     axes.legend(**BELOW, title=signs, title_fontsize=7)
     return figure
+
+
+def draw_roc(
+    axes: Axes,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    metrics: dict,
+    title: str,
+    colour: str,
+) -> None:
+    auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
+    label = f"{title}, {metrics['n']} {metrics['of']}: AUC {auc}, EER {eer}"
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    axes.plot(100 * fpr, 100 * tpr, color=colour, label=label)
+    ends = interval_of(metrics, "eer")
+    if ends is not None:
+        thick = {"linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
+        axes.plot(ends, 100 - ends, color=colour, **thick)
+    crossing = 100 * metrics["eer"]
+    axes.plot(crossing, 100 - crossing, "o", color=colour, clip_on=False, zorder=3)
 
 
 # --- Scores ---
@@ -234,36 +248,43 @@ def plot_unseen(rows: list[dict]) -> Figure:
 def plot_features(splits: dict[str, Split], seed: int, most: int = 600) -> Figure:
     """The features of some frames, as many of each split, in two dimensions.
 
-    By PCA and by t-SNE. Raises InputError where all features are equal. More points hide each
-    other, and take t-SNE long.
+    More points would hide each other, and take t-SNE long.
     """
     rng = np.random.default_rng(seed)
-    parts, features = {}, []
+    parts = {}
+    features = []
     for name, split in splits.items():
         drawn = rng.permutation(len(split.rows))[: most // len(splits)]
         parts[name] = split.part(np.sort(drawn))
         features.append(split.gather(parts[name].rows).numpy())
-    scaled = StandardScaler().fit_transform(np.concatenate(features))
-    if not scaled.any():
-        raise InputError("all features are equal")
-    n = len(scaled)
-    pca = PCA(min(50, *scaled.shape), random_state=seed)
-    tsne = TSNE(perplexity=min(30, (n - 1) / 3), random_state=seed)
-    with threadpool_limits(1):  # more would wait for each other by spinning
-        reduced = pca.fit_transform(scaled)
-        placed = tsne.fit_transform(reduced)
-
+    reduced, placed, shares = reduce_features(np.concatenate(features), seed)
+    n = len(reduced)
     figure = Figure((11.2, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    draw_points(left, reduced[:, :2], parts)
+    draw_points(left, reduced, parts)
     left.set_title(f"PCA of {n} frames: the two directions in which they differ most", fontsize=10)
-    first, second = pca.explained_variance_ratio_[:2]
-    left.set_xlabel(f"component 1 ({percent(first)} of the variance)")
-    left.set_ylabel(f"component 2 ({percent(second)} of the variance)")
+    left.set_xlabel(f"component 1 ({percent(shares[0])} of the variance)")
+    left.set_ylabel(f"component 2 ({percent(shares[1])} of the variance)")
     draw_points(right, placed, parts)
     right.set_title(f"t-SNE of {n} frames: those that are alike lie together", fontsize=10)
     right.set_xlabel("no unit: who is near means something, distances and directions do not")
     return figure
+
+
+def reduce_features(features: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, 2) points by PCA and by t-SNE of (n, 1000) features; shares of variance of the first.
+
+    Raises InputError where all features are equal.
+    """
+    scaled = StandardScaler().fit_transform(features)
+    if not scaled.any():
+        raise InputError("all features are equal")
+    pca = PCA(min(50, *scaled.shape), random_state=seed)
+    tsne = TSNE(perplexity=min(30, (len(scaled) - 1) / 3), random_state=seed)
+    with threadpool_limits(1):  # more would wait for each other by spinning
+        reduced = pca.fit_transform(scaled)
+        placed = tsne.fit_transform(reduced)
+    return reduced[:, :2], placed, pca.explained_variance_ratio_
 
 
 def draw_points(axes: Axes, points: np.ndarray, parts: dict[str, Split]) -> None:
@@ -274,7 +295,14 @@ def draw_points(axes: Axes, points: np.ndarray, parts: dict[str, Split]) -> None
         start += len(of_part)
         for label, class_name in enumerate(CLASSES):
             x, y = of_part[part.labels == label].T
-            style = {"marker": MARKERS[name], "color": CLASS_COLOURS[label]}
-            style["label"] = f"{name}, {class_name} (n = {len(x)})"
-            axes.scatter(x, y, s=9, alpha=0.6, linewidth=0, **style)
+            axes.scatter(
+                x,
+                y,
+                s=9,
+                marker=MARKERS[name],
+                color=CLASS_COLOURS[label],
+                alpha=0.6,
+                linewidth=0,
+                label=f"{name}, {class_name} (n = {len(x)})",
+            )
     axes.legend(**BELOW, markerscale=2, ncols=len(parts))
