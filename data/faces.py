@@ -101,7 +101,8 @@ def follow_face(detections: list[np.ndarray]) -> np.ndarray:
     before = np.full(len(boxes), -1)  # the box before it on that way; -1: it is the first one
     chosen = np.full(len(counts), -1)
     for frame in np.unique(frames)[1:]:
-        now, earlier = frames == frame, frames < frame
+        now = frames == frame
+        earlier = frames < frame
         ways = extend_ways(places[earlier], frames[earlier], totals[earlier], places[now])
         gain = ways.max(0).clip(0)
         totals[now] += gain
@@ -153,7 +154,8 @@ def crop_square(frame: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray
     """
     height, width = frame.shape[:2]
     left, top, side = place_square(box, margin, frame.shape)
-    right, bottom = left + side, top + side
+    right = left + side
+    bottom = top + side
     inside = frame[max(top, 0) : bottom, max(left, 0) : right]
     beyond = -top, bottom - height, -left, right - width
     borders = [max(0, pixels) for pixels in beyond]
