@@ -261,8 +261,8 @@ def test_a_marked_file_that_can_be_read_is_used(
 ):
     def in_this_process(path, sampling):
         """What the child does."""
-        arguments = ["try_video", str(path), str(sampling.frames_per_video), "660"]
-        monkeypatch.setattr(sys, "argv", arguments)
+        numbers = sampling.frames_per_video, sampling.frame_step, 660
+        monkeypatch.setattr(sys, "argv", ["try_video", str(path), *map(str, numbers)])
         monkeypatch.setattr(signal, "alarm", alarms.append, raising=False)
         try_video.main()
         assert done == [] and capsys.readouterr().out == "reading\n"
