@@ -84,7 +84,13 @@ def print_checkpoint(checkpoint: dict) -> None:
     thresholds = checkpoint["thresholds"]
     print(f"Checkpoint {checkpoint['file']}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
+    print_video_score(checkpoint["video_score"])
     print(f"Threshold  T = {percent(thresholds['used'])}, {thresholds['from']}")
+
+
+def print_video_score(video_score: str) -> None:
+    if video_score != "mean":
+        print(f"Score      of a video: the {video_score} of its frames' scores")
 
 
 def print_own_figures(checkpoint: dict) -> None:
@@ -158,6 +164,7 @@ def print_training(
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
     steps = f"batch size {settings['batch_size']}, {settings['num_epochs']} epochs"
     print(f"Settings   {steps}, lr {settings['lr']:g}, on {device}")
+    print_video_score(train.video_score)
 
 
 def print_originals(found: Originals) -> None:
