@@ -65,6 +65,7 @@ from features.run import (
     pick_device,
     run_script,
 )
+from features.text import BY_HAND
 from features.unseen import leave_out, pick_methods
 
 # --- The model ---
@@ -452,7 +453,7 @@ def open_model(
     file = find_checkpoint(checkpoint, output_dir)
     model, saved = load_model(file)
     if threshold is not None:
-        given = {"used": threshold, "from": "given by --threshold"}
+        given = {"used": threshold, "from": BY_HAND}
         saved["thresholds"] |= given | {"max_fpr": None}
     return model, saved, output_dir or file.parent
 

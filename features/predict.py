@@ -193,6 +193,6 @@ def predict_and_print(
             progress.update(row["frames"])
     report = {"model": checkpoint["file"], "thresholds": checkpoint["thresholds"], "videos": rows}
     write_json(table.with_suffix(".json"), report)
-    screen.print_predictions_written(rows, table, plot)
+    screen.print_predictions_written(rows, table, plot, checkpoint["thresholds"]["from"])
     if all(row["score"] is None for row in rows):
         raise InputError(f"none of the {len(files)} videos could be scored: the table says why")

@@ -10,6 +10,7 @@ from features.dataset import Split
 from features.extraction import Extraction, caution_of, describe_extraction
 from features.originals import Originals, describe_originals
 from features.text import (
+    BY_HAND,
     FIGURES,
     TITLES,
     comparison_table,
@@ -45,11 +46,12 @@ def format_epoch(record: dict, num_epochs: int) -> str:
     return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
 
 
-def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None:
+def print_predictions_written(rows: list[dict], table: Path, plot: bool, origin: str) -> None:
+    """What became of the videos, and the files; `origin` says where T comes from."""
     n_failed = sum(row["score"] is None for row in rows)
     n_apart = sum(row["at_0.5"] != row["at_T"] for row in rows)
     print(f"\n{len(rows) - n_failed} scored, {n_failed} failed")
-    if n_apart:
+    if n_apart and origin != BY_HAND:
         print(f"The two verdicts differ for {n_apart}: T is right where a video is like those that")
         print("the model was validated on; where it is not, trust neither.")
     pictures = f", {table.stem}_*.png" if plot else ""

@@ -152,6 +152,7 @@ def test_a_prediction_takes_the_score_that_training_took_and_the_threshold_that_
     out = capsys.readouterr().out
     assert "Score      of a video: the median of its frames' scores\n" in out
     assert f"Threshold  T = {100 * middle:.1f} %, given by --threshold\n" in out
+    assert "T is right where" not in out  # nothing was validated
     report = read_json(tmp_path / "results/predict_videos.json")
     assert report["thresholds"]["used"] == middle
     for row, whole, label in zip(rows, report["videos"], labels, strict=True):
