@@ -109,11 +109,12 @@ class Split:
         """Indices, labels and scores of the videos, by the (n,) scores of their frames."""
         index, first, inverse = np.unique(self.video_index, return_index=True, return_inverse=True)
         sizes = np.bincount(inverse)
-        if self.video_score == "mean":  # fast: it is taken after each epoch
+        if self.video_score == "mean":  # fast, after each epoch
             values = np.bincount(inverse, scores) / sizes
         else:
             of_videos = np.split(scores[np.argsort(inverse)], np.cumsum(sizes)[:-1])
-            values = np.array([VIDEO_SCORES[self.video_score](part) for part in of_videos])
+            combine = VIDEO_SCORES[self.video_score]
+            values = np.array([combine(part) for part in of_videos])
         return index, self.labels[first], values
 
 
@@ -235,7 +236,8 @@ def load_splits(
         file = files[name] or files["train"].with_name(f"{name}_features.npy")
         if files[name] or file.is_file():
             labels_file = train_labels_file if name == "train" else None
-            splits[name] = replace(load_split(file, labels_file), video_score=video_score)
+            split = load_split(file, labels_file)
+            splits[name] = replace(split, video_score=video_score)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if not n_real or not n_fake:
         found = f"{files['train']} has {n_real} real and {n_fake} fake frames"
