@@ -10,8 +10,9 @@ predictions.csv (a line a video) and pictures; and a line to runs.csv beside tha
     python deepfake_detection_model.py --predict video.mp4 more_videos --plot
     python deepfake_detection_model.py --evaluate features/other/train_features.npy
 
-A score is the probability of *fake*; the score of a video is the mean of its frames' scores. The
-test split is looked at after training only. The threshold T comes from the validation split.
+A score is the probability of *fake*; the score of a video is the mean of its frames' scores,
+or what --video-score says. The test split is looked at after training only. The threshold T comes
+from the validation split.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
-from features.dataset import Split, find_features, load_splits
+from features.dataset import VIDEO_SCORES, Split, find_features, load_splits
 from features.divide import LEFT_OUT, Division, divide
 from features.evaluate import evaluate_files
 from features.extraction import N_FEATURES, hash_code
@@ -64,6 +65,7 @@ from features.run import (
     pick_device,
     run_script,
 )
+from features.text import BY_HAND
 from features.unseen import leave_out, pick_methods
 
 # --- The model ---
@@ -327,6 +329,7 @@ USED_BY = {mode: [mode] for mode in MODES} | {  # all other flags are of a train
     "weights": ["predict"],
     "face_model": ["predict"],
     "checkpoint": ["predict", "evaluate"],
+    "threshold": ["predict", "evaluate"],
     "output_dir": ["train", "predict", "evaluate"],
     "device": ["train", "predict", "evaluate"],
     "no_pictures": ["train", "evaluate"],
@@ -349,6 +352,7 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> li
     checks = [
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
+        (0 <= (args.threshold or 0) <= 1, f"--threshold is {args.threshold}, not 0 to 1"),
         (args.max_fpr is None or 0 <= args.max_fpr < 1, f"--max-fpr is {args.max_fpr}, not 0 to 1"),
     ]
     for name in ("batch_size", "num_epochs", "lr", "seeds"):
@@ -387,7 +391,7 @@ def load_and_divide(
 
     Raises InputError for flags of what is held out, where validation has a file of its own.
     """
-    splits = load_splits(files, flags["train_labels_file"])
+    splits = load_splits(files, flags["train_labels_file"], flags["video_score"])
     for name in ("val_fraction", "split_unit") if "val" in splits else ():
         if name in given and flags[name] not in ("video", "frame"):  # these excuse what is shared
             held_out = "there is a file of validation features, used as it is"
@@ -439,10 +443,19 @@ def train_all(flags: dict, given: list[str]) -> None:
     screen.print_results_written(output, written, splits["train"].extraction)
 
 
-def open_model(checkpoint: Path | None, output_dir: Path | None) -> tuple[DeepfakeMLP, dict, Path]:
-    """The model that --predict and --evaluate use, its checkpoint, and the folder to write to."""
+def open_model(
+    checkpoint: Path | None, output_dir: Path | None, threshold: float | None
+) -> tuple[DeepfakeMLP, dict, Path]:
+    """The model that --predict and --evaluate use, its checkpoint, and the folder to write to.
+
+    A `threshold` takes the place of T.
+    """
     file = find_checkpoint(checkpoint, output_dir)
-    return *load_model(file), output_dir or file.parent
+    model, saved = load_model(file)
+    if threshold is not None:
+        given = {"used": threshold, "from": BY_HAND}
+        saved["thresholds"] |= given | {"max_fpr": None}
+    return model, saved, output_dir or file.parent
 
 
 def main(argv=None):
@@ -489,6 +502,8 @@ def main(argv=None):
     add("--device", type=device_name, default="auto", metavar="NAME",
         help=f"where to train: cpu, cuda or cuda:1; auto: a GPU, if there is one {default}")
     add = parser.add_argument_group("evaluation").add_argument
+    add("--video-score", choices=VIDEO_SCORES, default="mean",
+        help=f"what the score of a video is of its frames' scores; the model keeps it {default}")
     add("--max-fpr", type=float, metavar="X",
         help="T is the lowest threshold that calls at most this share of the validation reals "
         "fake, for instance 0.01 (default: where FPR and FNR are nearest)")
@@ -509,6 +524,8 @@ def main(argv=None):
         help="with --predict: your copy of the face detector YuNet")
     add("--evaluate", nargs="+", type=Path, metavar="PATH",
         help="figures for other features files, ..._features.npy, or folders of them")
+    add("--threshold", type=float, metavar="X",
+        help="with --predict and --evaluate: call fake from this score on, in place of T")
     add("--compare", nargs=2, type=Path, metavar=("A", "B"),
         help="is the model of results folder B better than that of A on the same videos?")
     add("--checkpoint", type=Path, metavar="FILE",
@@ -518,7 +535,7 @@ def main(argv=None):
     given = check_flags(parser, args)
 
     quiet_decoder()
-    where = args.checkpoint, args.output_dir
+    where = args.checkpoint, args.output_dir, args.threshold
     made_by = args.device, args.weights, args.face_model
     if args.compare:
         screen.print_comparison(args.compare, *compare_results(*args.compare))

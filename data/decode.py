@@ -6,6 +6,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ ATTEMPTS = 3  # to find out how many frames a damaged video has
 SEEK_MARGIN = 16  # OpenCV seeks the key frame that is so many frames or more before its aim
 
 Transform = Callable[[np.ndarray], object]  # what to make of a BGR frame
+Choose = Callable[[int], list[int]]  # which frames to take, of how many
 
 
 @dataclass(repr=False)
@@ -47,8 +49,13 @@ def quiet_decoder() -> None:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def sample_frame_numbers(total: int, n: int) -> list[int]:
-    """The middle of each of n equal shares of a video, ascending; all where there are fewer."""
+def sample_frame_numbers(total: int, n: int, step: int = 0) -> list[int]:
+    """Up to n numbers of frames, ascending: 0, step, 2 step, ...; all where there are fewer.
+
+    With step 0 they are evenly spaced: the middle of each of n equal shares of the video.
+    """
+    if step:
+        return list(range(0, total, step))[:n]
     n = max(0, min(n, total))
     return [(2 * i + 1) * total // (2 * n) for i in range(n)]
 
@@ -58,9 +65,13 @@ def bgr_to_rgb(frame: np.ndarray) -> np.ndarray:
 
 
 def read_frames(
-    path: str | os.PathLike, n: int, transform: Transform = bgr_to_rgb, threads: int = 1
+    path: str | os.PathLike,
+    n: int,
+    transform: Transform = bgr_to_rgb,
+    threads: int = 1,
+    step: int = 0,
 ) -> SampledVideo:
-    """n evenly spaced frames of a video, each at the middle of its share of the video.
+    """The frames of a video that sample_frame_numbers chooses of all its frames.
 
     Only frames that really decode count, and of a video file those are left out that are the same
     picture as the one before: see Taken. `transform` gets each as (H, W, 3) uint8 BGR; by default
@@ -69,10 +80,11 @@ def read_frames(
     left: that says nothing of the file.
     """
     path = Path(path)
+    choose = partial(sample_frame_numbers, n=n, step=step)
     try:
         if is_made_of_images(path):
-            return read_images(path, n, transform)
-        return decode_file(path, n, transform, threads)
+            return read_images(path, choose, transform)
+        return decode_file(path, choose, transform, threads)
     except (cv2.error, OSError, MemoryError) as error:
         if tells_no_memory(error):
             raise MemoryError(f"no memory left to decode {path}: decode fewer at once") from error
@@ -88,14 +100,14 @@ def tells_no_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
-def decode_file(path: Path, n: int, transform: Transform, threads: int) -> SampledVideo:
+def decode_file(path: Path, choose: Choose, transform: Transform, threads: int) -> SampledVideo:
     """read_frames of a video file."""
     check_file(path)
     packets = scan_packets(path)
     sampled = None
     if packets.tell_frames:
-        sampled = decode_by_time(path, n, transform, packets, threads)
-    return sampled or decode_by_count(path, n, transform, len(packets.times))
+        sampled = decode_by_time(path, choose, transform, packets, threads)
+    return sampled or decode_by_count(path, choose, transform, len(packets.times))
 
 
 def check_file(path: Path) -> None:
@@ -109,11 +121,11 @@ def check_file(path: Path) -> None:
         raise InputError("empty file")
 
 
-def read_images(path: Path, n: int, transform: Transform) -> SampledVideo:
+def read_images(path: Path, choose: Choose, transform: Transform) -> SampledVideo:
     """read_frames of a video made of images; one that cannot be read is left out and noted."""
     folder, names = list_images(path)
     taken, unreadable, shape = {}, [], None
-    for number in sample_frame_numbers(len(names), n):
+    for number in choose(len(names)):
         try:
             frame = read_image(folder / names[number])
         except (cv2.error, OSError) as error:  # such as a size that OpenCV refuses, a broken link
@@ -223,12 +235,12 @@ def scan_packets(path: Path) -> Packets:
 
 
 def decode_by_time(
-    path: Path, n: int, transform: Transform, packets: Packets, threads: int
+    path: Path, choose: Choose, transform: Transform, packets: Packets, threads: int
 ) -> SampledVideo | None:
-    """n frames of a video by their times; None where one is not at its time: a jump went wrong."""
+    """Frames of a video by their times; None where one is not at its time: a jump went wrong."""
     capture = open_to_decode(path, threads)
     total, start, key_frames = len(packets.times), packets.times.min(), packets.key_frames
-    wanted = sample_frame_numbers(total, n)
+    wanted = choose(total)
     taken = Taken(path, transform, capture, wanted)
     number = -1  # of the last frame that was decoded or jumped over
     while capture.grab():  # decodes
@@ -255,12 +267,14 @@ def jump_ahead(
     return number
 
 
-def decode_by_count(path: Path, n: int, transform: Transform, expected: int) -> SampledVideo:
-    """n frames of a video by counting, read again where there are more or fewer than expected."""
+def decode_by_count(
+    path: Path, choose: Choose, transform: Transform, expected: int
+) -> SampledVideo:
+    """Frames of a video by counting, read again where there are more or fewer than expected."""
     for _ in range(ATTEMPTS):
         # with several threads FFmpeg patches damage in another way each time
         capture = open_to_decode(path, threads=1)
-        taken = Taken(path, transform, capture, sample_frame_numbers(expected, n))
+        taken = Taken(path, transform, capture, choose(expected))
         total = 0
         while capture.grab():
             taken.look(total)
@@ -294,9 +308,12 @@ class Taken:
         self.first = self.last = None  # frame 0, and what was converted last, as OpenCV gave them
 
     def look(self, number: int) -> None:
-        """Take the frame that was grabbed, if it is wanted. The first one is only converted."""
-        if number in self.wanted or self.last is None:
-            if self.convert():
+        """Take the frame that was grabbed, if it is wanted. The first one is only converted.
+
+        So are all others where it alone is wanted: it is proved by one that differs, see finish.
+        """
+        if number in self.wanted or self.last is None or self.wanted == {0}:
+            if self.convert() and number in self.wanted:
                 self.take(number)
             elif number == 0:
                 self.first = self.last

@@ -27,6 +27,7 @@ class Sampling:
     """How frames are taken from a video: all that they depend on, but for the video itself."""
 
     frames_per_video: int = 32
+    frame_step: int = 0  # frames 0, N, 2 N, ...; 0: evenly spaced
     face_margin: float | None = None  # side of the crop in longer sides of the face; None: no crop
     if_no_face: str = "skip"  # what becomes of a video without a face; or "whole": whole frames
     face_model: str = ""  # sha256 of the face detector
@@ -70,7 +71,7 @@ def sample_video(
         picture = bgr_to_rgb(shrink(frame, WHOLE_SIZE)) if keep_whole else None
         return frame.shape, boxes, crops, picture
 
-    sampled = read_frames(path, sampling.frames_per_video, prepare, threads)
+    sampled = read_frames(path, sampling.frames_per_video, prepare, threads, sampling.frame_step)
     facts, n = sampled.facts, len(sampled.frames)
     shapes, boxes, crops, pictures = zip(*sampled.frames, strict=True)
     shape = facts["height"], facts["width"]

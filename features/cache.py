@@ -121,7 +121,8 @@ def leave_mark(mark: Path, path: Path, key: str, sampling: Sampling) -> Iterator
 def try_alone(path: Path, sampling: Sampling) -> str:
     """What goes wrong when a process of its own decodes a video, or "" if nothing does."""
     child = [sys.executable, "-m", "data.try_video", os.path.abspath(path)]
-    child += [str(sampling.frames_per_video), str(HANGS_AFTER + 60)]
+    numbers = sampling.frames_per_video, sampling.frame_step, HANGS_AFTER + 60
+    child += map(str, numbers)
     try:
         done = subprocess.run(
             child,

@@ -44,6 +44,7 @@ def load_checkpoint(path: str | Path, model: nn.Module) -> dict:
         raise InputError(f"{path} is not {wanted} of this version ({found}): train again")
     try:
         model.load_state_dict(checkpoint["model"])
+        checkpoint["video_score"] = checkpoint["settings"].get("video_score", "mean")
         if checkpoint["extraction"] is not None:
             checkpoint["extraction"] = Extraction.from_dict(checkpoint["extraction"])
     except Exception as error:

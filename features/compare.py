@@ -67,7 +67,7 @@ def read_scored(folder: Path) -> Scored:
         if not rows:
             notes.append(f"left out {file.parent}: {UNKNOWN}")
         elif (of_set["thresholds"]["used"], of_set["sha256"]) != (threshold, sha256):
-            notes.append(f"left out {file.parent}: of another model, evaluate again")
+            notes.append(f"left out {file.parent}: of another model or T, evaluate again")
         elif of_set["shared"]:
             notes.append(f"left out {file.parent}: the training has seen some of it")
         else:

@@ -14,6 +14,7 @@ from features.extraction import AGAIN, N_FEATURES, Extraction, check_alike, load
 
 NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
 OTHER_COLUMNS = ("method", "clip", "people", "fingerprint")  # that is empty where it is not there
+VIDEO_SCORES = {"mean": np.mean, "median": np.median, "max": np.max}  # of a video's frame scores
 CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 
 
@@ -42,6 +43,7 @@ class Split:
     videos: list[dict]  # rows of <split>_videos.csv; empty where there is none
     extraction: Extraction | None  # how the features were made, if that is known
     missing: tuple[str, ...] = ()  # files without which nobody knows the videos
+    video_score: str = "mean"  # of VIDEO_SCORES
 
     def __repr__(self) -> str:
         n_real, n_fake = np.bincount(self.labels, minlength=2)
@@ -104,10 +106,16 @@ class Split:
         return "person" if any(row["people"] for row in self.videos) else "group"
 
     def video_scores(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices, labels and scores of the videos: the mean of the (n,) scores of their frames."""
+        """Indices, labels and scores of the videos, by the (n,) scores of their frames."""
         index, first, inverse = np.unique(self.video_index, return_index=True, return_inverse=True)
-        means = np.bincount(inverse, scores) / np.bincount(inverse)
-        return index, self.labels[first], means
+        sizes = np.bincount(inverse)
+        if self.video_score == "mean":  # fast, after each epoch
+            values = np.bincount(inverse, scores) / sizes
+        else:
+            of_videos = np.split(scores[np.argsort(inverse)], np.cumsum(sizes)[:-1])
+            combine = VIDEO_SCORES[self.video_score]
+            values = np.array([combine(part) for part in of_videos])
+        return index, self.labels[first], values
 
 
 def find_features(path: Path | None, split: str) -> Path | None:
@@ -220,7 +228,7 @@ def complete_people(videos: list[dict]) -> None:
 
 
 def load_splits(
-    files: dict[str, Path | None], train_labels_file: Path | None = None
+    files: dict[str, Path | None], train_labels_file: Path | None = None, video_score: str = "mean"
 ) -> dict[str, Split]:
     """The splits of the files that are named, {split: file}, and of those beside train's."""
     splits = {}
@@ -228,7 +236,8 @@ def load_splits(
         file = files[name] or files["train"].with_name(f"{name}_features.npy")
         if files[name] or file.is_file():
             labels_file = train_labels_file if name == "train" else None
-            splits[name] = load_split(file, labels_file)
+            split = load_split(file, labels_file)
+            splits[name] = replace(split, video_score=video_score)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if not n_real or not n_fake:
         found = f"{files['train']} has {n_real} real and {n_fake} fake frames"

@@ -4,7 +4,7 @@ A set goes by the name of its folder in evaluated/: DFD_test is features/DFD/tes
 """
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from features.results import list_predictions
 from features.run import if_interrupted, pick_device
 from features.text import results_table, sets_table, threshold_table
 
+SCORED_BY = ("sha256", "thresholds", "video_score")  # of a set as of the checkpoint
 AT_T = "_at_T"
 SET_FIGURES = ("accuracy_at_T", "eer", "auc", "fpr_at_T", "fnr_at_T")  # in evaluated.csv
 
@@ -73,7 +74,9 @@ def evaluate_files(
     model.to(pick_device(device))
     files = list_features(paths)
     screen.print_checkpoint(checkpoint)
-    splits = {name: load_split(file) for name, file in files.items()}
+    splits, how = {}, checkpoint["video_score"]
+    for name, file in files.items():
+        splits[name] = replace(load_split(file), video_score=how)
     extractions = {str(files[name]): split.extraction for name, split in splits.items()}
     check_alike({"the model": checkpoint["extraction"]} | extractions)
     folder = output / "evaluated"
@@ -113,6 +116,7 @@ def evaluate_split(
         "of_split": of_split,
         "features": os.path.relpath(file),
         "thresholds": thresholds,
+        "video_score": split.video_score,
         "splits": results,
         "shared": is_shared,  # with the training
         "extraction": split.extraction and asdict(split.extraction.without_paths()),
@@ -136,13 +140,13 @@ def gather_evaluated(folder: Path, checkpoint: dict) -> dict[str, dict]:
     """{name: metrics.json} of the sets that this model has scored; those of others are named."""
     found, others = {}, []
     for file in sorted(folder.glob("*/metrics.json")):
-        report, name = read_json(file), file.parent.name
-        if all(report.get(key) == checkpoint[key] for key in ("sha256", "thresholds")):
+        report, name = {"video_score": "mean"} | read_json(file), file.parent.name
+        if all(report.get(key) == checkpoint[key] for key in SCORED_BY):
             found[name] = report
         else:
             others.append(name)
     if others:
-        print(f"Left out   {', '.join(others)}: of another model; evaluate again, or delete them")
+        print(f"Left out   {', '.join(others)}: of another model or T; evaluate again, or delete")
     return found
 
 

@@ -56,7 +56,9 @@ def print_extraction(
     """The header of an extraction: how its features are made."""
     weights, sampling = extraction.weights, extraction.sampling
     print(f"Backbone   ResNet-18, weights: {weights['name']} (sha256 {weights['sha256'][:8]})")
-    print(f"Frames     up to {sampling.frames_per_video} a video")
+    step = sampling.frame_step
+    numbers = f": 0, {step}, {2 * step}, ..." if step else ""
+    print(f"Frames     up to {sampling.frames_per_video} a video{numbers}")
     if sampling.face_margin:
         no_face = f"a video without a face: {sampling.if_no_face}"
         print(f"Faces      cropped, margin {sampling.face_margin:g}; {no_face}")

@@ -199,7 +199,7 @@ def plot_samples(samples: list[dict], extraction: Extraction | None) -> Figure:
 # --- A prediction ---
 
 
-def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
+def draw_scores(figure: Figure, row: dict, threshold: float, video_score: str) -> None:
     """Some frames of a video above the curve of its scores."""
     grid = figure.add_gridspec(2, 8, height_ratios=(1, 1.6))
     for column, (i, frame) in enumerate(row["pictures"]):
@@ -207,15 +207,17 @@ def draw_scores(figure: Figure, row: dict, threshold: float) -> None:
         show_frame(figure.add_subplot(grid[0, column]), frame, title)
     axes = figure.add_subplot(grid[1, :])
     axes.plot(row["numbers"], 100 * np.array(row["scores"]), color=COLOURS["train"], marker=".")
-    mean = f"mean of {row['frames']} frames, {percent(row['score'])}"
-    axes.axhline(100 * row["score"], color=COLOURS["val"], label=mean)
+    label = f"{video_score} of {row['frames']} frames, {percent(row['score'])}"
+    axes.axhline(100 * row["score"], color=COLOURS["val"], label=label)
     draw_thresholds(axes.axhline, threshold)
     axes.set(xlabel="frame", ylabel="probability of fake, %", ylim=(-2, 102))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
 
 
-def plot_prediction(row: dict, threshold: float, caution: str = "") -> Figure:
+def plot_prediction(
+    row: dict, threshold: float, caution: str = "", video_score: str = "mean"
+) -> Figure:
     """Some frames of a video with their scores, and the curve of all scores; a photo by itself.
 
     `row` is what predict_videos gives for a video that could be scored, with its pictures;
@@ -225,7 +227,7 @@ def plot_prediction(row: dict, threshold: float, caution: str = "") -> Figure:
     if len(row["numbers"]) == 1:
         show_frame(figure.subplots(), row["pictures"][0][1])
     else:
-        draw_scores(figure, row, threshold)
+        draw_scores(figure, row, threshold, video_score)
     called = f"at 0.5: {row['at_0.5']}, at T: {row['at_T']}; proves nothing by itself"
     title = f"{shorten(row['video'], 80)}: {percent(row['score'])}, {called}"
     colour = "black"

@@ -21,6 +21,7 @@ from data.files import InputError, csv_writer, make_folder, printable, write_jso
 from data.layouts import list_videos
 from data.videos import is_template
 from features import screen
+from features.dataset import VIDEO_SCORES
 from features.extraction import (
     OTHER_CODE,
     Extraction,
@@ -49,6 +50,7 @@ def score_videos(
     """A dict for each video, in order: see predict_videos of deepfake_detection_model.py."""
     sampling = checkpoint["extraction"].sampling
     threshold = checkpoint["thresholds"]["used"]
+    combine = VIDEO_SCORES[checkpoint["video_score"]]
     trained_on = set(checkpoint["trained_on"].get("videos", ()))
     threads = max(1, count_cores() // num_workers)  # of a decoder: a single video gets all cores
 
@@ -61,7 +63,7 @@ def score_videos(
         except InputError as error:
             return row | {"reason": str(error)}
         scores = model.score(torch.from_numpy(features))
-        score = float(scores.mean())
+        score = float(combine(scores))
         row |= {"score": score, "frames": len(scores), "spread": float(scores.std())}
         row |= prediction_words(score, threshold)
         row |= {"numbers": sampled.numbers.tolist(), "scores": scores.tolist()}
@@ -171,7 +173,7 @@ def predict_and_print(
     screen.print_prediction_header()
     footer = f"{describe_extraction(extraction)}; model: {checkpoint['file']}"
     rows, threshold = [], checkpoint["thresholds"]["used"]
-    caution = caution_of(extraction)
+    as_said = caution_of(extraction), checkpoint["video_score"]
     with (
         if_interrupted(f"{table} holds what was scored"),
         closing(results),
@@ -183,7 +185,7 @@ def predict_and_print(
             row["picture"] = ""
             if plot and row["score"] is not None:
                 row["picture"] = f"{table.stem}_{len(rows) + 1:04d}.png"
-                figure = plot_prediction(row, threshold, caution)
+                figure = plot_prediction(row, threshold, *as_said)
                 save_figure(figure, output / row["picture"], footer)
             row.pop("pictures", None)
             write_row(row)  # at once: an interrupted run keeps what it has
@@ -191,6 +193,6 @@ def predict_and_print(
             progress.update(row["frames"])
     report = {"model": checkpoint["file"], "thresholds": checkpoint["thresholds"], "videos": rows}
     write_json(table.with_suffix(".json"), report)
-    screen.print_predictions_written(rows, table, plot)
+    screen.print_predictions_written(rows, table, plot, checkpoint["thresholds"]["from"])
     if all(row["score"] is None for row in rows):
         raise InputError(f"none of the {len(files)} videos could be scored: the table says why")

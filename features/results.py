@@ -25,7 +25,7 @@ from features.resnet18 import hash_weights
 from features.text import verdict
 
 ROC_COLUMNS = ("split", "threshold", "fpr", "tpr")
-RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "max_fpr", "no_match")  # in runs.csv
+RUN_SETTINGS = ("num_epochs", "lr", "batch_size", "select", "video_score", "max_fpr", "no_match")
 PICTURES = ("training_curves", "roc", "scores", "features", "sample_frames", "originals", "methods")
 
 
@@ -187,7 +187,7 @@ def describe_run(report: dict) -> dict:
     row |= {name: settings[f"{name}_file"] for name in ("val_features", "test_features")}
     row |= {"features_code": extraction.get("code"), "weights": weights.get("name")}
     row["weights_sha256"] = weights.get("sha256", "")[:8]
-    for name in ("face_margin", "if_no_face", "frames_per_video"):
+    for name in ("face_margin", "if_no_face", "frames_per_video", "frame_step"):
         row[name] = sampling.get(name)
     row |= {"parameters": report["network"]["parameters"], "model_code": report["network"]["code"]}
     row |= {name: settings[name] for name in RUN_SETTINGS}

@@ -10,6 +10,7 @@ from features.dataset import Split
 from features.extraction import Extraction, caution_of, describe_extraction
 from features.originals import Originals, describe_originals
 from features.text import (
+    BY_HAND,
     FIGURES,
     TITLES,
     comparison_table,
@@ -45,11 +46,12 @@ def format_epoch(record: dict, num_epochs: int) -> str:
     return f"epoch {record['epoch']:>3}/{num_epochs}   loss {record['loss']:.4f}   {figures}"
 
 
-def print_predictions_written(rows: list[dict], table: Path, plot: bool) -> None:
+def print_predictions_written(rows: list[dict], table: Path, plot: bool, origin: str) -> None:
+    """What became of the videos, and the files; `origin` says where T comes from."""
     n_failed = sum(row["score"] is None for row in rows)
     n_apart = sum(row["at_0.5"] != row["at_T"] for row in rows)
     print(f"\n{len(rows) - n_failed} scored, {n_failed} failed")
-    if n_apart:
+    if n_apart and origin != BY_HAND:
         print(f"The two verdicts differ for {n_apart}: T is right where a video is like those that")
         print("the model was validated on; where it is not, trust neither.")
     pictures = f", {table.stem}_*.png" if plot else ""
@@ -84,7 +86,13 @@ def print_checkpoint(checkpoint: dict) -> None:
     thresholds = checkpoint["thresholds"]
     print(f"Checkpoint {checkpoint['file']}")
     print(f"Trained on {describe_extraction(checkpoint['extraction'])}")
+    print_video_score(checkpoint["video_score"])
     print(f"Threshold  T = {percent(thresholds['used'])}, {thresholds['from']}")
+
+
+def print_video_score(video_score: str) -> None:
+    if video_score != "mean":
+        print(f"Score      of a video: the {video_score} of its frames' scores")
 
 
 def print_own_figures(checkpoint: dict) -> None:
@@ -158,6 +166,7 @@ def print_training(
         print("WARNING: NOT THE FIGURES OF UNSEEN PEOPLE: the splits share what they should not")
     steps = f"batch size {settings['batch_size']}, {settings['num_epochs']} epochs"
     print(f"Settings   {steps}, lr {settings['lr']:g}, on {device}")
+    print_video_score(train.video_score)
 
 
 def print_originals(found: Originals) -> None:

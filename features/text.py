@@ -14,6 +14,7 @@ AT_THRESHOLD = {
     "FPR, real called fake": "fpr",
     "FNR, fake called real": "fnr",
 }
+BY_HAND = "given by --threshold"  # where a T comes from that validation did not choose
 WHOSE = {  # whom the intervals are for
     "unseen": " for other people of the same kind (see README)",
     "unknown": ", for other people if these are others, which is not known here",

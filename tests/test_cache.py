@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import torch
 from conftest import Payload, contents, write_video
 
 from data import try_video
+from data.decode import read_frames
 from data.files import InputError, hold_folder
 from data.frames import Sampling
 from data.layouts import find_videos
@@ -259,18 +261,24 @@ def test_a_process_that_ends_while_it_reads_leaves_a_mark(one_video, folder, ext
 def test_a_marked_file_that_can_be_read_is_used(
     one_video, mark, extract, monkeypatch, capsys, done
 ):
-    def in_this_process(path, sampling):
+    def in_this_process(command, **_):
         """What the child does."""
-        arguments = ["try_video", str(path), str(sampling.frames_per_video), "660"]
-        monkeypatch.setattr(sys, "argv", arguments)
+        monkeypatch.setattr(sys, "argv", command[2:])
         monkeypatch.setattr(signal, "alarm", alarms.append, raising=False)
         try_video.main()
         assert done == [] and capsys.readouterr().out == "reading\n"
-        return ""
+        return subprocess.CompletedProcess(command, 0, b"reading")
 
-    alarms = []
-    monkeypatch.setattr(cache, "try_alone", in_this_process)
-    assert extract([one_video]) == [Outcome(frames=4)]
+    def read(path, n, transform, step):
+        tried.append((path, n, step))
+        return read_frames(path, n, transform, step=step)
+
+    alarms, tried = [], []
+    monkeypatch.setattr(subprocess, "run", in_this_process)
+    monkeypatch.setattr(try_video, "read_frames", read)
+    stepped = replace(EXTRACTION, sampling=Sampling(4, frame_step=5))
+    assert extract([one_video], stepped) == [Outcome(frames=3)]
+    assert tried == [(str(one_video.path), 4, 5)]  # the same frames: a decoder jumps to them
     assert alarms == [660]  # so it ends, should this process be killed
     assert not mark.exists()
 

@@ -148,8 +148,8 @@ def test_what_makes_a_comparison_weaker_is_said(folders, capsys):
         f"{b}: the first of 2 seeds counts",
         f"left out {b}/evaluated/bare: {UNKNOWN}",
         f"left out {b}/evaluated/x: the training has seen some of it",
-        f"left out {b}/evaluated/y: of another model, evaluate again",
-        f"left out {b}/evaluated/z: of another model, evaluate again",
+        f"left out {b}/evaluated/y: of another model or T, evaluate again",
+        f"left out {b}/evaluated/z: of another model or T, evaluate again",
     ]
 
 

@@ -23,6 +23,15 @@ def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     np.testing.assert_allclose(video_scores, scores.reshape(6, 4).mean(1))
     uneven = split.part(np.arange(24) > 1)  # of the first video two frames are left
     assert uneven.video_scores(scores[2:])[2][0] == pytest.approx(scores[2:4].mean())
+    for how in ("median", "max"):
+        other = replace(split, video_score=how)
+        np.testing.assert_array_equal(
+            other.video_scores(scores)[2], getattr(np, how)(scores.reshape(6, 4), axis=1)
+        )
+        mixed = np.random.default_rng(1).permutation(24)[:20]  # videos in any order, not all whole
+        values = other.part(mixed).video_scores(scores[mixed])[2]
+        for i, value in enumerate(values):
+            assert value == getattr(np, how)(scores[mixed][mixed // 4 == i])
     assert split.of == "videos" and replace(split, videos=[]).of == "frames"
     assert split.name(3) == "train/real/000.mp4" and split.group(3) == "train000.mp4"
     bare = replace(split, videos=[])

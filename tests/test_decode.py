@@ -88,6 +88,10 @@ def test_sample_frame_numbers():
     assert sample_frame_numbers(9, 1) == [4]
     assert sample_frame_numbers(3, 5) == [0, 1, 2]
     assert sample_frame_numbers(0, 5) == sample_frame_numbers(-7, 5) == []
+    assert sample_frame_numbers(0, 5, step=10) == []
+    assert sample_frame_numbers(100, 3, step=10) == [0, 10, 20]
+    assert sample_frame_numbers(21, 32, step=10) == [0, 10, 20]
+    assert sample_frame_numbers(20, 32, step=10) == sample_frame_numbers(11, 2, step=10) == [0, 10]
     for total in range(1, 80):
         for n in range(1, 40):
             numbers = sample_frame_numbers(total, n)
@@ -119,6 +123,21 @@ def test_read_frames_gives_the_frames_it_names(tmp_path, name):
     assert all(frame.shape == (48, 66, 3) and frame.dtype == np.uint8 for frame in sampled.frames)
     assert read_frames(path, 100).numbers.tolist() == list(range(30))
     assert read_frames(write_video(tmp_path / "two.mp4", n=2), 32).numbers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi"])
+def test_every_nth_frame_is_taken_and_frame_0_alone_of_a_short_video(tmp_path, name):
+    path = write_video(tmp_path / name, n=30)
+    for n, step, numbers in (
+        (4, 7, [0, 7, 14, 21]),
+        (9, 7, [0, 7, 14, 21, 28]),
+        (3, 1, [0, 1, 2]),
+        (5, 99, [0]),
+        (1, 7, [0]),
+    ):
+        sampled = read_frames(path, n, step=step)
+        assert sampled.numbers.tolist() == levels_of(sampled) == numbers
+        assert (sampled.facts["frames"], sampled.facts["note"]) == (30, "")
 
 
 def test_read_frames_gives_rgb(tmp_path):
@@ -387,7 +406,9 @@ def test_a_seek_gives_the_frame_that_reading_through_gives(tmp_path, monkeypatch
     assert len(expected) == 90
     monkeypatch.setattr("data.decode.decode_by_count", None)  # not needed: no seek goes wrong
     for number in range(1, 90):  # each frame is sought once
-        monkeypatch.setattr("data.decode.sample_frame_numbers", lambda *_, number=number: [number])
+        monkeypatch.setattr(
+            "data.decode.sample_frame_numbers", lambda *_, number=number, **__: [number]
+        )
         sampled = read_frames(path, 1, np.copy)
         assert sampled.numbers.tolist() == [number] and sampled.facts["frames"] == 90
         np.testing.assert_array_equal(sampled.frames[0], expected[number])
@@ -537,7 +558,7 @@ def test_damaged_containers_are_used_or_named(tmp_path, suffix):
 def test_neither_opencv_nor_ffmpeg_writes_to_stderr(tmp_path):
     path = write_video(tmp_path / "clip.mp4")
     path.write_bytes(path.read_bytes()[:1000])
-    command = [sys.executable, "-m", "data.try_video", str(path), "4", "60"]
+    command = [sys.executable, "-m", "data.try_video", str(path), "4", "0", "60"]
     root = Path(data.decode.__file__).parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "reading\n", "")

@@ -408,6 +408,11 @@ WRONG_FLAGS = """
 --weights x
 --face-model x
 --max-fpr 1
+--video-score min: invalid choice: 'min' (choose from
+--predict x --video-score max: --video-score is not used with --predict
+--predict x --threshold 1.1: --threshold is 1.1, not 0 to 1
+--evaluate x --threshold nan: --threshold is nan, not 0 to 1
+--threshold 0: --threshold goes with --predict or --evaluate
 --evaluate x --predict y
 --seed -1
 --num-epoch 3

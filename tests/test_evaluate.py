@@ -25,7 +25,10 @@ def model(tmp_path):
 
 
 def evaluate_sets(folder, *paths) -> list[dict]:
-    """The rows of evaluated.csv after --evaluate with the model of folder/results."""
+    """The rows of evaluated.csv after --evaluate with the model of folder/results.
+
+    Flags may follow the paths.
+    """
     flags = ["--output-dir", str(folder / "results"), "--device", "cpu", "--no-pictures"]
     ddm.main([*flags, "--evaluate", *map(str, paths)])
     return read_table(folder / "results/evaluated/evaluated.csv")
@@ -76,7 +79,41 @@ def test_the_table_holds_all_sets_of_this_model_and_none_of_another(model, capsy
     write_json(b, read_json(b) | {"thresholds": {"used": 0.7}})
     (row,) = evaluate_sets(model, val)
     assert (row["set"], row["split"]) == ("b", "val")
-    assert "Left out   a_test, b_test: of another model; eval" in capsys.readouterr().out
+    assert "Left out   a_test, b_test: of another model or T; eval" in capsys.readouterr().out
+
+
+def test_the_score_of_a_video_and_a_threshold_by_hand_are_used_and_kept_apart(tmp_path, capsys):
+    val = make_split(tmp_path / "features", "val", n_groups=20, seed=2)
+    make_split(tmp_path / "features", n_groups=20)
+    train(tmp_path)
+    evaluate_sets(tmp_path, val)
+    train(tmp_path, "--max-fpr", "0.1", "--video-score", "max")
+    said = "Score      of a video: the max of its frames' scores\n"
+    assert capsys.readouterr().out.count(said) == 1
+    evaluate_sets(tmp_path, make_split(tmp_path / "b", "test", seed=3))
+    out = capsys.readouterr().out
+    assert said in out and "Left out   features_val: of another model or T; eval" in out
+    known = {row["video"]: row for row in read_table(tmp_path / "results/predictions.csv")}
+    (row,) = evaluate_sets(tmp_path, val, "--threshold", "0.999")
+    out = capsys.readouterr().out
+    assert out.count("T = 99.9 %, given by --threshold\n") == 2 and "wanted" not in out
+    assert "Left out   b_test: of another model or T" in out and row["set"] == "features"
+    model, saved = ddm.load_model(tmp_path / "results/model.pt")
+    split = load_split(val)
+    folder = tmp_path / "results/evaluated/features_val"
+    scores = score_frames(model, split).reshape(-1, 4).max(1)
+    for expected, row in zip(scores, read_table(folder / "predictions.csv"), strict=True):
+        assert float(row["score"]) == float(known[row["video"]]["score"]) == expected
+        assert row["at_T"] == ("fake" if expected >= 0.999 else "real")
+    given = {"default": 0.5, "used": 0.999, "from": "given by --threshold", "max_fpr": None}
+    assert read_json(folder / "metrics.json")["thresholds"] == given
+    reals = np.sort(scores[[row["label"] == "0" for row in split.videos]])
+    assert (reals >= saved["thresholds"]["used"]).sum() == 2  # 10 % of the greatest, not the means
+    write_json(
+        folder / "metrics.json", read_json(folder / "metrics.json") | {"video_score": "mean"}
+    )
+    evaluate_sets(tmp_path, tmp_path / "b", "--threshold", "0.999")  # the same weights and T
+    assert "Left out   features_val: of another model or T" in capsys.readouterr().out
 
 
 def test_a_set_that_the_training_has_seen_is_marked(model, capsys):

@@ -48,6 +48,7 @@ FACES, DETECTOR = "--crop-faces --face-margin 1.3", "a face detector of sha256"
 OWN = {"name": "own.pth", "sha256": "0" * 64}
 OTHER = [  # and what the two are then said to have
     ({"frames_per_video": 5}, "--frames-per-video 4", "--frames-per-video 5"),
+    ({"frame_step": 10}, "--frame-step 0", "--frame-step 10"),
     ({"face_margin": None}, FACES, "no --crop-faces"),
     ({"face_margin": 1.4}, FACES, "--crop-faces --face-margin 1.4"),
     ({"if_no_face": "whole"}, "--if-no-face skip", "--if-no-face whole"),
@@ -72,6 +73,10 @@ def test_an_extraction_survives_its_file(tmp_path):
     for extraction in (EXTRACTION, Extraction(Sampling(1), weights=WEIGHTS)):
         write_json(tmp_path / "extraction.json", asdict(extraction))
         assert load_extraction(tmp_path) == extraction
+    content = asdict(EXTRACTION)
+    del content["sampling"]["frame_step"]  # of a version that had evenly spaced frames alone
+    write_json(tmp_path / "extraction.json", content)
+    assert load_extraction(tmp_path) == EXTRACTION
 
 
 CONTENT = asdict(EXTRACTION)

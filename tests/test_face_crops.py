@@ -35,13 +35,14 @@ def trained_on_faces(faces, tmp_path) -> Path:
 
 
 def test_a_run_with_crops_says_how_they_are_made(faces, tmp_path, capsys):
-    extract(faces, tmp_path / "features", "--crop-faces")
+    extract(faces, tmp_path / "features", "--crop-faces", "--frame-step", "3")
+    assert np.load(tmp_path / "features/train_frames.npy")[:6, 1].tolist() == [0, 3, 6] * 2
     report = read_json(tmp_path / "features/extraction.json")
-    sampling = {"frames_per_video": 4, "face_margin": 1.3}
+    sampling = {"frames_per_video": 4, "frame_step": 3, "face_margin": 1.3}
     sampling |= {"if_no_face": "skip", "face_model": FACE_MODEL_SHA256}
     assert report["sampling"] == sampling and report["counts"]["failed"] == 1
     (failed,) = read_table(tmp_path / "features/failed.csv")
-    assert failed["reason"] == "no face found in 4 frames"
+    assert failed["reason"] == "no face found in 3 frames"
     rows = read_table(tmp_path / "features/train_videos.csv")
     assert {row["face_share"] for row in rows} == {"1.0"}
     output = capsys.readouterr().out

@@ -18,6 +18,7 @@ from conftest import (
     run_in_fork,
     small_backbone,
     touch,
+    train,
     write_video,
 )
 
@@ -26,6 +27,7 @@ from data.decode import ONE_PICTURE
 from data.files import DownloadError, InputError
 from data.frames import Sampling
 from data.videos import Video
+from deepfake_detection_model import evaluate_files, load_model, predict_videos
 from features import extraction_screen
 from features.cache import cache_file
 from features.dataset import load_split
@@ -184,6 +186,34 @@ def test_finished_features_that_were_made_otherwise_are_replaced_only_with_overw
     assert len(np.load(folder / "train_labels.npy")) == 30
 
 
+def test_every_nth_frame_is_taken_shown_and_scored(
+    videos, tmp_path, capsys, monkeypatch, quick_backbone
+):
+    step = ["--frame-step", "3"]
+    extract(videos, tmp_path / "features", *step)
+    assert "Frames     up to 4 a video: 0, 3, 6, ...\n" in capsys.readouterr().out
+    lengths = [int(row["frames"]) for row in read_table(tmp_path / "features/train_videos.csv")]
+    expected = [[i, number] for i, n in enumerate(lengths) for number in range(0, n, 3)[:4]]
+    assert np.load(tmp_path / "features/train_frames.npy").tolist() == expected
+    with pytest.raises(InputError, match="--frame-step 3, not --frame-step 0: write elsewhere"):
+        extract(videos, tmp_path / "features")
+    train(tmp_path, "--batch-size", "8")
+    model = tmp_path / "results/model.pt"
+    (row,) = predict_videos([videos / "real/007.mp4"], model, "cpu")
+    assert row["numbers"] == [0, 3, 6, 9]
+    extract(videos, tmp_path / "even")
+    alike = (
+        r"the model has --frame-step 3, .*even/train_f\S+ has --frame-step 0: extract them alike"
+    )
+    with pytest.raises(InputError, match=alike):
+        evaluate_files([tmp_path / "even"], *load_model(model), tmp_path, "cpu", False)
+    taken = []
+    monkeypatch.setattr("features.pictures.draw_preview", lambda *rest: taken.append(rest[-1]))
+    extract(videos, tmp_path / "new", *step, "--preview", "10")
+    shown = {number for frames in taken for number, *_ in frames}
+    assert len(taken) == 10 and shown == {0, 3, 6, 9}
+
+
 def test_without_two_classes_to_train_on_the_next_step_is_to_evaluate(tmp_path, capsys):
     extraction_screen.print_features_written(tmp_path, {"test": 4})
     assert capsys.readouterr().out.endswith(f" --checkpoint MODEL.pt --evaluate {tmp_path}\n")
@@ -219,6 +249,7 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
     [
         (["--frames-per-video", "0"], "--frames-per-video is 0, expected 1 to 1000"),
         (["--frames-per-video", "1001"], "--frames-per-video is 1001, expected 1 to 1000"),
+        (["--frame-step", "-1"], "--frame-step is -1, expected 0 to 1000000"),
         (["--num-workers", "0"], "--num-workers is 0, expected 1 to"),
         (["--max-videos", "-1"], "--max-videos is -1, expected 0 to"),
         (["--preview", "101"], "--preview is 101, expected 0 to 100"),

@@ -51,6 +51,7 @@ def test_frames_that_lie_among_others_are_told_by_a_template(tmp_path):
     sampled = read_frames(tmp_path / "000_003_{frame}", 12)
     for i, frame in enumerate(sampled.frames):
         assert np.array_equal(frame[..., ::-1], draw_frame(0, i))
+    assert read_frames(tmp_path / "000_003_{frame}", 3, step=5).numbers.tolist() == [0, 5, 10]
     for template, names in (
         ("000_{frame}", [f"000_{i:03d}.png" for i in range(3)]),
         ("clip_%03d-{frame}", ["clip_%03d-0.png", "clip_%03d-1.png"]),

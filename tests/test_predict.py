@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Payload, contents, read_json, read_table, write_squares, write_video
+from conftest import (
+    Payload,
+    contents,
+    extract,
+    read_json,
+    read_table,
+    train,
+    write_squares,
+    write_video,
+)
 from torchvision.models import resnet18
 
 import deepfake_detection_model as ddm
@@ -118,6 +127,41 @@ def test_the_checkpoint_alone_draws_videos_of_any_name(trained, videos, tmp_path
     for each in rows:
         assert float(each["score"]) == pytest.approx(row["score"], abs=1e-4)
         assert (alone / each["picture"]).stat().st_size > 5000
+
+
+@pytest.mark.usefixtures("quick_backbone")
+def test_a_prediction_takes_the_score_that_training_took_and_the_threshold_that_is_given(
+    videos, tmp_path, capsys, monkeypatch
+):
+    extract(videos, tmp_path / "features")
+    train(tmp_path, "--video-score", "median", results="results")
+    table = read_table(tmp_path / "results/predictions.csv")
+    known = {row["video"]: float(row["score"]) for row in table}
+    labels = []
+    draw = room.plot_prediction
+
+    def spy(*arguments):
+        figure = draw(*arguments)
+        labels.append(figure.axes[-1].get_legend_handles_labels()[1][0])
+        return figure
+
+    monkeypatch.setattr(room, "plot_prediction", spy)
+    middle = float(np.median(list(known.values())))
+    capsys.readouterr()
+    rows = predict(tmp_path, videos, "--threshold", str(middle), "--plot")
+    out = capsys.readouterr().out
+    assert "Score      of a video: the median of its frames' scores\n" in out
+    assert f"Threshold  T = {100 * middle:.1f} %, given by --threshold\n" in out
+    assert "T is right where" not in out  # nothing was validated
+    report = read_json(tmp_path / "results/predict_videos.json")
+    assert report["thresholds"]["used"] == middle
+    for row, whole, label in zip(rows, report["videos"], labels, strict=True):
+        assert float(row["score"]) == float(np.median(whole["scores"]))
+        expected = known[row["video"].removeprefix(f"{videos}/")]
+        assert float(row["score"]) == pytest.approx(expected, abs=1e-6)
+        assert row["at_T"] == ("fake" if float(row["score"]) >= middle else "real")
+        assert label == f"median of 4 frames, {100 * float(row['score']):.1f} %"
+    assert {row["at_T"] for row in rows} == {"real", "fake"}
 
 
 def test_an_interrupted_prediction_keeps_what_it_has(trained, videos, monkeypatch):
@@ -260,6 +304,7 @@ def checkpoint_content(**changes) -> dict:
     extraction = asdict(Extraction(Sampling(4), weights={"name": "random", "sha256": ""}))
     content = {"format": FORMAT, "model": ddm.DeepfakeMLP().state_dict()}
     content |= {"extraction": extraction, "thresholds": {"used": 0.4}, "trained_on": {}}
+    content["settings"] = {}  # of a version in which each video's score was a mean
     return content | changes
 
 
@@ -271,6 +316,7 @@ def test_wrong_checkpoints(tmp_path):
         ddm.load_model(tmp_path)
     torch.save(checkpoint_content(), path)
     saved = ddm.load_model(path)[1]
+    assert saved["video_score"] == "mean"
     assert saved["thresholds"]["used"] == 0.4 and saved["extraction"].sampling == Sampling(4)
     for content in (
         {"weights": 1},

@@ -144,6 +144,10 @@ def test_runs_that_differ_have_lines_that_differ(tmp_path, monkeypatch):
     extraction["weights"]["sha256"] = "1234567890"
     write_json(path, extraction)
     train(tmp_path)
+    train(tmp_path, "--video-score", "max")
+    extraction["sampling"]["frame_step"] = 10
+    write_json(path, extraction)
+    train(tmp_path)
 
     class DeepfakeMLP(ddm.DeepfakeMLP):
         def forward(self, features):
@@ -156,18 +160,19 @@ def test_runs_that_differ_have_lines_that_differ(tmp_path, monkeypatch):
     train(tmp_path)
     rows = [row | {"time": ""} for row in read_table(tmp_path / "runs.csv")]
     how = [list(row.values())[: list(row).index("val_of")] for row in rows]
-    assert len(set(map(tuple, how))) == len(rows) == 11
+    assert len(set(map(tuple, how))) == len(rows) == 13
     assert {row["parameters"] for row in rows} == {"644097"}
     keys = ("split_unit", "val_fraction", "val_of", "weights", "weights_sha256")
-    keys += ("face_margin", "if_no_face", "frames_per_video")
+    keys += ("face_margin", "if_no_face", "frames_per_video", "frame_step", "video_score")
     told = [[row[key] for key in keys] for row in rows]
     weights = ["random", "0" * 8]
-    assert told[0] == ["group", "0.2", "videos", *weights, "", "skip", "4"]
-    assert told[1] == ["video", "0.2", "videos", *weights, "", "skip", "4"]
-    assert told[2] == ["", "", "videos", *weights, "", "skip", "4"]
-    assert told[7] == ["group", "0.2", "videos", *weights, "1.3", "whole", "4"]
-    assert told[8] == ["group", "0.2", "videos", "random", "12345678", "", "skip", "4"]
-    assert told[10] == ["frame", "0.2", "frames", *[""] * 5]
+    assert told[0] == ["group", "0.2", "videos", *weights, "", "skip", "4", "0", "mean"]
+    assert told[1] == ["video", "0.2", "videos", *weights, "", "skip", "4", "0", "mean"]
+    assert told[2] == ["", "", "videos", *weights, "", "skip", "4", "0", "mean"]
+    assert told[7] == ["group", "0.2", "videos", *weights, "1.3", "whole", "4", "0", "mean"]
+    assert told[8][:-2] == ["group", "0.2", "videos", "random", "12345678", "", "skip", "4"]
+    assert told[12] == ["frame", "0.2", "frames", *[""] * 6, "mean"]
+    assert told[9][-2:] == ["0", "max"] and told[10][-2:] == ["10", "mean"]
 
 
 def test_a_table_of_somebody_else_named_runs_is_left_alone(tmp_path, capsys):
