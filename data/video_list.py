@@ -236,12 +236,13 @@ def check_images(file: Path, listed: Listed) -> None:
 def read_row(row: dict[str, str], folder: Path, where: str) -> tuple[Item, dict]:
     """The video of a line and what it tells; paths start from `folder`. Raises InputError."""
     name = row["path"]
-    if not name or "\0" in name or os.path.normpath(folder / name) == os.path.normpath(folder):
+    path, item = locate(name, folder)
+    if "\0" in name or item.path == ".":
         raise InputError(f"{where}: path {name!r}, expected the path of a video")
     told = read_told(row, where)
-    told["path"], item = locate(name, folder)
-    is_video = told["path"].name.lower().endswith(VIDEO_SUFFIXES)
-    item.n_images = 0 if is_video else count_images(told["path"])
+    told["path"] = path
+    is_video = path.name.lower().endswith(VIDEO_SUFFIXES)
+    item.n_images = 0 if is_video else count_images(path)
     return item, told
 
 
