@@ -92,6 +92,7 @@ def test_a_list_of_a_public_set_has_its_ids_and_its_official_split(tmp_path):
         ("val",),
     ]
     assert videos[0].clip == videos[1].clip == "Celeb-DF id0_0000"
+    assert videos[1].is_known  # names are not asked
 
 
 ENTRIES = [{"file": "my clips/a.mp4", "label": "REAL"}, {"file": "b.mp4", "label": 1, "fps": 25}]
