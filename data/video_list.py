@@ -88,7 +88,7 @@ def read_lines(file: Path) -> list[Line]:
         raise InputError(f"{file}, line {n}: not a CSV in UTF-8 ({error})") from error
     plain = [line.strip() for line in text.split("\n")]
     first = next(filter(None, plain), "")
-    headers = {sign: next(csv.reader([first], delimiter=sign)) for sign in ",;\t"}
+    headers = {sign: next(csv.reader([first[:9999]], delimiter=sign)) for sign in ",;\t"}
     sign = next((sign for sign, header in headers.items() if is_header(header)), "")
     *_, last = re.split(LAST_WORD, first)
     if not sign and last.lower() in LABELS:

@@ -243,6 +243,7 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ("path,label\nb.mp4,0\nc.mp4,1", r"none of its 2 paths is there, .*b\.mp4 for one"),
         ("path;label\na.mp4,0", r"line 2 has no label REAL or FAKE, 0 or 1, but ''"),
         ("a.mp4 0\nb.mp4 2", r"line 2 has no label REAL or FAKE, 0 or 1, but '2'"),
+        pytest.param("x" * 200_000, r"after line \d: not a CSV \(field larger", id="no list"),
         ("a.mp4 maybe", r"line 1: \['a.mp4 maybe'\], expected .* a path and real or fake in each"),
         ("path,label\na.mp4,0,anna", r"line 2: 3 values for 2 columns: name all columns"),
     ],
