@@ -190,7 +190,7 @@ def main(argv=None):
     add("--videos-dir", type=Path, default=SAMPLE_DIR, metavar="DIR",
         help=f"a public data set, see data/README.md, or folders real/ and fake/ {default}")
     add("--videos-csv", type=Path, metavar="FILE",
-        help="CSV that lists the videos instead: path,label and, if known, group,split,method")
+        help="list of videos instead, CSV, text or JSON: path,label[,group,split,method,original]")
     add("--compression", default="", choices=COMPRESSIONS,
         help="FaceForensics++: take the videos of this compression only (default: all)")
     add("--methods", default="", metavar="A,B",

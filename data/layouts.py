@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from data.class_folders import ClassFolders, names_nothing, read_any
@@ -32,22 +33,25 @@ SAMPLE_DIR = Path("data/sample")
 # --- Which set it is ---
 
 
-def find_sets(places: list[str], folders: list[str], base: str = "") -> list[tuple[str, object]]:
+def find_sets(
+    votes: list[list[str]], folders: list[str], base: str = ""
+) -> list[tuple[str, object]]:
     """(where it starts, its row) of each set that fits some videos' places: the root, else below.
 
-    `places` and `folders`, all of them, are paths below `base`.
+    A vote is that of the places that a video may have. They and `folders`, all of them, are paths
+    below `base`.
     """
     rows = [*SETS, ClassFolders(folders)]
-    counts = [sum(map(row.fits, places)) for row in rows]
+    counts = [sum(any(map(row.fits, places)) for places in votes) for row in rows]
     if any(counts):
         return [(base, rows[counts.index(max(counts))])]
     found = []
-    for top in sorted({place.partition("/")[0] for place in places if "/" in place}):
-        below = [
+    for top in sorted({place.partition("/")[0] for place in chain(*votes) if "/" in place}):
+        *below, inside = (
             [path.removeprefix(f"{top}/") for path in paths if path.startswith(f"{top}/")]
-            for paths in (places, folders)
-        ]
-        found += find_sets(*below, base=f"{base}{top}/")
+            for paths in (*votes, folders)
+        )
+        found += find_sets(list(filter(None, below)), inside, base=f"{base}{top}/")
     return found
 
 
@@ -59,14 +63,15 @@ def recognise(
     `labels` are files with DFDC's labels. Raises InputError where there is no set, or several.
     """
     filled = [each for each in folders if (each.videos or each.images) and not each.skipped]
-    places = []
+    votes = []
     for folder in filled[:: len(filled) // 1000 + 1]:
-        places += [tidy(folder.join(name)) for name in folder.videos[:5]]
+        places = [tidy(folder.join(name)) for name in folder.videos[:5]]
         if folder.images and not folder.videos:
             first = Folder(folder.path, images=folder.images[:1])
-            places += [item.place for item in read_images(first, None, image_names)[0]]
+            places = [item.place for item in read_images(first, None, image_names)[0]]
             places.append(tidy(folder.path, is_folder=True))
-    sets = find_sets(places, [tidy(folder.join("x")).rpartition("/")[0] for folder in filled])
+        votes.append(places)
+    sets = find_sets(votes, [tidy(folder.join("x")).rpartition("/")[0] for folder in filled])
     if len(sets) > 1:
         found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])
         remedy = "name one of them; if these are people, list all videos with --videos-csv"
@@ -115,7 +120,7 @@ class DataSet:
     def add(self, item: Item, told: dict, layout: str) -> None:
         """Use an item, of which a list or this layout has told these fields of Video."""
         if layout not in PUBLIC and not told.get("is_known"):
-            told |= read_name(item.place.rpartition("/")[2], told["label"])
+            told = read_name(item.place.rpartition("/")[2], told["label"]) | told
             told["people"] = tuple(f"{BY_NAME}{name}" for name in told.get("people", ()))
         path = told.pop("path", self.root / item.path)
         video = Video(path, video=printable(item.path), n_images=item.n_images, **told)
@@ -244,7 +249,7 @@ def read_listed(file: Path, image_names: str) -> DataSet:
     data_set = DataSet(file, "list", [], [], notes)
     places = [item.place for item, _ in listed]
     folders = [place.rpartition("/")[0] for place in places]
-    sets = dict(find_sets(places[:: len(places) // 5000 + 1], folders))
+    sets = dict(find_sets([[place] for place in places[:: len(places) // 5000 + 1]], folders))
     official = {}
     for base, row in sets.items():
         if row.name in PUBLIC:
@@ -306,7 +311,7 @@ def find_data_set(
     max_videos: int = 0,
     image_names: str = "",
 ) -> DataSet:
-    """All videos below a data set's folder, or in a CSV that lists them, sorted by identifier.
+    """All videos below a data set's folder, or in a list of them, sorted by identifier.
 
     `compression` takes one of COMPRESSIONS alone, of FaceForensics++. `methods` narrows the fakes.
     `max_videos` keeps so many of each class; 0 keeps all. `image_names` tells how loose images are

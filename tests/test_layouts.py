@@ -101,6 +101,13 @@ TREES = {
         # the data set lies in FaceForensics++_C23/
         # no official split found: looked for test.json and splits/test.json and dataset/splits/test.json
     """,
+    "Kaggle's FaceForensics++ as frames": """
+        FaceForensics++
+        original/000/*.png           real train a FaceForensics++_000
+        Deepfakes/000_003/*.png      Deepfakes train a FaceForensics++_000+003
+        # no official split found: looked for train.json and splits/train.json and dataset/splits/train.json, and so for val and test
+        # each folder of images is read as a video (videos: 2, frames: 10)
+    """,
     "FaceForensics++ in compressions that tell the class": """
         FaceForensics++
         original_sequences/youtube/c40/videos/000.mp4            real train a FaceForensics++_000
@@ -244,14 +251,14 @@ g.mp4,1
     "a list with originals, splits and photos": """
         labels.csv
         a.jpg  real train a .
-        b.jpg  .    train a .
+        b.jpg  gan  train a .
         c.png  real test  b .
         d.png  .    test  b .
-        labels.csv = filename,label,original,split,fold
-a.jpg,0,,train,1
-b.jpg,1,a.jpg,Training,1
-c.png,0,,test,2
-d.png,1,c.png,test,2
+        labels.csv = filename,label,original,split,fold,method
+a.jpg,0,,train,1,
+b.jpg,1,a.jpg,Training,1,gan
+c.png,0,,test,2,
+d.png,1,c.png,test,2,
         # columns of labels.csv that are not used: fold
         # each loose image is read as a video of one frame (videos: 4)
     """,
@@ -753,15 +760,13 @@ CELEB | 2 of 3 videos of CELEB_LIST .* take the list that belongs | CELEB_LIST =
 original_videos/1/a.mp4 | a.mp4 is fake, but lies where reals are | dataset.json = {"original_videos/1/a.mp4": {"label": "fake", "set": "train"}}
 a.mp4 | not valid JSON | metadata.json = [
 a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": {"label": "UNKNOWN"}}
-a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": 1}
-a.mp4 | is a list, as in LAV-DF: make a CSV of it | metadata.json = [{"file": "a.mp4"}]
+a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": []}
+a.mp4 | is a list, as in LAV-DF: give it to --videos-csv | metadata.json = [{"file": "a.mp4"}]
 a.mp4 | columns filename and label, or give it to --v | labels.csv = name,label\na.mp4,1
 a.mp4 | Left out: a.mp4: in no metadata.json or labels.csv | labels.csv = label,filename\nreal
 a.mp4 | not a CSV in UTF-8 | labels.csv = filename,label\nb\xe9.mp4,real
 a.mp4 | labels.csv, line 3: a.mp4 has two labels | labels.csv = filename,label\na.mp4,0\na.mp4,1
 a.mp4 | a\.mp4 has split 'fold1', not train, val, test | labels.csv = filename,label,split\na.mp4,0,fold1
-a.mp4 | line 2: a group or a method: read it with --videos-csv | labels.csv = filename,label,group\na.mp4,1,anna
-a.mp4 | line 2: a group or a method: read it with --videos-csv | labels.csv = filename,label,method\na.mp4,1,anna
 """
 SHORT = {
     "NONE": "",

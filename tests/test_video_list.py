@@ -1,5 +1,6 @@
-"""A CSV that lists videos."""
+"""A list of videos: a CSV, a text or a JSON."""
 
+import json
 import os
 from pathlib import Path
 from unicodedata import normalize
@@ -91,6 +92,122 @@ def test_a_list_of_a_public_set_has_its_ids_and_its_official_split(tmp_path):
         ("val",),
     ]
     assert videos[0].clip == videos[1].clip == "Celeb-DF id0_0000"
+    assert videos[1].is_known  # names are not asked
+
+
+ENTRIES = [{"file": "my clips/a.mp4", "label": "REAL"}, {"file": "b.mp4", "label": 1, "fps": 25}]
+FORMS = {
+    "semicolons": 'path;label;group\n"my clips/a.mp4";REAL;\nb.mp4;1;"ann;bo"',
+    "tabs": "label\tFile Path\nreal\tmy clips/a.mp4\n1\tb.mp4\n",
+    "text": "my clips/a.mp4 REAL\n\n  b.mp4 1 \n",
+    "text with tabs": "my clips/a.mp4\t 0\r\nb.mp4\tfake\r\n",
+    "text with commas": "my clips/a.mp4, false\nb.mp4, True",
+    "a list": json.dumps(ENTRIES),
+    "by path": json.dumps({"my clips/a.mp4": {"is_fake": False}, "b.mp4": {"is_fake": True}}),
+    "labels by path": json.dumps({"my clips/a.mp4": 0, "b.mp4": "FAKE"}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_a_list(tmp_path, form):
+    touch(tmp_path, "my clips/a.mp4", "b.mp4")
+    file = tmp_path / ("list.json" if FORMS[form][0] in "[{" else "list.txt")
+    file.write_text(FORMS[form], encoding="utf-8-sig" * (file.suffix == ".txt") or "utf-8")
+    data_set = find_data_set(file)
+    found = [(video.video, video.label, video.people) for video in data_set.videos]
+    people = ("@ann", "@bo") if form == "semicolons" else ()
+    assert found == [("b.mp4", 1, people), ("my clips/a.mp4", 0, ())]
+    unused = ["columns not used: fps"] if form == "a list" else []
+    assert [note for note in data_set.notes if "column" in note] == unused
+
+
+def write_json(folder: Path, entries) -> Path:
+    file = folder / "metadata.json"
+    file.write_text(json.dumps(entries))
+    return file
+
+
+def test_the_list_of_lav_df_tells_of_the_picture_not_of_the_sound(tmp_path):
+    rows = [("train/1", None, 0, 0), ("train/2", "train/1", 0, 1), ("dev/3", "dev/9", 1, 0)]
+    entries = [
+        {"file": f"{name}.mp4", "original": original and f"{original}.mp4", "n_fakes": 1}
+        | {"modify_video": bool(video), "modify_audio": bool(audio), "label": video or audio}
+        | {"split": name.split("/")[0]}
+        for name, original, video, audio in rows
+    ]
+    touch(tmp_path, *(entry["file"] for entry in entries))
+    data_set = find_data_set(write_json(tmp_path, entries))
+    assert [(v.video, v.label, v.split, v.clip) for v in data_set.videos] == [
+        ("dev/3.mp4", 1, "val", "dev/9"),
+        ("train/1.mp4", 0, "train", "train/1.mp4"),
+        ("train/2.mp4", 0, "train", "train/1.mp4"),
+    ]
+    assert groups_of(data_set.videos) == [["dev/3.mp4"], ["train/1.mp4", "train/2.mp4"]]
+    assert "columns not used: n_fakes, modify_audio, label" in data_set.notes
+    absent = "originals that the list does not name, or twice: 1, dev/9.mp4 for one"
+    assert absent in data_set.notes
+
+
+def test_the_list_of_av_deepfake1m(tmp_path):
+    names = {"real": "real", "real_video_fake_audio": "audio_modified"}
+    names |= {"fake_video_real_audio": "visual_modified", "fake_video_fake_audio": "both_modified"}
+    entries = []
+    for take in ("id1/x/00001", "id1/y/00001", "id2/x/00001"):
+        for name, kind in names.items():
+            original = f"VoxCeleb2/{take}.mp4" if name == "real" else f"{take}/real.mp4"
+            entry = {"file": f"{take}/{name}.mp4", "original": original, "modify_type": kind}
+            entries.append(entry | {"split": "val"})
+    touch(tmp_path, *(entry["file"] for entry in entries))
+    videos = find_videos(write_json(tmp_path, entries))
+    assert {v.path.stem: v.label for v in videos} == dict(zip(names, (0, 0, 1, 1), strict=True))
+    assert {v.clip for v in videos} == {
+        f"{v.path.parent.relative_to(tmp_path)}/real.mp4" for v in videos
+    }
+    assert len(groups_of(videos)) == 2 and {v.split for v in videos} == {"val"}  # two people
+
+
+def test_originals_are_paths_or_names_of_reals(tmp_path):
+    lines = ["r/a.mp4,0,", "r/b.mp4,0,", "s/b.mp4,0,", "f/k.mp4,1,a.mp4", "f/l.mp4,1,./s/b.mp4"]
+    lines += ["f/m.mp4,1,a", "f/n.mp4,1,b.mp4", "f/o.mp4,1,x.mp4", "f/p.mp4,1,X.mp4"]
+    lines += ["g/a.mp4,1,a.mp4", "g/id0_id1_0000.mp4,1,r/a.mp4"]
+    data_set = find_data_set(write(tmp_path, "path,label,original", *lines, there="r/a.mp4"))
+    assert groups_of(data_set.videos) == [
+        ["f/k.mp4", "f/m.mp4", "g/a.mp4", "g/id0_id1_0000.mp4", "r/a.mp4"],
+        ["f/l.mp4", "s/b.mp4"],
+        ["f/n.mp4"],
+        ["f/o.mp4", "f/p.mp4"],
+        ["r/b.mp4"],
+    ]
+    clips = {video.video: video.clip for video in data_set.videos}
+    of_a = ("f/k.mp4", "f/m.mp4", "g/a.mp4", "g/id0_id1_0000.mp4", "r/a.mp4")
+    assert {clips[name] for name in of_a} == {"r/a.mp4"} and clips["f/l.mp4"] == "s/b.mp4"
+    assert "originals that the list does not name, or twice: 3, b.mp4 for one" in data_set.notes
+
+
+@pytest.mark.parametrize("split", ["split", "set", "set_name", "Subset"])
+@pytest.mark.parametrize("person", ["groups", "person", "Subject", "subject_id"])
+def test_people_and_splits_by_other_names(tmp_path, split, person):
+    lines = ["a.mp4,0,dev,Ann", "b.mp4,1,testing,bo"]
+    a, b = find_videos(write(tmp_path, f"path,label,{split},{person}", *lines))
+    assert (a.split, a.people, b.split, b.people) == ("val", ("@ann",), "test", ("@bo",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", r"metadata.json is not valid JSON"),
+        ("[]", r"metadata.json: \[\], expected path,label"),
+        ('[{"file": "a.mp4"}]', r"metadata.json: \['file'\], expected path,label"),
+        ('["a.mp4"]', r"metadata.json: \['label'\], expected path,label"),
+        ('[{"file": "a.mp4", "label": 0}, {}]', r"json, entry 2: path '', expected the path of"),
+        ('{"a.mp4": {"modify_type": "odd"}}', r"json, entry 1 has no label REAL .* but 'odd'"),
+        ('[{"file": "a", "label": 0}, {"file": "a", "label": 1}]', r"entry 2: .* first in entry 1"),
+    ],
+)
+def test_bad_entries_of_a_list(tmp_path, text, message):
+    (tmp_path / "metadata.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_videos(tmp_path / "metadata.json")
 
 
 @pytest.mark.parametrize(("on_disk", "in_list"), [("NFD", "NFC"), ("NFC", "NFD")])
@@ -112,8 +229,6 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
     [
         ("name,label\na.mp4,0", r"line 1: \['name', 'label'\], expected path,label\["),
         ("", r"line 1: \[\], expected path,label"),
-        ("path;label\na.mp4;0", r"line 1: columns separated by ';': save it with commas"),
-        ("path\tlabel\na.mp4\t0", r"line 1: columns separated by '\\t': save it with commas"),
         ("path,label\na.mp4,0\nb.mp4,maybe", r"line 3 has no label REAL or FAKE, .* 'maybe'$"),
         ("path,label\na.mp4", r"line 2 has no label REAL or FAKE, 0 or 1, but ''"),
         ("path,label\n,1", r"line 2: path '', expected the path of a video"),
@@ -126,6 +241,10 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ),
         ("path,label", r"\(list\) has no video to use"),
         ("path,label\nb.mp4,0\nc.mp4,1", r"none of its 2 paths is there, .*b\.mp4 for one"),
+        ("path;label\na.mp4,0", r"line 2 has no label REAL or FAKE, 0 or 1, but ''"),
+        ("a.mp4 0\nb.mp4 2", r"line 2 has no label REAL or FAKE, 0 or 1, but '2'"),
+        pytest.param("x" * 200_000, r"after line \d: not a CSV \(field larger", id="no list"),
+        ("a.mp4 maybe", r"line 1: \['a.mp4 maybe'\], expected .* a path and real or fake in each"),
         ("path,label\na.mp4,0,anna", r"line 2: 3 values for 2 columns: name all columns"),
     ],
 )
