@@ -165,41 +165,22 @@ def test_a_video_is_upright_as_players_show_it(tmp_path, matrix):
 # --- Frames that FFmpeg refuses to convert ---
 
 
-def numbers_of_true_frames(path, n, places, most=0.3) -> list[int]:
-    """The frames taken; each must be that of the progressive source at its place."""
-    source = decode(CLIPS / "progressive.264")
-    try:
-        sampled = read_frames(path, n, np.copy)
-    except InputError as error:
-        assert str(error) == ONE_PICTURE
-        return []
-    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
-        difference = np.abs(frame.astype(int) - source[places[number]]).mean()
-        assert difference < most, (path, number)
-    return sampled.numbers.tolist()
-
-
 @pytest.mark.parametrize("n", [1, 2, 100])
 @pytest.mark.parametrize(
     "name", ["interlaced.264", "interlaced.mp4", "interlaced.m2v", "ycgco.mp4"]
 )
 def test_video_that_cannot_be_converted_is_true_or_refused(name, n):
-    most = 2 if name.endswith("m2v") else 0.3
-    found = numbers_of_true_frames(CLIPS / name, n, range(6), most)
+    source = decode(CLIPS / "progressive.264")
+    try:
+        sampled = read_frames(CLIPS / name, n, np.copy)
+    except InputError as error:
+        assert str(error) == ONE_PICTURE
+        return
     # without frame 0 where the decoder cannot return to it
-    assert found in ([], sample_frame_numbers(6, n), [1, 2, 3, 4, 5])
-
-
-@pytest.mark.parametrize("n", [1, 4, 100])
-@pytest.mark.parametrize("order", ["pi", "ip", "pip"])
-def test_in_a_stream_that_turns_interlaced_each_frame_is_true_or_left_out(tmp_path, order, n):
-    parts = {"p": "progressive.264", "i": "interlaced.264"}
-    path, total = tmp_path / "turns.264", 6 * len(order)
-    path.write_bytes(b"".join((CLIPS / parts[part]).read_bytes() for part in order))
-    found = numbers_of_true_frames(path, n, [*range(6)] * len(order))
-    wanted = [number for number in sample_frame_numbers(total, n) if number]  # it cannot go back
-    progressive = [number for number in wanted if order[number // 6] == "p"]
-    assert found in (wanted, progressive)
+    assert sampled.numbers.tolist() in (sample_frame_numbers(6, n), [1, 2, 3, 4, 5])
+    for frame, number in zip(sampled.frames, sampled.numbers, strict=True):
+        difference = np.abs(frame.astype(int) - source[number]).mean()
+        assert difference < (2 if name.endswith("m2v") else 0.3), number
 
 
 class StaleCapture(Capture):

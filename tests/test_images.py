@@ -1,6 +1,5 @@
 """Videos made of images: folders of frames, frames loose among others, photos."""
 
-import errno
 import os
 import shutil
 import zlib
@@ -115,17 +114,6 @@ def test_frames_of_a_lossless_video_are_its_frames_and_give_its_features(tmp_pat
     np.testing.assert_allclose(of_video, of_frames, atol=1e-5)
 
 
-def test_where_memory_runs_out_no_image_is_blamed(tmp_path, monkeypatch):
-    write_frames(tmp_path / "v", seed=0, n=2)
-
-    def read(path):
-        raise OSError(errno.ENOMEM, "")
-
-    monkeypatch.setattr("data.decode.read_image", read)
-    with pytest.raises(MemoryError, match=r"no memory left to decode .*v: decode fewer at once"):
-        read_frames(tmp_path / "v", 2)
-
-
 # --- What an image looks like ---
 
 
@@ -222,21 +210,6 @@ def test_damaged_and_odd_files_are_read_or_named(tmp_path):
 
 
 # --- From extraction to prediction ---
-
-
-def test_a_set_of_frames_runs_from_extraction_to_training(tmp_path, quick_backbone):
-    root = tmp_path / "set"
-    for i in range(8):
-        write_frames(root / f"real/{i:03d}", seed=10 * i)
-        write_frames(root / f"fake/swap/{i:03d}_{i ^ 1:03d}", seed=10 * i + 1)
-    extract(root, tmp_path / "features")
-    rows = read_table(tmp_path / "features/train_videos.csv")
-    assert [row["label"] for row in rows] == ["1"] * 8 + ["0"] * 8
-    features = np.load(tmp_path / "features/train_features.npy")
-    expected, _ = extract_video(root / rows[3]["video"], small_backbone()[0], Sampling(4))
-    assert np.array_equal(features[12:16], expected)
-    report = train(tmp_path)
-    assert report["split"]["shared"]["train-val"] == {"videos": 0, "people": 0, "clips": 0}
 
 
 def test_photos_are_videos_of_one_frame(tmp_path, quick_backbone, capsys):
