@@ -159,8 +159,6 @@ x1/video, x2/video *x2_z/video, *y1/video -> y1 x2_z
 anna/1 ben/1 ben/2 *anna/anna_ben, eve/1 *eve/1
 # the outermost folder that divides
 anna/s1/x anna/s2/y *anna/s1/x, ben/s1/x *ben/s2/x
-# people and takes are both numbered
-01/01 01/02 *01/02, 02/01 *02/01
 # a name that several reals in different folders have tells nobody
 an/1, be/1, ce/2 *swap/2, *swap/1 -> swap
 # small numbers in the names of methods

@@ -342,11 +342,9 @@ d.png,1,c.png,test,2
         real/003_frame*.png             real train c train_003
         fake/m/anna_x/*.png             m    train a train_anna
         fake/videos/ben_y.mp4           .    train b train_ben
-        fake/frames/ben_y/*.png         - frames of a clip that is used already
         fake/photos/000_003_frame*.jpg  photos train c train_000+003
         fake/photos/003_000_frame*.jpg  photos train c train_003+000
         fake/smile.jpg                  .    train d .
-        fake/masks/anna_x/*.png         - masks, not videos
         # each folder of images is read as a video (videos: 3, frames: 15)
         # loose images are read as frames, by their names (videos: 4, frames: 20)
         # each loose image is read as a video of one frame (videos: 1)
@@ -635,6 +633,7 @@ def test_many_of_a_kind_are_one_line(tmp_path, capsys):
 # --- What is no data set, or an odd one ---
 
 CELEB = "Celeb-real/id0_0000.mp4 Celeb-real/id0_0001.mp4 YouTube-real/00000.mp4"
+FF = "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 CELEB_LIST = "List_of_testing_videos.txt"
 
 # videos | a part of the error (a regular expression) | other files
@@ -649,7 +648,7 @@ FF | 000_003 joins people of the official splits train and val: remove | train.j
 FF | val\.json: 000 is in the train split too | train.json = [["000", "001"]] | val.json = [[0, 2]]
 FF | train.json: 000_003 is not a pair of ids | train.json = ["000_003"]
 FF | train\.json is not valid JSON | train.json = [[
-CELEB | CELEB_LIST, line 2: '0 Celeb-real/id0_0000.mp4' does not fit | CELEB_LIST = 1 YouTube-real/00000.mp4\n0 Celeb-real/id0_0000.mp4
+CELEB | CELEB_LIST, line 2: '0 Celeb-real/id0_0000.mp4' does not fit | CELEB_LIST = 1 YouTube-real\00000.mp4\n0 Celeb-real\id0_0000.mp4
 CELEB | 2 of 3 videos of CELEB_LIST .* take the list that belongs | CELEB_LIST = 1 Celeb-real/id0_0000.mp4\n1 Celeb-real/a.mp4\n1 Celeb-real/b.mp4
 original_videos/1/a.mp4 | a.mp4 is fake, but lies where reals are | dataset.json = {"original_videos/1/a.mp4": {"label": "fake", "set": "train"}}
 a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": {"label": "UNKNOWN"}}
@@ -660,12 +659,7 @@ a.mp4 | labels.csv, line 3: a.mp4 has two labels | labels.csv = filename,label\n
 a.mp4 | a\.mp4 has split 'fold1', not train, val, test | labels.csv = filename,label,split\na.mp4,0,fold1
 a.mp4 | line 2: a group or a method: read it with --videos-csv | labels.csv = filename,label,group\na.mp4,1,anna
 """
-SHORT = {
-    "NONE": "",
-    "FF": "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4",
-    "CELEB_LIST": CELEB_LIST,
-    "CELEB": CELEB,
-}
+SHORT = {"NONE": "", "FF": FF, "CELEB_LIST": CELEB_LIST, "CELEB": CELEB}
 
 
 @pytest.mark.parametrize("row", WRONG.strip("\n").split("\n"))
@@ -679,12 +673,6 @@ def test_what_is_wrong_is_said(tmp_path, row):
         (tmp_path / "set" / name).write_text(text.replace(r"\n", "\n"))
     with pytest.raises(InputError, match=message):
         find_videos(tmp_path / "set")
-
-
-def test_a_list_of_celeb_df_from_windows(tmp_path):
-    touch(tmp_path, *CELEB.split())
-    (tmp_path / CELEB_LIST).write_bytes(b"\xef\xbb\xbf1 Celeb-real\\id0_0001.mp4\r\n")
-    assert [video.split for video in find_videos(tmp_path)] == ["train", "test", "train"]
 
 
 # --- Less than all ---
