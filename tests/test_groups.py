@@ -37,9 +37,7 @@ def test_between_splits_equal_names_join_nobody_but_ids_and_a_fake_with_its_real
         write_videos(tmp_path / split, "real/1 real/2 fake/1_2")
     write_videos(tmp_path / "train", "real/id1_0000 fake/9_4")
     write_videos(tmp_path / "test", "fake/id1_id2_0001 real/9")
-    videos = find_videos(tmp_path)
-    assert [video.split for video in videos] == ["test"] * 5 + ["train"] * 5
-    assert told_groups(videos).split(", ") == [
+    assert told_groups(find_videos(tmp_path)).split(", ") == [
         "test/fake/1_2 test/real/1 test/real/2",
         "test/fake/id1_id2_0001 train/real/id1_0000",
         "test/real/9 train/fake/9_4",
@@ -135,7 +133,6 @@ ff/000 ff/003 *ff/000_003, ff/001 *ff/swap/001_9 -> swap
 x/000 x/003 *x/000_003, 000/a *000/b
 # the longest name first
 video *video_b, video_01 *fake_video_01
-Anna+Smith *anna_smith_2
 # actors, of whom no real is here
 001 002 *001_M101 *002_M101, 003 *003_W010
 # but not takes, methods and the like
@@ -171,8 +168,6 @@ an/1, be/1, ce/2 *swap/2, *swap/1 -> swap
 anna_1, anna_2, ben_1, ben_2, x, y, z, *w
 # one that holds all is nobody
 mp4/x *mp4/x, mp4/y, *mp4/z
-# where the first number is the person's
-p_01_01 p_01_02, p_02_01, *x
 # one word in all names, or a word for any video: no people
 clip_1, clip_2, img_1, *x
 # of people of whom no real is here nothing is known, but for the same swap

@@ -697,7 +697,6 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
         find_videos(tmp_path / "ff", compression="c0")
     build(tmp_path / "kaggle", TREES["Kaggle's FaceForensics++"])
     data_set = find_data_set(tmp_path / "kaggle", compression="c23")
-    assert len(data_set.videos) == 8
     assert "no folder tells a compression: --compression c23 takes all videos" in data_set.notes
     touch(tmp_path, "set/real/x.mp4")
     with pytest.raises(InputError, match=r"c23 is for FaceForensics\+\+, but this is: class folde"):
@@ -729,9 +728,6 @@ def test_each_source_keeps_its_share_of_a_few_videos(tmp_path):
     assert len(set(people)) == 8
 
 
-# --- The sample set ---
-
-
 def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"draw the sample set with `.*--videos-dir") as error:
@@ -748,9 +744,8 @@ def test_real_trees(real_videos):
     found = find_videos(real_videos / "faceforensics")
     counts = {("train", 0): 1, ("train", 1): 2, ("val", 0): 1, ("val", 1): 1, ("test", 0): 1}
     assert Counter((v.split, v.label) for v in found) == counts | {("test", 1): 1}
-    data_set = find_data_set(real_videos / "dfdc")
-    assert Counter(video.label for video in data_set.videos) == {0: 1, 1: 3}
-    assert any("are not there" in note for note in data_set.notes)
+    found = find_videos(real_videos / "dfdc")
+    assert Counter(video.label for video in found) == {0: 1, 1: 3}
 
 
 def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):
