@@ -45,7 +45,7 @@ def test_between_splits_equal_names_join_nobody_but_ids_and_a_fake_with_its_real
     ]
 
 
-@pytest.mark.parametrize(("given", "x"), [("", ", x"), (",g", " x")])  # a group of 003 and x
+@pytest.mark.parametrize(("given", "x"), [("", ", x"), (",g", " x")])  # of 003 and x
 def test_lines_of_a_list_without_groups_go_by_names(tmp_path, given, x):
     write_videos(tmp_path, "000 000_003 003 x")
     lines = ["000.mp4,0", f"003.mp4,0{given}", "000_003.mp4,1", f"x.mp4,1{given}"]
@@ -97,7 +97,7 @@ def test_public_names_group_alike_wherever_the_videos_lie(tmp_path, names, n_gro
         assert stems_by(key, in_folders) == stems_by(key, in_list) == stems_by(key, own)
     ids = {person for video in own for person in video.people}
     people = {person for video in in_folders for person in video.people}
-    assert all(person[0] == "~" for person in people)  # anybody may name videos so
+    assert all(person[0] == "~" for person in people)
     assert names is FACEFORENSICS or people == {f"~{person}" for person in ids}
 
 
