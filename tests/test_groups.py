@@ -116,7 +116,7 @@ def test_groups_given_in_a_list_win_over_public_names(tmp_path, real, fake):
 
 
 # A line a case: groups with commas between them, after -> the methods of fakes. Names are those of
-# reals, behind a * of fakes; a + is a space.
+# reals, behind a * of fakes; + is a space.
 PEOPLE = """
 # a swap joins both its people, and those whom another swap joins with them
 000 003 005 *000_003 *003_000 *005_999 *x/003_005, *1000 -> x
