@@ -30,6 +30,26 @@ from features.extraction import Extraction
 QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
 
 
+def encode(path: Path, frames, fourcc="mp4v", fps: float = 25) -> Path:
+    """A video of these (h, w, 3) uint8 BGR frames."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = frames[0].shape[1::-1]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), fps, size)
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def decode(path: Path) -> list[np.ndarray]:
+    """Each frame of a video, read one after the other."""
+    capture, frames = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]), []
+    while (found := capture.read())[0]:
+        frames.append(found[1])
+    return frames
+
+
 def write_video(
     path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None
 ) -> Path:
@@ -37,16 +57,12 @@ def write_video(
 
     The size is (w, h).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fourcc = "MJPG" if path.suffix == ".avi" else "mp4v"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), fps, size)
-    assert writer.isOpened()
+    frames = []
     for i in range(n):
         frame = np.full((size[1], size[0], 3), colour or 20 + 7 * i, np.uint8)
         frame[:4, :4] = 20 + 7 * i % 200  # a still would not be used
-        writer.write(frame)
-    writer.release()
-    return path
+        frames.append(frame)
+    return encode(path, frames, "MJPG" if path.suffix == ".avi" else "mp4v", fps)
 
 
 def touch(root: Path, *names: str) -> None:
@@ -66,15 +82,13 @@ def groups_of(videos) -> list[list[str]]:
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
     """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
+    frames = []
     for i, place in enumerate(places):
         frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
         if place is not None:
             cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
-        writer.write(frame)
-    writer.release()
-    return path
+        frames.append(frame)
+    return encode(path, frames)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -3,8 +3,7 @@
 
 import json
 import os
-import subprocess
-import sys
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,14 +12,11 @@ from conftest import groups_of, touch
 
 import data
 from data.files import InputError
-from data.images import list_images
 from data.layouts import (
     SAMPLE_DIR,
     find_data_set,
     find_videos,
     list_videos,
-    read_drawn_by,
-    summarise,
 )
 from data.public_sets import PUBLIC, SHARES_PEOPLE
 from features.extraction_screen import print_data_set
@@ -40,7 +36,6 @@ TREES = {
         original_sequences/youtube/c23/videos/008.mp4         real test  c FaceForensics++_008
         original_sequences/youtube/c23/videos/005.mp4         real train d FaceForensics++_005
         manipulated_sequences/Deepfakes/c23/videos/000_003.mp4  Deepfakes train a FaceForensics++_000+003
-        manipulated_sequences/FaceSwap/raw/videos/003_000.mp4   FaceSwap  train a FaceForensics++_003+000
         manipulated_sequences/FaceSwap/c40/videos/001_002.mp4   FaceSwap  val   b FaceForensics++_001+002
         manipulated_sequences/Deepfakes/c23/videos/odd name.mp4 Deepfakes train e .
         manipulated_videos/end_to_end/008_M101.mp4   end_to_end test  c FaceForensics++_008+M101
@@ -70,18 +65,15 @@ TREES = {
         original_sequences/actors/c23/videos/09__hug.mp4         real train b DFD_09
         original_sequences/youtube/c23/videos/003.mp4            real train c FaceForensics++_003
         manipulated_sequences/DeepFakeDetection/c23/videos/03_07__exit_room__ABCD1234.mp4 DeepFakeDetection train a DFD_03+07
-        # no official split found: looked for train.json and splits/train.json and dataset/splits/train.json, and so for val and test
+        # NO LIST OF FACEFORENSICS++
     """,
     "FaceForensics++ as frames": """
         FaceForensics++
         original_sequences/youtube/c23/images/000/*.png          real train a FaceForensics++_000
         original_sequences/youtube/c23/frames/003/*.png          real train a FaceForensics++_003
         manipulated_sequences/Deepfakes/c23/frames/000_003/*.png Deepfakes train a FaceForensics++_000+003
-        manipulated_sequences/Deepfakes/c23/videos/003_000.mp4   Deepfakes train a FaceForensics++_003+000
-        manipulated_sequences/Deepfakes/c23/frames/003_000/*.png - frames of a clip that is used already
-        manipulated_sequences/Deepfakes/c23/masks/000_003/*.png  - masks, not videos
         manipulated_sequences/Deepfakes/c23/landmarks/000_003/*.png - landmarks, not videos
-        # no official split found: looked for train.json and splits/train.json and dataset/splits/train.json, and so for val and test
+        # NO LIST OF FACEFORENSICS++
         # each folder of images is read as a video (videos: 3, frames: 15)
     """,
     "Kaggle's FaceForensics++": """
@@ -112,7 +104,7 @@ TREES = {
         FaceForensics++
         original_sequences/youtube/c40/videos/000.mp4            real train a FaceForensics++_000
         manipulated_sequences/Deepfakes/c23/videos/000_003.mp4   Deepfakes train a FaceForensics++_000+003
-        # no official split found: looked for train.json and splits/train.json and dataset/splits/train.json, and so for val and test
+        # NO LIST OF FACEFORENSICS++
         # WARNING: reals are c40, fakes c23: that alone gives the label away
     """,
     "Kaggle's DFD": """
@@ -137,12 +129,6 @@ TREES = {
 0 Celeb-synthesis/id0_id1_0000.mp4
 1 Celeb-real/id9_0000.mp4
         # 1 of 4 videos of List_of_testing_videos.txt are not there, celeb-real/id9_0000 for one
-    """,
-    "Celeb-DF without its list and fakes": """
-        Celeb-DF
-        Celeb-real/id0_0000.mp4              real train a Celeb-DF_id0
-        # no official split found: looked for List_of_testing_videos.txt
-        # no fake video here: a set to test on, not to train on
     """,
     "Celeb-DF as others spell it": """
         Celeb-DF
@@ -176,24 +162,16 @@ TREES = {
         lists/splits/val.txt =
         lists/splits/test.txt = 002_W010.mp4
     """,
-    "DeeperForensics-1.0 and a little of FaceForensics++": """
+    "DeeperForensics-1.0 with the lists and a little of FaceForensics++": """
         DeeperForensics-1.0
-        manipulated_videos/end_to_end/000_M004.mp4             end_to_end test a FaceForensics++_000+M004
-        manipulated_videos/end_to_end_level_1/000_M004.mp4     end_to_end_level_1 test a FaceForensics++_000+M004
-        original_sequences/youtube/c23/videos/000.mp4          real test a FaceForensics++_000
-        manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap test a FaceForensics++_000+003
-        dataset/splits/test.json = [["000", "003"]]
-        # no official split found: looked for lists/splits/train.txt and train.json and splits/train.json and dataset/splits/train.json, and so for val
-    """,
-    "DeeperForensics-1.0 with the lists of FaceForensics++": """
-        DeeperForensics-1.0
-        manipulated_videos/end_to_end/000_M004.mp4  end_to_end train a FaceForensics++_000+M004
-        manipulated_videos/end_to_end/001_M005.mp4  end_to_end val   b FaceForensics++_001+M005
-        manipulated_videos/end_to_end/002_M006.mp4  end_to_end test  c FaceForensics++_002+M006
-        original/002.mp4                            real test  c FaceForensics++_002
+        manipulated_videos/end_to_end/000_M004.mp4             end_to_end train a FaceForensics++_000+M004
+        manipulated_videos/end_to_end/001_M005.mp4             end_to_end val   b FaceForensics++_001+M005
+        manipulated_videos/end_to_end_level_1/000_M004.mp4     end_to_end_level_1 train a FaceForensics++_000+M004
+        original_sequences/youtube/c23/videos/000.mp4          real train a FaceForensics++_000
+        manipulated_sequences/FaceSwap/c23/videos/000_003.mp4  FaceSwap train a FaceForensics++_000+003
         train.json = [["000", "003"]]
-        splits/val.json = [["001", "870"]]
-        test.json = [[2, 4]]
+        splits/val.json = [[1, "870"]]
+        # no official split found: looked for lists/splits/test.txt and test.json and splits/test.json and dataset/splits/test.json
     """,
     "FakeAVCeleb": """
         FakeAVCeleb
@@ -262,20 +240,6 @@ d.png,1,c.png,test,2,
         # columns of labels.csv that are not used: fold
         # each loose image is read as a video of one frame (videos: 4)
     """,
-    "a list of names that differ in a word or an ending": """
-        labels.csv
-        0_real.mp4      real train a .
-        0_fake.mp4      .    train b .
-        a.MOV           real train c .
-        b.webm          .    train d .
-        my.clip.v2.avi  real train e .
-        labels.csv = filename,label
-0_real.mp4,0
-0_fake.mp4,1
-a.MOV,0
-b.webm,1
-my.clip.v2.avi,0
-    """,
     "DFDC preview": """
         DFDC preview
         original_videos/1226/1226_A_001.mp4         real train a DFDC-preview_1226
@@ -290,12 +254,6 @@ my.clip.v2.avi,0
         higher_quality/fadg0/sa1-video-fram1.avi  higher_quality train a DeepfakeTIMIT_fadg0
         lower_quality/fadg0/sa2-video-fram1.avi   lower_quality  train a DeepfakeTIMIT_fadg0
         lower_quality/mccs0/sa1-video-mccs0.avi   lower_quality  train b DeepfakeTIMIT_mccs0
-        # no real video here: a set to test on, not to train on
-    """,
-    "DeepfakeTIMIT as frames": """
-        DeepfakeTIMIT
-        lower_quality/fadg0/sa1-video-fram1/*.png  lower_quality train a DeepfakeTIMIT_fadg0
-        # each folder of images is read as a video (videos: 1, frames: 5)
         # no real video here: a set to test on, not to train on
     """,
     "DF40": """
@@ -353,47 +311,25 @@ my.clip.v2.avi,0
         real/ff/a.mp4                   real train a .
         fake/cdf/b.mp4                  cdf  train b .
     """,
-    "a set in a class folder alone": """
-        class folders
-        deepfakes/real/a.mp4            real train a .
-        deepfakes/fake/b.mp4            .    train b .
-        labels.csv = filename,label
-        # the data set lies in deepfakes/
-    """,
     "a set far below, with labels that are not used": """
         class folders
-        up/up2/videos_real/a.mp4        real train a .
-        up/up2/fake-videos/b.mp4        .    train b .
+        up/deepfakes/videos_real/a.mp4  real train a .
+        up/deepfakes/fake-videos/b.mp4  .    train b .
         readme/cover.png                - not in the layout class folders
-        up/up2/labels.csv = filename,label
-        # the data set lies in up/up2/
-        # up/up2/labels.csv is not used: labels are those of the folders
-    """,
-    "UADFV as frames": """
-        class folders
-        real/frames/0000/*.png          real train a train_0000
-        real/frames/0001/*.png          real train b .
-        real/faces_001/*.png            real train d .
-        fake/frames/0000_fake/*.png     .    train a train_0000
-        fake/clip_7/*.png               .    train c .
-        # each folder of images is read as a video (videos: 5, frames: 25)
+        up/deepfakes/labels.csv = filename,label
+        # the data set lies in up/deepfakes/
+        # up/deepfakes/labels.csv is not used: labels are those of the folders
     """,
     "split folders": """
         class folders
-        Training/Real/a.mp4      real train a train_a
-        Training/Fake/a_b.mp4    .    train a train_a
-        valid/REAL/a.mp4         real val   b val_a
-        valid/FAKE/a_b.mp4       .    val   b val_a
-        Test/original/c.mp4      real test  c test_c
-        Test/manipulated/m/c.mp4 m    test  c test_c
-        holdout/real/x.mp4       - not in the layout class folders
-    """,
-    "split words of others": """
-        class folders
-        data/validation/originals/a.mp4 real val   a val_a
-        data/dev/synthetic/a_1.mp4      .    val   a val_a
-        data/testing/authentic/b.mp4    real test  b .
-        data/testing/deepfakes/c.mp4    .    test  c .
+        data/Training/Real/a.mp4         real train a train_a
+        data/Training/synthetic/a_b.mp4  .    train a train_a
+        data/validation/REAL/a.mp4       real val   b val_a
+        data/valid/forged/a_b.mp4        .    val   b val_a
+        data/dev/pristine/x.mp4          real val   d .
+        data/Test/original/c.mp4         real test  c test_c
+        data/testing/manipulated/m/c.mp4 m    test  c test_c
+        data/holdout/real/x.mp4          - not in the layout class folders
         # the data set lies in data/
     """,
     "classes with numbers and splits": """
@@ -403,7 +339,6 @@ my.clip.v2.avi,0
         real_test/c.mp4                 real test  b test_c
         fake-test/deepfake_test/c_d.mp4 .    test  b test_c
         training_fake/k.mp4             .    train c .
-        train_real/l.mp4                real train d .
         Real videos/test/n.mp4          real test  e .
     """,
     "frames and photos": """
@@ -414,11 +349,9 @@ my.clip.v2.avi,0
         real/003_frame*.png             real train c train_003
         fake/m/anna_x/*.png             m    train a train_anna
         fake/videos/ben_y.mp4           .    train b train_ben
-        fake/frames/ben_y/*.png         - frames of a clip that is used already
         fake/photos/000_003_frame*.jpg  photos train c train_000+003
         fake/photos/003_000_frame*.jpg  photos train c train_003+000
         fake/smile.jpg                  .    train d .
-        fake/masks/anna_x/*.png         - masks, not videos
         # each folder of images is read as a video (videos: 3, frames: 15)
         # loose images are read as frames, by their names (videos: 4, frames: 20)
         # each loose image is read as a video of one frame (videos: 1)
@@ -437,7 +370,9 @@ my.clip.v2.avi,0
         real/a.mp4               real train a .
         real_frames/a/*.png      - frames of a clip that is used already
         real_frames/c/*.png      real train b .
-        real/d/frames/*.png      real train c .
+        real/d/frames/*.png      real train c train_d
+        fake/frames/d_fake/*.png .    train c train_d
+        real/faces_001/*.png     real train i .
         real/e/e.mp4             real train d .
         real/e/frames/0.png      - image beside videos
         fake_videos/b.mp4        .    train f .
@@ -447,7 +382,7 @@ my.clip.v2.avi,0
         fake/f_frames/*.png      - frames of a clip that is used already
         fake/g/faces_224/*.png   .    train h .
         fake/g/masks/*.png       - masks, not videos
-        # each folder of images is read as a video (videos: 3, frames: 15)
+        # each folder of images is read as a video (videos: 5, frames: 25)
     """,
     "loose frames beside a folder of their name": """
         class folders
@@ -460,27 +395,31 @@ my.clip.v2.avi,0
 }
 
 
+NO_LIST = "# NO LIST OF FACEFORENSICS++"
+NO_LIST_SAID = """# no official split found: looked for train.json and splits/train.json and \
+dataset/splits/train.json, and so for val and test"""
+
+
 def build(root, tree):
     """Write a tree; return its layout, what is told of each video by its identifier, and notes."""
-    entries, notes = [], []
     layout, *lines = tree.strip().split("\n")
+    entries, notes, expected = [], [], {}
     for line in lines:
-        if not line.startswith(" " * 8):
-            entries[-1] += "\n" + line
-        elif line.strip().startswith("# "):
-            notes.append(line.strip().removeprefix("# "))
-        elif line.strip():
-            entries.append(line.strip())
-    expected = {}
+        entry = line.strip()
+        if not line.startswith(" " * 8):  # the content of a file goes on
+            entries[-1] += f"\n{line}"
+        elif entry.startswith("# "):
+            notes.append({NO_LIST: NO_LIST_SAID}.get(entry, entry).removeprefix("# "))
+        elif entry:
+            entries.append(entry)
     for entry in entries:
-        if " = " in entry or entry.endswith(" ="):
-            name, _, content = entry.partition(" =")
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
+        name, is_file, content = entry.partition(" =")
+        if is_file:
+            touch(root, name)
             (root / name).write_text(content.strip())
             continue
-        end = entry.index(".", entry.rindex("/") if "/" in entry else 0)
-        end = next(i for i in range(end, len(entry) + 1) if entry[i : i + 1] in (" ", ""))
-        path, rest = entry[:end], entry[end:].split(None, 1 if entry[end:].split()[0] == "-" else 4)
+        path, rest = re.fullmatch(r"(.*?\.\w+)\s+(\S+ .*)", entry).groups()
+        rest = rest.split(None, 1 if rest[0] == "-" else 4)
         touch(root, *(path.replace("*", f"{i:04d}") for i in range(5)))
         name = path.split("/*")[0]
         name = name.rpartition(".")[0].replace("*", "{frame}") if "*" in name else name
@@ -509,35 +448,28 @@ def test_tree(tmp_path, name):
     assert data_set.found == len(expected)
 
 
-def test_ids_mean_the_same_wherever_a_public_set_lies(tmp_path):
-    for root in (tmp_path / "here", tmp_path / "there/deeper"):
-        build(root, TREES["FaceForensics++ with other levels"])
-    here, there = find_videos(tmp_path / "here"), find_videos(tmp_path / "there/deeper")
-    assert [(v.people, v.clip) for v in here] == [(v.people, v.clip) for v in there]
+def test_of_which_sets_ids_mean_the_same_wherever_they_lie():
     assert {"FaceForensics++", "Celeb-DF", "DFDC", "DFD"} <= PUBLIC
     assert PUBLIC.isdisjoint({"class folders", "list", "WildDeepfake"})
     assert {"Celeb-DF"} == SHARES_PEOPLE
 
 
-@pytest.mark.parametrize(
-    ("name", "clip", "expected"),
-    [
-        ("FaceForensics++ with other levels", "FaceForensics++ 000", "000 000_003"),
-        (
-            "DFD in FaceForensics++'s tree",
-            "DFD 03__exit_room",
-            "03_07__exit_room__ABCD1234 03__exit_room",
-        ),
-        ("Celeb-DF v2", "Celeb-DF id0_0000", "id0_0000 id0_id1_0000"),
-        ("FakeAVCeleb", "FakeAVCeleb id00109/00109", "00109 00109_2_id00166_wavtolip 00109_fake"),
-        ("DFDC in parts", "DFDC a", "a b"),
-        ("WildDeepfake", "WildDeepfake real_train/0", "12 13"),
-        ("a list with labels alone", "videos/000.mp4", "000 000_001"),
-        ("a list with originals, splits and photos", "DFDC c", "c d"),
-    ],
-)
-def test_a_fake_has_the_clip_of_its_target(tmp_path, name, clip, expected):
-    build(tmp_path, TREES[name])
+# A tree, a clip, and the videos of it
+CLIPS = """
+FaceForensics++ with other levels | FaceForensics++ 000 | 000 000_003
+DFD in FaceForensics++'s tree | DFD 03__exit_room | 03_07__exit_room__ABCD1234 03__exit_room
+Celeb-DF v2 | Celeb-DF id0_0000 | id0_0000 id0_id1_0000
+FakeAVCeleb | FakeAVCeleb id00109/00109 | 00109 00109_2_id00166_wavtolip 00109_fake
+DFDC in parts | DFDC a | a b
+WildDeepfake | WildDeepfake real_train/0 | 12 13
+a list with labels alone | videos/000.mp4 | 000 000_001
+"""
+
+
+@pytest.mark.parametrize("row", CLIPS.strip().split("\n"))
+def test_a_fake_has_the_clip_of_its_target(tmp_path, row):
+    tree, clip, expected = row.split(" | ")
+    build(tmp_path, TREES[tree])
     found = sorted(video.path.stem for video in find_videos(tmp_path) if video.clip == clip)
     assert found == expected.split()
 
@@ -545,30 +477,13 @@ def test_a_fake_has_the_clip_of_its_target(tmp_path, name, clip, expected):
 # --- The walk ---
 
 
-def test_what_is_not_looked_at_is_named_but_for_hidden_files(tmp_path):
-    touch(tmp_path, "elsewhere/x.mp4", "set/fake/y.mp4", "set/fake/.hidden.mp4")
-    touch(tmp_path, "set/fake/._y.mp4", "set/.cache/fake/z.mp4", "set/fake/notes.txt")
-    touch(
-        tmp_path, "set/fake/more.zip", "set/fake/c.mp4.part", "set/fake/b", "set/d.QT", "set/e.qt"
-    )
+def test_what_is_not_looked_at_is_named_but_for_hidden_files(tmp_path, monkeypatch):
+    touch(tmp_path, "elsewhere/x.mp4", "set/.cache/fake/z.mp4", "set/fake/closed/y.mp4")
+    names = "y.mp4 .hidden.mp4 ._y.mp4 notes.txt c.mp4.part b d.QT e.qt"
+    touch(tmp_path / "set/fake", *names.split())
     (tmp_path / "set/real").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set/fake/gone").symlink_to(tmp_path / "nowhere")
-    data_set = find_data_set(tmp_path / "set")
-    assert [video.video for video in data_set.videos] == ["fake/y.mp4", "real/x.mp4"]
-    assert data_set.left_out == []
-    assert data_set.notes == [
-        "real/up/ leads to a folder that was read already: left out",
-        "not looked at: files that are links to nowhere (1), fake/gone for one",
-        "not looked at: files that end in .part (1), fake/c.mp4.part for one",
-        "not looked at: files that end in .qt (2), d.QT for one",
-        "not looked at: files that end in .zip (1), fake/more.zip for one",
-        "not looked at: files that have no ending (1), fake/b for one",
-    ]
-
-
-def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
-    touch(tmp_path, "real/x.mp4", "real/closed/y.mp4", "fake/z.mp4")
     scan = os.scandir
 
     def refuse(path):
@@ -577,22 +492,27 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr("os.scandir", refuse)
-    data_set = find_data_set(tmp_path)
-    assert len(data_set.videos) == 2
-    assert data_set.notes[0].startswith("real/closed/ cannot be read (Permission denied)")
+    data_set = find_data_set(tmp_path / "set")
+    assert [video.video for video in data_set.videos] == ["fake/y.mp4", "real/x.mp4"]
+    assert data_set.left_out == []
+    assert data_set.notes == [
+        "fake/closed/ cannot be read (Permission denied): videos may be missing",
+        "real/up/ leads to a folder that was read already: left out",
+        "not looked at: files that are links to nowhere (1), fake/gone for one",
+        "not looked at: files that end in .part (1), fake/c.mp4.part for one",
+        "not looked at: files that end in .qt (2), fake/d.QT for one",
+        "not looked at: files that have no ending (1), fake/b for one",
+    ]
 
 
 def test_listing_asks_the_system_for_each_photo_once_and_for_no_frame(tmp_path, monkeypatch):
-    touch(tmp_path, *(f"real/{i}/{n:03d}.png" for i in range(20) for n in range(30)))
-    touch(tmp_path, *(f"fake/{n}.jpg" for n in range(400)))
-    calls = Counter()
-    stat = os.stat
-    monkeypatch.setattr(
-        "os.stat", lambda *args, **kwargs: calls.update([1]) or stat(*args, **kwargs)
-    )
+    touch(tmp_path, *(f"real/{i}/{n:03d}.png" for i in range(5) for n in range(20)))
+    touch(tmp_path, *(f"fake/{n}.jpg" for n in range(80)))
+    calls, stat = [], os.stat
+    monkeypatch.setattr("os.stat", lambda *args, **kwargs: calls.append(1) or stat(*args, **kwargs))
     data_set = find_data_set(tmp_path)
-    assert data_set.found == len(data_set.videos) == 420
-    assert calls.total() < 450  # the size of a photo, to find copies
+    assert data_set.found == len(data_set.videos) == 85
+    assert len(calls) < 95  # the size of a photo, to find copies
 
 
 # --- Images ---
@@ -606,7 +526,7 @@ def spread(pattern, **ranges):
     return " ".join(names)
 
 
-FRAMES = {"v": range(10), "f": range(0, 50, 10)}
+FRAMES = {"v": range(10), "f": range(0, 30, 10)}
 
 
 @pytest.mark.parametrize(
@@ -614,25 +534,17 @@ FRAMES = {"v": range(10), "f": range(0, 50, 10)}
     [
         # the number after the word frame is the frame
         (spread("fake/fake<v>_frame00<f>.png", **FRAMES), "fake/fake<v>_frame{frame}"),
-        (spread("fake/video<v>_frame<f>.jpg", **FRAMES), "fake/video<v>_frame{frame}"),
         (spread("fake/frame_0000<f>_00<v>.jpg", **FRAMES), "fake/frame_{frame}_00<v>"),
         (spread("fake/frame<f>_video<v>.jpg", **FRAMES), "fake/frame{frame}_video<v>"),
-        (
-            spread("fake/a<v>_frame<f>_face<k>.jpg", **FRAMES, k=(0, 1)),
-            "fake/a<v>_frame{frame}_face{face}",
-        ),
+        (spread("fake/<v>_frame<f>_face0.jpg", **FRAMES), "fake/<v>_frame{frame}_face{face}"),
         # photos: nothing recurs
         (spread("fake/stylegan2_000<f>.png", f=range(20)), "photos"),
-        (spread("fake/p<v>.jpg", v=range(1, 51)), "photos"),
         (spread("fake/mainframe<f>.png", f=range(4)), "photos"),
         (spread("fake/000<v>(<k>).jpg", v=range(9), k=range(2, 11)), "photos"),
         ("real/real_1.jpg real/real_2.jpg fake/easy_1_0011.jpg fake/easy_2_1011.jpg", "photos"),
-        ("fake/000_003.png fake/003_000.png fake/001_870.png fake/cover.png", "photos"),
         ("real/videos/1.png real/videos/2.png fake/20230101_1.jpg fake/20230101_2.jpg", "photos"),
         # a folder of its own
         ("real/a/0_0.png real/a/0_1.png real/a/1_0.png real/a/1_1.png real/a/9_0.png", "real/a"),
-        ("real/a/0000_crop.png real/a/0001_crop.png real/a/thumb.jpg", "real/a"),
-        ("real/a/smile.png real/a/laugh.png", "real/a"),
         ("real/a/frame_1.png real/a/frame_2.png real/a/cover.png", "real/a"),
         ("real/a/b_frame1.png real/a/c_frame1.png", "real/a/b_frame{frame} real/a/c_frame{frame}"),
     ],
@@ -651,13 +563,8 @@ FLAT = f"{spread('real/00<v>_<f>_<k>.jpg', v=(0, 3), f=(10, 20), k=(0, 1))} fake
     ("names", "readings"),
     [
         (FLAT, '"{video}_{frame}" (4 videos), "{video}_{frame}_{face}" (2 videos), photo (8 photo'),
-        (
-            spread("real/<v>_<f>_0.jpg", v=("aaqa", "bb"), f=(1, 2)),
-            '"{video}_{frame}" (4 videos), ',
-        ),
         ("real/ann-1.png real/ann-2.png real/bo-1.png", '"{video}-{frame}" (2 videos), photo (3 p'),
         ("real/x_1.png real/x_2.png real/y_1.png real/o.png", '"{video}_{frame}" (3 videos), phot'),
-        ("real/IMG_1.jpg real/IMG_2.jpg real/DSC_1.jpg", '"{video}_{frame}" (2 videos), photo (3'),
         ("real/0017_anna.png real/0018_anna.png real/0017_b.png", '"{frame}_{video}" (2 videos), '),
         ("real/frame_1.png real/frame_2.png", "photo (2 photos); or put the frames of each vid"),
         (spread("fake/m/<v>_<f>.png", v=("000_003", "003_000"), f=(1, 2)), '"{video}_{frame}" (2'),
@@ -688,8 +595,6 @@ def test_the_pattern_of_a_user_settles_it(tmp_path):
         "real/own": (2, "real/own"),
     }
     assert len(groups_of(videos)) == 3
-    names = [name for _, names in [list_images(videos[1].path)] for name in names]
-    assert names == ["000_10_0.jpg", "000_10_1.jpg", "000_20_0.jpg", "000_20_1.jpg"]
     for pattern in ("{video}_{number}", "{video}{video}", "plain"):
         with pytest.raises(InputError, match=r"--image-names .*: expected photo, or text with {vi"):
             find_videos(tmp_path, image_names=pattern)
@@ -722,21 +627,20 @@ def test_videos_for_prediction(tmp_path):
 def test_many_of_a_kind_are_one_line(tmp_path, capsys):
     touch(tmp_path, "real/a.mp4", "fake/b.mp4", *(f"fake/masks/{n}/1.mp4" for n in range(9)))
     touch(tmp_path, *(f"other/{n}.mp4" for n in range(5)), "one/1.mp4")
-    data_set = find_data_set(tmp_path)
-    lines = [(line.path, line.n, line.reason) for line in summarise(data_set.left_out)]
-    assert lines == [
-        ("fake/masks/", 9, "masks, not videos"),
-        ("one/1.mp4", 1, "not in the layout class folders"),
-        ("other/", 5, "not in the layout class folders"),
+    print_data_set(find_data_set(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("Left out   15 of 17 videos")
+    assert [line.strip() for line in lines[start + 1 : start + 4]] == [
+        "fake/masks/: 9 videos: masks, not videos",
+        "one/1.mp4: not in the layout class folders",
+        "other/: 5 videos: not in the layout class folders",
     ]
-    print_data_set(data_set)
-    out = capsys.readouterr().out
-    assert "Left out   15 of 17 videos" in out and "fake/masks/: 9 videos: masks, not videos" in out
 
 
 # --- What is no data set, or an odd one ---
 
 CELEB = "Celeb-real/id0_0000.mp4 Celeb-real/id0_0001.mp4 YouTube-real/00000.mp4"
+FF = "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
 CELEB_LIST = "List_of_testing_videos.txt"
 
 # videos | a part of the error (a regular expression) | other files
@@ -745,35 +649,24 @@ NONE | is not a folder: point --videos-dir at a folder with real/ and fake/
 readme.txt | no data set that is known \(found no video\): expected real/ and fake/
 footage/x.mp4 y.png | known \(found footage/x.mp4, y.png\): expected real/
 a/real/x.mp4 b/fake/x.mp4 | several data sets: a/ \(class folders\), b/ .*: name one of them; if these are
-a/real/x.mp4 a/fake/x.mp4 original/real/x.mp4 original/fake/x.mp4 | several data sets: a/ \(class folders\), original/ \(class folders\)
 fake/original/x.mp4 fake/y.mp4 real/z.mp4 | ^fake/ says fake, but fake/original/ in it real: rename one of the two
 real/x.mp4 test/real/y.mp4 | has both test/real/y.mp4 and, in no folder of a split, real/x.mp4: which
 FF | 000_003 joins people of the official splits train and val: remove | train.json = [["000", 1]] | val.json = [["003", 2]]
 FF | val\.json: 000 is in the train split too | train.json = [["000", "001"]] | val.json = [[0, 2]]
-FF | train\.json: \[0, 3, 4\] is not a pair of ids | train.json = [[0, 3, 4]]
 FF | train.json: 000_003 is not a pair of ids | train.json = ["000_003"]
 FF | train\.json is not valid JSON | train.json = [[
-CELEB | CELEB_LIST, line 2: '0 Celeb-real/id0_0000.mp4' does not fit | CELEB_LIST = 1 YouTube-real/00000.mp4\n0 Celeb-real/id0_0000.mp4
-CELEB | CELEB_LIST, line 2: '1 Celeb-synth.*' does not fit | CELEB_LIST = \n1 Celeb-synthesis/id0_id1_0000.mp4
-CELEB | CELEB_LIST, line 2: 'real x.mp4' does not fit | CELEB_LIST = \nreal x.mp4
+CELEB | CELEB_LIST, line 2: '0 Celeb-real/id0_0000.mp4' does not fit | CELEB_LIST = 1 YouTube-real\00000.mp4\n0 Celeb-real\id0_0000.mp4
 CELEB | 2 of 3 videos of CELEB_LIST .* take the list that belongs | CELEB_LIST = 1 Celeb-real/id0_0000.mp4\n1 Celeb-real/a.mp4\n1 Celeb-real/b.mp4
 original_videos/1/a.mp4 | a.mp4 is fake, but lies where reals are | dataset.json = {"original_videos/1/a.mp4": {"label": "fake", "set": "train"}}
-a.mp4 | not valid JSON | metadata.json = [
 a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": {"label": "UNKNOWN"}}
 a.mp4 | a.mp4 has no label REAL or FAKE | metadata.json = {"a.mp4": []}
 a.mp4 | is a list, as in LAV-DF: give it to --videos-csv | metadata.json = [{"file": "a.mp4"}]
 a.mp4 | columns filename and label, or give it to --v | labels.csv = name,label\na.mp4,1
 a.mp4 | Left out: a.mp4: in no metadata.json or labels.csv | labels.csv = label,filename\nreal
-a.mp4 | not a CSV in UTF-8 | labels.csv = filename,label\nb\xe9.mp4,real
 a.mp4 | labels.csv, line 3: a.mp4 has two labels | labels.csv = filename,label\na.mp4,0\na.mp4,1
 a.mp4 | a\.mp4 has split 'fold1', not train, val, test | labels.csv = filename,label,split\na.mp4,0,fold1
 """
-SHORT = {
-    "NONE": "",
-    "FF": "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4",
-    "CELEB_LIST": CELEB_LIST,
-    "CELEB": CELEB,
-}
+SHORT = {"NONE": "", "FF": FF, "CELEB_LIST": CELEB_LIST, "CELEB": CELEB}
 
 
 @pytest.mark.parametrize("row", WRONG.strip("\n").split("\n"))
@@ -784,16 +677,9 @@ def test_what_is_wrong_is_said(tmp_path, row):
     touch(tmp_path, *(f"set/{name}" for name in names.split()))
     for file in files:
         name, text = file.split(" = ", 1)
-        text = text.encode().decode("unicode_escape")
-        (tmp_path / "set" / name).write_text(text, encoding="latin-1")
+        (tmp_path / "set" / name).write_text(text.replace(r"\n", "\n"))
     with pytest.raises(InputError, match=message):
         find_videos(tmp_path / "set")
-
-
-def test_a_list_of_celeb_df_from_windows(tmp_path):
-    touch(tmp_path, *CELEB.split())
-    (tmp_path / CELEB_LIST).write_bytes(b"\xef\xbb\xbf1 Celeb-real\\id0_0001.mp4\r\n")
-    assert [video.split for video in find_videos(tmp_path)] == ["train", "test", "train"]
 
 
 # --- Less than all ---
@@ -804,8 +690,6 @@ def test_methods_narrow_the_fakes(tmp_path):
     data_set = find_data_set(tmp_path, methods=["faceswap", "Face2Face"])
     assert Counter(v.method for v in data_set.videos) == {"": 3, "FaceSwap": 1, "Face2Face": 1}
     assert data_set.found == 9
-    reasons = [line.reason for line in data_set.left_out]
-    assert reasons.count("not of the methods asked for") == 3
     known = "expected some of: Deepfakes, Face2Face, FaceShifter, FaceSwap, NeuralTextures"
     with pytest.raises(InputError, match=f"--methods swap: {known}"):
         find_data_set(tmp_path, methods=["swap"])
@@ -818,11 +702,8 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
     assert names == [fake, "original_sequences/youtube/c40/videos/003.mp4"]
     with pytest.raises(InputError, match=r"has no video to use. Left out: .*mp4: not c0"):
         find_videos(tmp_path / "ff", compression="c0")
-    build(tmp_path / "levels", TREES["FaceForensics++ with other levels"])
-    assert len(find_videos(tmp_path / "levels", compression="c23")) == 4  # C23 too
     build(tmp_path / "kaggle", TREES["Kaggle's FaceForensics++"])
     data_set = find_data_set(tmp_path / "kaggle", compression="c23")
-    assert len(data_set.videos) == 8
     assert "no folder tells a compression: --compression c23 takes all videos" in data_set.notes
     touch(tmp_path, "set/real/x.mp4")
     with pytest.raises(InputError, match=r"c23 is for FaceForensics\+\+, but this is: class folde"):
@@ -830,16 +711,16 @@ def test_compression_narrows_faceforensics_alone(tmp_path):
 
 
 def test_a_few_videos_of_each_class_from_different_groups(tmp_path):
-    touch(tmp_path, *(f"real/{n:03d}.mp4" for n in range(40)))
-    touch(tmp_path, *(f"fake/{m}/{n:03d}_x.mp4" for n in range(40) for m in "ab"))
+    touch(tmp_path, *(f"real/{n:03d}.mp4" for n in range(20)))
+    touch(tmp_path, *(f"fake/{m}/{n:03d}_x.mp4" for n in range(20) for m in "ab"))
     data_set = find_data_set(tmp_path, max_videos=10)
     assert Counter(video.label for video in data_set.videos) == {0: 10, 1: 10}
     assert len(groups_of(data_set.videos)) == 10  # a real and a fake of each
     names = [video.video for video in data_set.videos]
-    assert names == sorted(names) == [v.video for v in find_videos(tmp_path, max_videos=10)]
-    assert data_set.found == 120
+    assert names == [v.video for v in find_videos(tmp_path, max_videos=10)]
+    assert data_set.found == 60
     assert names[:10] != [f"fake/a/{n:03d}_x.mp4" for n in range(10)]
-    assert len(find_videos(tmp_path, max_videos=50)) == 90
+    assert len(find_videos(tmp_path, max_videos=25)) == 45
 
 
 def test_each_source_keeps_its_share_of_a_few_videos(tmp_path):
@@ -854,34 +735,13 @@ def test_each_source_keeps_its_share_of_a_few_videos(tmp_path):
     assert len(set(people)) == 8
 
 
-# --- The sample set ---
-
-
 def test_without_the_sample_set_the_default_says_how_to_draw_it(tmp_path, monkeypatch):
-    """The command of the hint draws where the default looks."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"draw the sample set with `.*--videos-dir") as error:
         find_videos(SAMPLE_DIR)
-    words = str(error.value).split("`")[1].split()
-    assert words[1].endswith("/data/make_sample.py") and words[2:] == [
-        "--output-dir",
-        "data/sample",
-    ]
-    options = ["--people", "2", "--num-workers", "1"]
-    subprocess.run([sys.executable, *words[1:], *options], check=True, capture_output=True)
-    assert len(find_videos(SAMPLE_DIR)) == 4
-    assert read_drawn_by(SAMPLE_DIR)["people"] == 2
-    monkeypatch.chdir(Path(data.__file__).parents[1])  # where data/sample/ may be there
-    if not SAMPLE_DIR.is_dir():
-        with pytest.raises(InputError, match=r"`python data/make_sample.py --output-dir data/s"):
-            find_videos(SAMPLE_DIR)
-
-
-def test_only_the_drawn_set_is_taken_for_drawn(tmp_path):
-    assert read_drawn_by(tmp_path) is None
-    for content in ("[", "[]", "{}", '{"drawn_by": "me"}'):
-        (tmp_path / "sample.json").write_text(content)
-        assert read_drawn_by(tmp_path) is None
+    _, script, *flags = str(error.value).split("`")[1].split()
+    assert Path(script).samefile(Path(data.__file__).with_name("make_sample.py"))
+    assert flags == ["--output-dir", "data/sample"]  # where the default looks
 
 
 # --- The real trees ---
@@ -891,25 +751,21 @@ def test_real_trees(real_videos):
     found = find_videos(real_videos / "faceforensics")
     counts = {("train", 0): 1, ("train", 1): 2, ("val", 0): 1, ("val", 1): 1, ("test", 0): 1}
     assert Counter((v.split, v.label) for v in found) == counts | {("test", 1): 1}
-    data_set = find_data_set(real_videos / "dfdc")
-    assert Counter((v.split, v.label) for v in data_set.videos) == {
-        ("train", 0): 1,
-        ("train", 1): 3,
-    }
-    assert any("are not there" in note for note in data_set.notes)
+    found = find_videos(real_videos / "dfdc")
+    assert Counter(video.label for video in found) == {0: 1, 1: 3}
 
 
 def test_official_faceforensics_splits_give_disjoint_identities(real_videos, tmp_path):
     """All names of the whole set, under the official split files."""
     sizes = {"train": 360, "val": 70, "test": 70}
+    reals = "original_sequences/youtube/c23/videos"
+    fakes = "manipulated_sequences/NeuralTextures/c23/videos"
     for split in sizes:
-        text = (real_videos / "faceforensics/splits" / f"{split}.json").read_text()
+        text = (real_videos / f"faceforensics/splits/{split}.json").read_text()
         (tmp_path / f"{split}.json").write_text(text)
         for a, b in json.loads(text):
-            reals = "original_sequences/youtube/c23/videos"
-            fakes = "manipulated_sequences/NeuralTextures/c23/videos"
-            touch(tmp_path, f"{reals}/{a}.mp4", f"{reals}/{b}.mp4")
-            touch(tmp_path, f"{fakes}/{a}_{b}.mp4", f"{fakes}/{b}_{a}.mp4")
+            touch(tmp_path / reals, f"{a}.mp4", f"{b}.mp4")
+            touch(tmp_path / fakes, f"{a}_{b}.mp4", f"{b}_{a}.mp4")
     videos = find_videos(tmp_path)
     counts = {(split, label): 2 * n for split, n in sizes.items() for label in (0, 1)}
     assert Counter((video.split, video.label) for video in videos) == counts
