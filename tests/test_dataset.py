@@ -47,11 +47,6 @@ def remove(name):
     return lambda folder: (folder / name).unlink()
 
 
-def nan_in_row_5(features):
-    features[5, 7] = np.nan
-    return features
-
-
 def zero_in_row_4(labels):
     labels[4] = 0
     return labels
@@ -68,27 +63,19 @@ def cut_videos(folder):
     path.write_text("\n".join([*lines[:-1], "train/real/009.mp4,0"]))
 
 
+HELD = r"holds int64 of shape \(78,\), expected the 80 rows of .*features\.npy: run"
+TOLD = r"labels\.npy has 0 in row 4, .*train_videos\.csv has 1 for its video, train/fake/001\.mp4 "
 WRONG = {
     r"train_features\.npy: no such file; run feature": remove("train_features.npy"),
     r"train_labels\.npy: no such file": remove("train_labels.npy"),
-    r"holds int64 of shape \(78,\), expected the 80 rows of .*features\.npy: run": change(
-        "labels", lambda a: a[:-2]
-    ),
-    r"holds float32 of shape \(80, 512\), expected float32 of shape \(n, 1000\): run": change(
-        "features", lambda a: a[:, :512]
-    ),
-    r"holds float32 of shape \(1000,\)": change("features", lambda a: a[0]),
+    HELD: change("labels", lambda a: a[:-2]),
+    r"\(80, 512\), expected float32 of shape \(n, 1000\)": change("features", lambda a: a[:, :512]),
     r"holds float32 of shape \(0, 1000\)": change("features", lambda a: a[:0]),
-    r"NaN or infinity in row 5": change("features", nan_in_row_5),
     r"has the labels \[1, 2\], expected only 0 \(real\), 1": change("labels", lambda a: a + 1),
     r"has the labels \[0\.0, 0\.5\], expected only 0": change("labels", lambda a: a / 2),
     r"labels\.npy is not a \.npy file of": change("labels", lambda a: a.astype(object)),
-    r"labels\.npy has 0 in row 4, .*train_videos\.csv has 1 for its video, train/fake/001\.mp4 "
-    r"\(1 such rows\): make them agree": change("labels", zero_in_row_4),
-    r"frames\.npy holds int32 of shape \(79, 2\), expected .*\(80, 2\)": change(
-        "frames", lambda a: a[:-1]
-    ),
-    r"frames\.npy holds int32 of shape \(80, 1\)": change("frames", lambda a: a[:, :1]),
+    rf"{TOLD}\(1 such rows\): make them agree": change("labels", zero_in_row_4),
+    r"frames\.npy holds int32 of shape \(79, 2\)": change("frames", lambda a: a[:-1]),
     r"train_videos\.csv does not have the videos of _frames": change("frames", lambda a: a + 20),
     r"videos\.csv does not have the videos of _frames": change("frames", lambda a: a - 1),
     r"features\.npy is not a \.npy file of numbers": write("train_features.npy", b""),
@@ -96,10 +83,6 @@ WRONG = {
     r"videos\.csv lacks the columns video,label": write("train_videos.csv", b"a,b\n1,2\n"),
     r"train_videos\.csv lacks the columns": cut_videos,
     r"^[^:]*extraction\.json is not valid JSON": write("extraction.json", b"{"),
-    r"extraction\.json: of another version .*: run feature": write("extraction.json", b"{}"),
-    r"extraction\.json: of another version": write(
-        "extraction.json", b'{"sampling": {}, "frames_per_video": 8}'
-    ),
 }
 
 
@@ -145,46 +128,16 @@ def test_one_class_alone_cannot_be_trained_on(tmp_path):
         room.load_splits({"train": path, "val": None, "test": None})
 
 
-def test_features_by_another_name_need_a_labels_file(tmp_path):
+def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
     path = make_split(tmp_path)
-    other = path.rename(path.with_name("mine.npy"))
+    make_split(tmp_path, "val", n_groups=6)
+    other = path.rename(tmp_path / "mine.npy")
+    own = tmp_path / "train_labels.npy"
     with pytest.raises(InputError, match=r"mine\.npy is not named \.\.\._features\.npy"):
         load_split(other)
-    split = load_split(other, path.with_name("train_labels.npy"))
-    assert len(split.rows) == 80 and not split.has_videos
-
-
-def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
-    features = make_split(tmp_path)
-    make_split(tmp_path, "val", n_groups=6)
-    own = (tmp_path / "train_labels.npy").rename(tmp_path / "own.npy")
-    splits = room.load_splits({"train": features, "val": None, "test": None}, own)
+    splits = room.load_splits({"train": other, "val": None, "test": None}, own)
     n_frames = {name: len(split.labels) for name, split in splits.items()}
-    assert n_frames == {"train": 80, "val": 48}
-
-
-def test_what_the_system_refuses_is_not_called_damaged(tmp_path, monkeypatch):
-    path = make_split(tmp_path)
-
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(np.lib.format, "open_memmap", refuse)
-    with pytest.raises(PermissionError, match=r"Permission denied: .*train_features\.npy"):
-        load_split(path)
-
-
-def test_mapped_features_are_never_written_to(tmp_path):
-    path = make_split(tmp_path / "features")
-    before = path.read_bytes()
-    split = load_split(path)
-    assert not split.features.flags.writeable
-    gathered = split.gather(split.rows[3:5])
-    assert gathered.dtype == torch.float32 and gathered.shape == (2, 1000)
-    np.testing.assert_array_equal(gathered, split.features[3:5])
-    gathered += 1  # a copy
-    train(tmp_path)
-    assert path.read_bytes() == before
+    assert n_frames == {"train": 80, "val": 48} and not splits["train"].has_videos
 
 
 @pytest.mark.parametrize(("row", "order"), [(0, "C"), (7, "F"), (79, "C")])
@@ -208,6 +161,7 @@ def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypat
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(split.rows) == n and peak < 1e7
+    assert not split.features.flags.writeable
 
 
 def test_splits_extracted_differently_are_refused(tmp_path):
