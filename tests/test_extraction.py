@@ -148,8 +148,6 @@ C23, TWO, TEN = {"compression": "c23"}, {"methods": ["A", "B"]}, {"max_videos": 
         (TWO, {"methods": ["A"]}, "--methods A"),
         (TEN, {"max_videos": 5}, "--max-videos 5"),
         (C23, C23, None),  # the same
-        (TWO, TWO, None),
-        (TEN, TEN, None),
         (TWO, {}, None),  # more
         (TEN, {"max_videos": 20}, None),
         ({"methods": ["a"]}, TWO, None),

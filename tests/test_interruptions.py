@@ -6,7 +6,6 @@ step that is counted, not after a time.
 
 import os
 import random
-import re
 import signal
 import time
 from contextlib import contextmanager
@@ -19,10 +18,8 @@ from conftest import (
     Capture,
     contents,
     extract,
-    make_split,
     run_in_fork,
     small_backbone,
-    train,
     write_video,
 )
 
@@ -136,13 +133,3 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     assert contents(folder) == {} and not list(tmp_path.rglob("*.new*"))
     extract(drawn_videos, folder)
     assert contents(folder) == undisturbed
-
-
-def test_a_full_disk_while_training_is_one_line(tmp_path):
-    make_split(tmp_path / "features")
-    with (
-        largest_file(1_000_000),  # model.pt has 2.6 MB
-        pytest.raises(OSError, match=re.escape(f"File too large: '{tmp_path}/results/model.pt'")),
-    ):
-        train(tmp_path)
-    assert [path.name for path in (tmp_path / "results").iterdir()] == [".lock"]

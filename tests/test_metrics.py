@@ -87,10 +87,10 @@ def reference(labels, scores, threshold):
 @pytest.mark.parametrize(
     ("labels", "scores", "eer"),
     [
-        ((0, 1, 1, 1), (0.5, 0.2, 0.6, 0.7), 1 / 3),
-        ((0, 0, 1, 1), (0.1, 0.4, 0.35, 0.8), 1 / 2),
-        ((0, 0, 1, 1), (0.1, 0.2, 0.8, 0.9), 0),
-        ((0, 1), (0.3, 0.3), 1 / 2),
+        ((0, 1, 1, 1), (5, 2, 6, 7), 1 / 3),
+        ((0, 0, 1, 1), (1, 4, 3, 8), 1 / 2),
+        ((0, 0, 1, 1), (1, 2, 8, 9), 0),
+        ((0, 1), (3, 3), 1 / 2),
     ],
 )
 def test_eer_table(labels, scores, eer):
@@ -115,12 +115,10 @@ def test_what_is_no_label_or_score_is_refused(labels, scores, message):
             function(labels, *arguments)
 
 
-def test_one_class_has_no_eer_and_groups_are_those_of_the_videos():
-    for label in (0, 1):
-        with pytest.raises(ValueError, match=rf"values \[{label}\]: the EER needs both 0 and 1"):
-            compute_eer((label, label), (0.2, 0.3))
-    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
-        compute_intervals([0, 1], [0.2, 0.3], [0, 1, 2])
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_eer(label):
+    with pytest.raises(ValueError, match=rf"values \[{label}\]: the EER needs both 0 and 1"):
+        compute_eer((label, label), (0.2, 0.3))
 
 
 def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
@@ -159,8 +157,8 @@ def test_metrics_agree_with_scikit_learn():
 
 # reals 0.1 0.4 0.4 0.8, fakes 0.3 0.4 0.6 0.8 0.9; the ROC's points (FPR, TPR) from the top:
 # 0.9 (0, 1/5), 0.8 (1/4, 2/5), 0.6 (1/4, 3/5), 0.4 (3/4, 4/5), 0.3 (3/4, 1), 0.1 (1, 1)
-LABELS = np.array((0, 0, 0, 0, 1, 1, 1, 1, 1))
-SCORES = np.array((0.1, 0.4, 0.4, 0.8, 0.3, 0.4, 0.6, 0.8, 0.9))
+LABELS = np.repeat([0, 1], [4, 5])
+SCORES = np.array([1, 4, 4, 8, 3, 4, 6, 8, 9]) / 10
 
 
 @pytest.mark.parametrize(
@@ -207,8 +205,6 @@ def test_where_the_highest_score_is_a_real_nothing_is_called_fake():
     labels = np.array((0, 0, 1))
     assert threshold_at_fpr(labels, np.array((0.2, 0.6, 0.5)), 0.1) == pytest.approx(0.8)
     assert 1 < threshold_at_fpr(labels, np.array((0.2, 1, 1)), 0.1) < 1 + 1e-9
-    below = math.nextafter(0.5, 0)  # no number lies between the two scores
-    assert threshold_at_fpr(labels, np.array((below, below, 0.5)), 0) == 0.5
 
 
 def test_threshold_at_fpr_is_the_lowest_that_keeps_to_it():
@@ -362,11 +358,6 @@ def swapped(n_people, n_fakes, n_reals=4):
     return [(0, (i,)) for i in range(n_people) for _ in range(n_reals)] + [(1, p) for p in fakes]
 
 
-def swapped_in_pairs(n_people):
-    reals = [(0, (i,)) for i in range(n_people)]
-    return reals + 6 * [(1, (i, i + 1)) for i in range(0, n_people, 2)]
-
-
 def draw_scores(rng, tree, eers, spread):
     """Labels, people, and the scores of detectors of these true EERs, as many as there are.
 
@@ -406,7 +397,6 @@ def true_figures(eer, spread):
         (in_groups(8, 4), (0.05, 0.05), (1, 1)),  # the percentile bootstrap covers 56 to 80 %
         (in_groups(16, 20), (0.26, 0.2), (1, 1)),  # intervals from videos cover about half
         (single(40, 40), (0.2, 0.15), (2, 0.3)),  # for equal weights of both classes 90 %
-        (swapped_in_pairs(80), (0.2, 0.15), (2, 0.3)),  # 84 %
         (swapped(28, 150), (0.15, 0.15), (1, 1)),  # one part: none
     ],
 )
@@ -487,11 +477,6 @@ def test_scores_that_err_alike_here_may_differ_elsewhere():
     for found in compare_scores(labels, perfect, other, groups).values():
         assert found["difference"] == 0
         assert found["interval"] == pytest.approx([-bound, bound], abs=1e-6)
-    # both wrong on the same five of 40: they tell that a group does not err as one
-    wrong = np.isin(np.arange(40), (0, 5, 10, 15, 20))
-    a, b = np.where(wrong, 1 - perfect, perfect), np.where(wrong, 1 - other, other)
-    low, high = compare_scores(labels, a, b, groups)["accuracy"]["interval"]
-    assert -bound < low < -Z * math.sqrt(2) / 40 and high == -low
 
 
 def test_the_same_scores_differ_nowhere_unless_by_their_thresholds():
