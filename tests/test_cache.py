@@ -150,19 +150,6 @@ def test_frames_that_were_copied_are_the_same_video(tmp_path, extract):
     assert states == ["new", "cached", "redone"]
 
 
-def test_other_code_and_packages_make_features_again_another_python_does_not(one_video, extract):
-    extraction, states = EXTRACTION, []
-    for change in (
-        {"code": "1111"},
-        {"versions": VERSIONS | {"python": "3.12.1", "numpy": "2.5"}},
-        {"versions": VERSIONS | {"torch": "2.15.0"}},
-        {"code": "2222"},
-    ):
-        extraction = replace(extraction, **change)
-        states += [outcome.state for outcome in extract([one_video], extraction)]
-    assert states == ["new", "cached", "redone", "code"]
-
-
 def test_a_moved_video_is_the_same_and_one_that_is_gone_is_not_taken(one_video, folder, extract):
     extract([one_video])
     moved = one_video.path.rename(one_video.path.with_name("moved.mp4"))

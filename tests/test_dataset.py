@@ -39,8 +39,13 @@ def change(name, how):
     return apply
 
 
-def write(name, data):
-    return lambda folder: (folder / name).write_bytes(data)
+def cut(name, size):
+    """A case in which a file ends after so many bytes."""
+
+    def apply(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+    return apply
 
 
 def remove(name):
@@ -50,17 +55,6 @@ def remove(name):
 def zero_in_row_4(labels):
     labels[4] = 0
     return labels
-
-
-def cut_features(folder):
-    path = folder / "train_features.npy"
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def cut_videos(folder):
-    path = folder / "train_videos.csv"
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:-1], "train/real/009.mp4,0"]))
 
 
 HELD = r"holds int64 of shape \(78,\), expected the 80 rows of .*features\.npy: run"
@@ -76,11 +70,9 @@ WRONG = {
     rf"{TOLD}\(1 such rows\): make them agree": change("labels", zero_in_row_4),
     r"frames\.npy holds int32 of shape \(79, 2\)": change("frames", lambda a: a[:-1]),
     r"videos\.csv does not have the videos of _frames": change("frames", lambda a: a - 1),
-    r"features\.npy is not a \.npy file of numbers": write("train_features.npy", b""),
-    r"features\.npy is not a \.npy file": cut_features,
-    r"videos\.csv lacks the columns video,label": write("train_videos.csv", b"a,b\n1,2\n"),
-    r"train_videos\.csv lacks the columns": cut_videos,
-    r"^[^:]*extraction\.json is not valid JSON": write("extraction.json", b"{"),
+    r"features\.npy is not a \.npy file": cut("train_features.npy", -1),
+    r"videos\.csv lacks the columns video,label": cut("train_videos.csv", -60),
+    r"^[^:]*extraction\.json is not valid JSON": cut("extraction.json", 9),
 }
 
 
@@ -107,15 +99,18 @@ def test_own_arrays_may_have_other_number_types(tmp_path):
 
 
 def test_of_a_folder_the_file_of_the_split_is_taken_or_the_only_one(tmp_path):
-    for folder, split in (("a", "train"), ("b", "train"), ("b", "val")):
-        make_split(tmp_path / folder, split)
-    file = tmp_path / "b/val_features.npy"
-    assert find_features(tmp_path / "b", "val") == find_features(file, "train") == file
-    assert find_features(tmp_path / "a", "test") == tmp_path / "a/train_features.npy"
-    assert find_features(tmp_path / "b", "test") == tmp_path / "b/test_features.npy"
-    make_split(tmp_path / "c", "test")  # not to train on
-    assert find_features(tmp_path / "c", "train") == tmp_path / "c/train_features.npy"
-    assert find_features(None, "test") is None
+    folders = {"a": ["train"], "b": ["train", "val"], "c": ["test"]}
+    for folder, splits in folders.items():
+        for split in splits:
+            make_split(tmp_path / folder, split, n_groups=2)
+    for folder, split, file in (
+        ("b", "val", "b/val_features.npy"),
+        ("b/val_features.npy", "train", "b/val_features.npy"),
+        ("a", "test", "a/train_features.npy"),
+        ("b", "test", "b/test_features.npy"),
+        ("c", "train", "c/train_features.npy"),  # that of test is not to train on
+    ):
+        assert find_features(tmp_path / folder, split) == tmp_path / file
 
 
 def test_one_class_alone_cannot_be_trained_on(tmp_path):

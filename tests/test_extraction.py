@@ -83,15 +83,6 @@ def test_one_of_another_version_asks_for_a_new_one(tmp_path, content):
         load_extraction(tmp_path)
 
 
-def test_what_is_passed_on_has_names_instead_of_paths():
-    weights = WEIGHTS | {"name": "/home/me/own.pth"}
-    kept = replace(EXTRACTION, videos_dir="/home/me/clips", weights=weights)
-    passed_on = kept.without_paths()
-    assert "/home/me" not in json.dumps(asdict(passed_on))
-    assert (passed_on.videos_dir, passed_on.weights["name"]) == ("clips", "own.pth")
-    assert passed_on.recipe() == kept.recipe() and kept.videos_dir == "/home/me/clips"
-
-
 def test_the_recipe_is_all_that_changes_features_and_nothing_else():
     recipe = EXTRACTION.recipe()
     assert json.loads(json.dumps(recipe)) == recipe

@@ -81,20 +81,13 @@ def test_a_run_killed_again_and_again_gives_what_an_undisturbed_one_gives(
 # --- Interrupted ---
 
 
-@pytest.mark.parametrize(
-    ("number", "status", "last_line"),
-    [
-        (signal.SIGINT, 130, ["interrupted: the same command goes on from here"]),
-        (signal.SIGTERM, -signal.SIGTERM, []),
-    ],
-)
-def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch, number, status, last_line):
-    """The signal comes when OpenCV hangs on hang.mp4."""
+def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch):
+    """Ctrl-C is pressed when OpenCV hangs on hang.mp4."""
 
     class HangingCapture(Capture):
         def grab(self):
             if self.path.endswith("hang.mp4"):
-                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(1000)
             return self.capture.grab()
 
@@ -102,8 +95,9 @@ def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch, number, status, la
         write_video(tmp_path / f"videos/{name}.mp4", n=9 + i)
     monkeypatch.setattr(cv2, "VideoCapture", HangingCapture)
     done = run_in_fork(partial(extract, tmp_path / "videos", tmp_path / "features"))
-    assert done.returncode == status and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1:] == last_line
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    last_line = done.stderr.splitlines()[-1]
+    assert last_line == "interrupted: the same command goes on from here"
     assert not list(tmp_path.rglob("*.new*")) and contents(tmp_path / "features") == {}
 
 

@@ -237,39 +237,48 @@ def slow_weights(labels, scores, eer):
     return gain[::-1] / gain.sum()
 
 
-def slow_intervals(labels, scores, groups, threshold):
-    """compute_intervals, pair by pair of videos, with Student's t from a table."""
-    student = {5: 2.5706, 6: 2.4469, 8: 2.3060}
-    figures = reference(labels, scores, threshold)
-    figures["accuracy"] = figures["at_threshold accuracy"]
+def slow_influence(labels, scores, threshold):
+    """Of each figure its value, the influence of each video, and of how many it is at most."""
+    figures, n_of = reference(labels, scores, threshold), np.bincount(labels)
     weights = slow_weights(labels, scores, figures["eer"])
-    n, n_of = len(labels), np.bincount(labels)
     right = (scores >= threshold) == labels
     wrong = (scores >= compute_eer(labels, scores)[1]) != labels
     rates = np.array([wrong[labels == y].mean() for y in (0, 1)])
     wins = np.sign(np.subtract.outer(scores, scores) * (2 * labels - 1)[:, None]) / 2 + 0.5
-    placed = [wins[i, labels != y].mean() for i, y in enumerate(labels)]
-    influence = {"accuracy": (right - figures["accuracy"]) / n}
-    influence["eer"] = weights[labels] * (wrong - rates[labels]) / n_of[labels]
-    influence["auc"] = (np.array(placed) - figures["auc"]) / n_of[labels]
-    most = {"accuracy": n, "eer": 1 / sum(weights**2 / n_of), "auc": 4 / sum(1 / n_of)}
+    placed = np.array([wins[i, labels != y].mean() for i, y in enumerate(labels)])
+    accuracy, eer, auc = right.mean(), figures["eer"], figures["auc"]
+    of_eer = weights[labels] * (wrong - rates[labels]) / n_of[labels]
+    return {
+        "accuracy": (accuracy, (right - accuracy) / len(labels), len(labels)),
+        "eer": (eer, of_eer, 1 / sum(weights**2 / n_of)),
+        "auc": (auc, (placed - auc) / n_of[labels], 4 / sum(1 / n_of)),
+    }
+
+
+def slow_variance(influence, groups):
+    """The variance pair by pair of videos, and Student's t from a table."""
     people = [set(group.split(";")) for group in groups]
     are_related = np.array([[bool(a & b) for b in people] for a in people])
-    intervals, k = {}, len(set.union(*people))
-    for name in FIGURES:
-        p, variance = figures[name], influence[name] @ are_related @ influence[name]
-        fewer = np.mean([len(each) for each in people]) / k  # videos without a person
-        variance *= (k - 1) / k / (1 - fewer) ** 2
-        n_like = min(most[name], p * (1 - p) / variance) * (Z / student[k - 1]) ** 2
-        # Wilson's interval: where |p - q| = z sqrt(q (1 - q) / n)
-        a, b, c = 1 + Z**2 / n_like, -(2 * p + Z**2 / n_like), p**2
-        root = math.sqrt(b**2 - 4 * a * c)
-        intervals[name] = [(-b - root) / (2 * a), (-b + root) / (2 * a)]
-    return intervals
+    k = len(set.union(*people))
+    fewer = np.mean([len(each) for each in people]) / k  # videos without a person
+    variance = influence @ are_related @ influence * (k - 1) / k / (1 - fewer) ** 2
+    return variance, {6: 2.5706, 7: 2.4469, 9: 2.3060}[k]
+
+
+def slow_number(share, influence, most, groups):
+    variance, student = slow_variance(influence, groups)
+    return min(most, share * (1 - share) / variance) * (Z / student) ** 2
+
+
+def slow_interval(share, n):
+    """Wilson's interval: where |p - q| = z sqrt(q (1 - q) / n)."""
+    a, b, c = 1 + Z**2 / n, -(2 * share + Z**2 / n), share**2
+    root = math.sqrt(b**2 - 4 * a * c)
+    return [(-b - root) / (2 * a), (-b + root) / (2 * a)]
 
 
 @pytest.mark.parametrize(("n_people", "of_fakes"), [(6, 1), (9, 1), (7, 2)])
-def test_intervals_agree_with_a_slow_reference(n_people, of_fakes):
+def test_intervals_and_comparisons_agree_with_a_slow_reference(n_people, of_fakes):
     """With one person a video, and where fakes show two of seven."""
     for seed in range(5):
         labels, scores, _ = some_videos(50, n_people, seed)
@@ -277,10 +286,18 @@ def test_intervals_agree_with_a_slow_reference(n_people, of_fakes):
         people = [f"{i % n_people}" for i in rank_in_class]  # each has both classes
         for i in np.flatnonzero(labels) if of_fakes == 2 else ():
             people[i] += f";{2 * rank_in_class[i] % n_people}"
+        others = np.roll(scores, 3)
         found = compute_intervals(labels, scores, people, 0.41)
-        expected = slow_intervals(labels, scores, people, 0.41)
-        for name in FIGURES:
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-3, err_msg=name)
+        compared = compare_scores(labels, scores, others, people, 0.41, 0.6)
+        second = slow_influence(labels, others, 0.6)
+        for name, first in slow_influence(labels, scores, 0.41).items():
+            numbers = [slow_number(*each, people) for each in (first, second[name])]
+            expected = slow_interval(first[0], numbers[0])
+            np.testing.assert_allclose(found[name], expected, atol=1e-3, err_msg=name)
+            variance, student = slow_variance(second[name][1] - first[1], people)
+            half = max(student * math.sqrt(variance), Z * math.sqrt(2) / max(numbers))
+            expected = second[name][0] - first[0] + np.array([-half, half])
+            np.testing.assert_allclose(compared[name]["interval"], expected, atol=2e-3)
 
 
 def test_order_and_kind_of_names_do_not_matter():
@@ -430,28 +447,6 @@ def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
 
 
 # --- Comparison of two scorers ---
-
-
-def test_comparison_agrees_with_a_slow_reference():
-    """Student's interval of the influences, each found by leaving a group's videos out."""
-    labels, groups = np.tile([0, 1], 20), np.arange(40) // 4
-    rng = np.random.default_rng(3)
-    a, b = np.round(rng.normal(0.4 + 0.2 * labels, 0.25, (2, 40)).clip(0, 1), 2)
-
-    def differences(part):
-        scorers = ((labels[part], a[part], 0.4), (labels[part], b[part], 0.6))
-        first, second = (reference(*scorer) for scorer in scorers)
-        return [second[key] - first[key] for key in ("at_threshold accuracy", "auc")]
-
-    everything = differences(labels >= 0)
-    left_out = np.array([differences(groups != group) for group in range(10)])
-    jackknife = 9 / 10 * np.sum((left_out - left_out.mean(axis=0)) ** 2, axis=0)
-    half = 2.2622 * np.sqrt(jackknife)
-    found = compare_scores(labels, a, b, groups, 0.4, 0.6)
-    for i, name in enumerate(("accuracy", "auc")):
-        assert found[name]["difference"] == pytest.approx(everything[i])
-        expected = [everything[i] - half[i], everything[i] + half[i]]
-        np.testing.assert_allclose(found[name]["interval"], expected, rtol=0.03, err_msg=name)
 
 
 def test_comparison_has_the_figures_differences_and_is_antisymmetric():
