@@ -117,13 +117,14 @@ def largest_file(size: int):
 
 # a cache file has 16 kB, all features have 160 kB
 @pytest.mark.parametrize(("size", "named"), [(6_000, "cache"), (100_000, "train_features.npy")])
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
+def test_a_full_disk_is_one_line_and_the_files_of_an_earlier_run_stay(
     drawn_videos, tmp_path, undisturbed, size, named
 ):
     folder = tmp_path / "features"
-    with largest_file(size), pytest.raises(OSError, match="File too large") as caught:
-        extract(drawn_videos, folder, "--num-workers", "1")
-    assert named in str(caught.value) and "\n" not in str(caught.value)
-    assert contents(folder) == {} and not list(tmp_path.rglob("*.new*"))
-    extract(drawn_videos, folder)
-    assert contents(folder) == undisturbed
+    for earlier in ({}, undisturbed):
+        with largest_file(size), pytest.raises(OSError, match="File too large") as caught:
+            extract(drawn_videos, folder, "--num-workers", "1", "--overwrite")
+        assert named in str(caught.value) and "\n" not in str(caught.value)
+        assert contents(folder) == earlier and not list(tmp_path.rglob("*.new*"))
+        extract(drawn_videos, folder)  # it goes on
+        assert contents(folder) == undisturbed

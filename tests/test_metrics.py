@@ -296,7 +296,9 @@ def test_intervals_and_comparisons_agree_with_a_slow_reference(n_people, of_fake
             np.testing.assert_allclose(found[name], expected, atol=1e-3, err_msg=name)
             variance, student = slow_variance(second[name][1] - first[1], people)
             half = max(student * math.sqrt(variance), Z * math.sqrt(2) / max(numbers))
-            expected = second[name][0] - first[0] + np.array([-half, half])
+            difference = compared[name]["difference"]
+            assert difference == pytest.approx(second[name][0] - first[0])
+            expected = difference - half, difference + half
             np.testing.assert_allclose(compared[name]["interval"], expected, atol=2e-3)
 
 
@@ -306,12 +308,11 @@ def test_order_and_kind_of_names_do_not_matter():
     names = [None, "", "id 3", "3", "a" * 300, "ü"]
     for other in ([names[i] for i in groups], [f"{i};{i}" for i in groups]):
         assert compute_intervals(labels, scores, other) == alone
-    pairs = np.array([f"{i};{(i + j) % 6}" for j, i in enumerate(groups)])
+    pairs = [f"{i};{(i + j) % 6}" for j, i in enumerate(groups)]
     found = compute_intervals(labels, scores, pairs)
     assert compute_intervals(labels, scores, [f"{pair};x;y" for pair in pairs]) == found
-    order = np.random.default_rng(0).permutation(60)
-    turned = [";".join(reversed(pair.split(";"))) for pair in pairs[order]]
-    for name, expected in compute_intervals(labels[order], scores[order], turned).items():
+    turned = [f"{pair[2]};{pair[0]}" for pair in reversed(pairs)]
+    for name, expected in compute_intervals(labels[::-1], scores[::-1], turned).items():
         assert found[name] == pytest.approx(expected), name
 
 
@@ -447,21 +448,6 @@ def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
 
 
 # --- Comparison of two scorers ---
-
-
-def test_comparison_has_the_figures_differences_and_is_antisymmetric():
-    labels, a, groups = some_videos(60, 9)
-    b = some_videos(60, 9, seed=1)[1]
-    found = compare_scores(labels, a, b, groups, 0.4, 0.6)
-    turned = compare_scores(labels, b, a, groups, 0.6, 0.4)
-    figures_a, figures_b = reference(labels, a, 0.4), reference(labels, b, 0.6)
-    for name in FIGURES:
-        key = "at_threshold accuracy" if name == "accuracy" else name
-        expected = figures_b[key] - figures_a[key]
-        assert found[name]["difference"] == pytest.approx(expected)
-        low, high = found[name]["interval"]
-        assert turned[name]["interval"] == pytest.approx([-high, -low])
-        assert low < expected < high
 
 
 def test_scores_that_err_alike_here_may_differ_elsewhere():

@@ -1,6 +1,5 @@
 """The final files of an extraction: what they hold; that they are whole or absent."""
 
-import errno
 import os
 
 import numpy as np
@@ -110,20 +109,6 @@ def test_extraction_json_comes_last_and_old_splits_go_after_it(write, tmp_path, 
     new = {*(f"train_{ending}" for ending in room.FILES), "failed.csv"}
     assert set(done[:-1]) == new and done[-1] == "extraction.json"
     assert set(contents(tmp_path / "f")) == set(done)
-
-
-@pytest.mark.parametrize(("place", "name"), [(np, "save"), (room, "write_csv"), (os, "replace")])
-def test_on_a_full_disk_the_files_of_an_earlier_run_stay(write, tmp_path, monkeypatch, place, name):
-    write()
-    before = contents(tmp_path / "f")
-
-    def full_disk(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(place, name, full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write(("train/a", "train/b"))
-    assert contents(tmp_path / "f") == before  # those of val too
 
 
 @pytest.mark.parametrize("frames", [None, 1])
