@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import Payload, contents, write_video
+from conftest import Payload, contents, run_in_fork, write_video
 
 from data import try_video
 from data.frames import Sampling
@@ -68,8 +68,7 @@ def done(monkeypatch):
 
 @pytest.fixture
 def one_video(tmp_path):
-    path = write_video(tmp_path / "videos/real/000.mp4")
-    return Video(path, 0, video="real/000.mp4")
+    return Video(write_video(tmp_path / "videos/real/000.mp4"), 0, video="real/000.mp4")
 
 
 @pytest.fixture
@@ -142,11 +141,10 @@ def test_frames_that_were_copied_are_the_same_video(tmp_path, extract):
     path.mkdir(parents=True)
     for i in range(3):
         cv2.imwrite(str(path / f"{i}.png"), np.full((20, 20, 3), 40 * i, np.uint8))
-    video = Video(path, 0, video="real/a")
     states = []
     for change in (int, lambda: os.utime(path / "1.png", (1, 1)), (path / "2.png").unlink):
         change()
-        states += [outcome.state for outcome in extract([video])]
+        states += [outcome.state for outcome in extract([Video(path, 0, video="real/a")])]
     assert states == ["new", "cached", "redone"]
 
 
@@ -185,13 +183,8 @@ def test_a_pickle_in_the_cache_is_not_run(one_video, folder, extract, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_ends_while_it_reads_leaves_a_mark(one_video, folder, extract, monkeypatch):
     monkeypatch.setattr(cache, "extract_video", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    child = os.fork()
-    if child == 0:
-        try:
-            extract([one_video])
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    done = run_in_fork(lambda: extract([one_video]))
+    assert done.returncode == -signal.SIGKILL
     [mark] = (folder / "cache").iterdir()
     assert mark == cache_file(one_video, folder).with_suffix(".reading")
     assert mark.read_text() == cache_key(one_video, EXTRACTION)

@@ -1,5 +1,6 @@
 import hashlib
 import shutil
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -13,17 +14,6 @@ from torchvision.models import ResNet18_Weights, resnet18
 from data.files import InputError
 from data.frames import Sampling, resize_frame, sample_video
 from features.resnet18 import compute_features, extract_video, kept_weights, load_backbone
-
-
-@pytest.fixture
-def served_weights(tmp_path, random_weights, monkeypatch):
-    """A weights file at the URL that torchvision downloads from."""
-    data = random_weights.read_bytes()
-    path = tmp_path / "server" / f"resnet18-{hashlib.sha256(data).hexdigest()[:8]}.pth"
-    path.parent.mkdir()
-    path.write_bytes(data)
-    monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", path.as_uri())
-    return path
 
 
 def test_features_agree_with_the_reference_transform():
@@ -127,29 +117,19 @@ def test_own_weights_are_kept_to_be_found_by_their_hash(
     assert load_backbone(str(kept_weights(digest)))[1]["sha256"] == digest
 
 
-def test_imagenet_weights_are_downloaded_once(served_weights, random_weights, torch_home):
+def test_imagenet_weights_are_downloaded_once(tmp_path, random_weights, torch_home, monkeypatch):
+    digest = hashlib.sha256(random_weights.read_bytes()).hexdigest()
+    served = shutil.copy(random_weights, tmp_path / f"resnet18-{digest[:8]}.pth")
+    monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", served.as_uri())
     _, provenance = load_backbone("imagenet")
     assert provenance == load_backbone(str(random_weights))[1] | {"name": "imagenet"}
-    cached = torch_home / "hub/checkpoints" / served_weights.name
+    cached = torch_home / "hub/checkpoints" / served.name
     assert cached.is_file()
-    served_weights.unlink()
+    served.unlink()
     assert load_backbone("imagenet")[1] == provenance
     cached.write_bytes(cached.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"resnet18-.*\.pth is damaged .*delete it"):
         load_backbone("imagenet")
-
-
-class Counting(torch.nn.Module):
-    """A network that keeps how many frames it was given at a time, and gives one value for all."""
-
-    def __init__(self, value=0.0):
-        super().__init__()
-        self.value = torch.nn.Parameter(torch.tensor(value), requires_grad=False)
-        self.batches = []
-
-    def forward(self, pixels):
-        self.batches.append(len(pixels))
-        return self.value.expand(len(pixels), 1000)
 
 
 def test_the_features_of_a_video_are_those_of_its_frames(tmp_path):
@@ -163,15 +143,16 @@ def test_the_features_of_a_video_are_those_of_its_frames(tmp_path):
     assert features.tobytes() == compute_features(model, frames).tobytes()
 
 
-def test_frames_go_through_the_network_in_small_batches():
-    model = Counting()
-    features = compute_features(model, torch.zeros(19, 3, 224, 224, dtype=torch.uint8))
-    assert features.shape == (19, 1000)
-    assert model.batches == [8, 8, 3]
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_frames_go_in_small_batches_and_features_that_are_not_finite_are_refused(tmp_path, value):
+    batches = []
 
+    class Constant(torch.nn.Linear):
+        def forward(self, pixels):
+            batches.append(len(pixels))
+            return torch.full((len(pixels), 1000), value)
 
-def test_features_that_are_not_finite_are_refused(tmp_path):
-    path = write_video(tmp_path / "clip.mp4", n=3)
-    for value in (float("nan"), float("inf")):
-        with pytest.raises(InputError, match="features are not finite"):
-            extract_video(path, Counting(value), Sampling(3))
+    path = write_video(tmp_path / "clip.mp4", n=19)
+    with nullcontext() if value == 0.5 else pytest.raises(InputError, match="are not finite"):
+        assert (extract_video(path, Constant(1, 1), Sampling(19))[0] == value).all()
+    assert batches == [8, 8, 3]
