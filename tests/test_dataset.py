@@ -12,8 +12,6 @@ from data.files import InputError, write_csv
 from features import dataset as room
 from features.dataset import find_features, load_split
 
-# --- Loading ---
-
 
 def test_a_video_scores_the_mean_of_its_frames(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=3, frames=4))
@@ -162,9 +160,6 @@ def test_splits_extracted_differently_are_refused(tmp_path):
     message = "train has --frames-per-video 4, val has --frames-per-video 2: extract them alike"
     with pytest.raises(InputError, match=message):
         room.load_splits(files)
-
-
-# --- People ---
 
 
 def test_where_nobody_is_known_the_group_stands_in_place_of_a_person(tmp_path):

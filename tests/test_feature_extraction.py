@@ -198,7 +198,7 @@ def test_without_weights_own_data_stops_and_the_sample_set_goes_on(videos, tmp_p
         ("--max-videos -1", "--max-videos is -1, expected 0 to"),
         ("--face-model x.onnx", "--face-model goes with --crop-faces"),
         ("--videos-dir a --videos-csv b", "--videos-dir and --videos-csv: one of them"),
-        ("--frames 8", "unrecognized arguments: --frames 8"),  # no abbreviations
+        ("--frames-per 8", "arguments: --frames-per 8: did you mean --frames-per-video?"),
     ],
 )
 def test_wrong_flags(flags, message, capsys):

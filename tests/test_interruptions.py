@@ -41,9 +41,6 @@ def undisturbed(drawn_videos, tmp_path_factory) -> dict[str, bytes]:
     return contents(folder)
 
 
-# --- Killed ---
-
-
 def extract_and_die(videos: Path, folder: Path, step: int) -> None:
     """An extraction that is killed when it puts its file number `step` in place."""
     steps = iter(range(step))
@@ -78,9 +75,6 @@ def test_a_run_killed_again_and_again_gives_what_an_undisturbed_one_gives(
     assert not list(folder.rglob("*.new*"))
 
 
-# --- Interrupted ---
-
-
 def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch):
     """Ctrl-C is pressed when OpenCV hangs on hang.mp4."""
 
@@ -99,9 +93,6 @@ def test_a_run_that_hangs_can_be_ended(tmp_path, monkeypatch):
     last_line = done.stderr.splitlines()[-1]
     assert last_line == "interrupted: the same command goes on from here"
     assert not list(tmp_path.rglob("*.new*")) and contents(tmp_path / "features") == {}
-
-
-# --- Short of disk space ---
 
 
 @contextmanager

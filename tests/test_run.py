@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentTypeError
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,6 @@ from features.run import (
     free_gpu_memory,
     if_interrupted,
     map_threads,
-    parse_flags,
     pick_device,
 )
 
@@ -231,18 +230,3 @@ def test_nobody_reads_what_is_printed_and_a_decoder_hangs(error):
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr.startswith("error: no") and done.stderr.count("\n") == 1
-
-
-def test_a_flag_that_is_not_known_names_the_nearest_and_a_file_is_no_flag(
-    tmp_path, monkeypatch, capsys
-):
-    parser = ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--num-epochs")
-    parser.add_argument("--predict", nargs="+")
-    for word, hint in (("--epochs=3", ": did you mean --num-epochs?"), ("--gpu", ", see --help")):
-        with pytest.raises(SystemExit):
-            parse_flags(parser, [word])
-        assert capsys.readouterr().err.endswith(f"unrecognized arguments: {word}{hint}\n")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "-x.mp4").write_text("")
-    assert parse_flags(parser, ["--predict", "-x.mp4"]).predict == ["./-x.mp4"]

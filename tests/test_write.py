@@ -41,14 +41,13 @@ def some_videos(names=SOME):
 @pytest.fixture
 def write(tmp_path, monkeypatch):
     """write(names) writes the features of some_videos to the folder f; the counts."""
-    folder = tmp_path / "f"
-    folder.mkdir()
+    (tmp_path / "f").mkdir()
 
     def write(names=SOME):
         data_set, outcomes, cached = some_videos(names)
         monkeypatch.setattr(room, "load_cached", lambda video, *_: (cached.get(video.video), ""))
         extraction = Extraction(Sampling(8), notes=["people may be on both sides"])
-        room.write_features(folder, data_set, outcomes, extraction)
+        room.write_features(tmp_path / "f", data_set, outcomes, extraction)
         return extraction.counts
 
     return write
