@@ -32,9 +32,6 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
-# --- Leaks ---
-
-
 def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
         make_split(tmp_path, split, n_groups=5, seed=seed)
@@ -205,9 +202,6 @@ def test_a_public_set_is_recognised_at_another_compression(tmp_path, layout, peo
         row["fingerprint"] += " encoded again"
     moved = replace(split, extraction=replace(split.extraction, videos_dir="/moved"))
     assert count_shared(moved, known) == NOTHING | shared
-
-
-# --- Shortcuts ---
 
 
 def columns(row):

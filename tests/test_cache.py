@@ -88,9 +88,6 @@ def child(tmp_path, monkeypatch):
     return lambda code: file.write_text(f"import os, sys, time\n{code}")
 
 
-# --- The file of a video ---
-
-
 def test_a_video_goes_into_the_cache_and_comes_back(one_video, folder, backbone, extract):
     expected, sampled = extract_video(one_video.path, backbone, EXTRACTION.sampling)
     assert load_cached(one_video, folder, EXTRACTION) == (None, "new")
@@ -175,9 +172,6 @@ def test_a_pickle_in_the_cache_is_not_run(one_video, folder, extract, tmp_path):
         np.savez(file, **(arrays | {name: payload}))
         assert load_cached(one_video, folder, EXTRACTION) == (None, "redone")
     assert not (tmp_path / "made").exists()
-
-
-# --- A decoder that crashes ---
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

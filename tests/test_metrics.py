@@ -131,9 +131,6 @@ def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
         assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps) + 1e-12
 
 
-# --- The other figures ---
-
-
 def test_metrics_of_one_class_are_missing_not_invented():
     metrics = compute_metrics(np.array([1, 1, 1]), np.array([0.2, 0.5, 0.9]))
     names = ("eer", "eer_threshold", "auc", "average_precision", "balanced_accuracy", "fpr")
@@ -357,11 +354,11 @@ def in_groups(n_groups, in_group):
     return [(k % 2, (i,)) for i in range(n_groups) for k in range(in_group)]
 
 
-def swapped(n_people, n_fakes, n_reals=4):
+def swapped(n_people, n_fakes):
     """People who are all swapped with each other: one connected part."""
     rng = random.Random(0)
-    fakes = [tuple(rng.sample(range(n_people), 2)) for _ in range(n_fakes)]
-    return [(0, (i,)) for i in range(n_people) for _ in range(n_reals)] + [(1, p) for p in fakes]
+    reals = [(0, (i,)) for i in range(n_people) for _ in range(4)]
+    return reals + [(1, tuple(rng.sample(range(n_people), 2))) for _ in range(n_fakes)]
 
 
 def draw_scores(rng, tree, eers, spread):

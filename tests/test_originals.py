@@ -31,8 +31,6 @@ from features.originals import (
 )
 from features.pictures import plot_originals
 
-# --- Distances and ratios ---
-
 
 def near(rng, video, share) -> np.ndarray:
     """Features at about this distance of others."""
@@ -100,6 +98,18 @@ def test_the_distances_and_ratios_are_those_of_a_slow_search(made_up, limits):
     assert [match[2] for match in matches] == sorted(match[2] for match in matches)
 
 
+def test_a_copy_of_the_original_is_not_the_next_real_though_it_is_far():
+    """Each real lies there compressed twice more, and a fake is as far as these are."""
+    rng = np.random.default_rng(1)
+    reals = rng.normal(size=(12, 1000))
+    shown = np.concatenate([np.arange(12), np.repeat(np.arange(12), 2), np.arange(12)])
+    shares = np.repeat([0, 0.35, 0.5], [12, 24, 12]) + 0.05 * (np.arange(48) % 2)
+    means = np.array([near(rng, reals[i], share) for i, share in zip(shown, shares, strict=True)])
+    matches = find_matches(means.astype(np.float32), np.repeat([0, 1], [36, 12]), np.arange(48))
+    assert all(shown[video] == shown[real] for video, real, *_ in matches)
+    assert {video for video, *_ in matches if video >= 36} == set(range(36, 48))
+
+
 def test_means_are_standardised_over_all_videos(tmp_path):
     splits, means = {}, []
     for seed, name in enumerate(("train", "test")):
@@ -110,9 +120,6 @@ def test_means_are_standardised_over_all_videos(tmp_path):
     splits["train"] = splits["train"].part(order)  # frames of a video need not lie together
     expected = (means - np.mean(means, axis=0)) / np.std(means, axis=0)
     np.testing.assert_allclose(mean_features(splits), expected, atol=1e-4)
-
-
-# --- Joining ---
 
 
 def footage(name: str, group: str = "", people: str = "", split: str = "train") -> dict:
@@ -174,9 +181,6 @@ def test_copies_have_one_name_whichever_was_found_first_and_splits_stay_apart():
     for match in ((0, 1), (1, 0)):
         assert join_matches([match], videos)[1].find(("root", "real b")) == ("root", "real a")
     assert join_matches([(2, 1)], videos)[0] == [ACROSS]
-
-
-# --- Videos ---
 
 
 def scene(seed: int) -> np.ndarray:
@@ -304,9 +308,6 @@ def test_few_real_videos_and_bare_features(tmp_path):
         found = keep_originals({"train": split})
         assert found.splits["train"].videos == split.videos
         assert found.n_fakes == 0 and describe_originals(found) == []
-
-
-# --- The picture ---
 
 
 def test_the_picture_shows_the_middle_frames_of_the_pairs(scenes):
