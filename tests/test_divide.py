@@ -150,7 +150,6 @@ def test_people_of_one_group_are_held_out_by_person_and_what_joins_both_sides_is
     report = train(tmp_path)
     division = report["split"]
     n_left = division["n_left_out"]
-    assert division["unit"] == "person"
     by = "by person: by group 100.0 % of the fakes are one group; "
     by += f"{division['n_held_out']} of 12 people held out, "
     assert division["by"].startswith(by)
