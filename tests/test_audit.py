@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
-from conftest import extract, make_split, read_table, train, write_video
+from conftest import make_split, read_table, train
 
-from data.files import InputError, fingerprint, write_csv
+from data.files import InputError, write_csv
+from data.groups import BY_NAME
 from features.audit import (
     audit_leaks,
     audit_shortcuts,
@@ -33,81 +32,56 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
-# --- Leaks ---
-
-
-@pytest.fixture
-def three_splits(tmp_path):
-    """A folder with train, val and test of five groups each, and a function that loads them."""
-    folder = tmp_path / "features"
+def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
-        make_split(folder, split, n_groups=5, seed=seed)
+        make_split(tmp_path, split, n_groups=5, seed=seed)
 
     def load(layout=""):
         splits = {}
         for name in ("train", "val", "test"):
-            split = load_split(folder / f"{name}_features.npy")
+            split = load_split(tmp_path / f"{name}_features.npy")
             splits[name] = replace(split, extraction=replace(split.extraction, layout=layout))
         return splits
 
-    return folder, load
-
-
-def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(three_splits):
-    folder, load = three_splits
     pairs = ("train-val", "train-test", "val-test")
     assert audit_leaks(load()) == dict.fromkeys(pairs, NOTHING)
-    edit_videos(folder, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/")))
+    edit_videos(
+        tmp_path, "test", lambda row: row.update(clip=row["clip"].replace("test/", "train/"))
+    )
     with pytest.raises(InputError, match=r"train and test share 10 clips, train/fake/000\.mp4 for"):
         audit_leaks(load())
-    edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
+    edit_videos(tmp_path, "test", lambda row: row.update(group="train001.mp4"))
     with pytest.raises(InputError, match=r"train and test share 1 people, train001\.mp4 for one"):
         audit_leaks(load())
     audit = audit_leaks(load("Celeb-DF"))  # its official list is so
     assert audit["train-test"] == {"videos": 0, "people": 1, "clips": 10}
     assert audit["train-val"] == NOTHING
+    edit_videos(tmp_path, "val", lambda row: row.update(group="train001.mp4"))
+    with pytest.raises(InputError, match=r"train and val share 1 people"):
+        audit_leaks(load("Celeb-DF"))  # the list knows train and test alone
+    edit_videos(tmp_path, "val", lambda row: row.update(group="val"))
 
     def copy(row):
         row.update(fingerprint=row["fingerprint"].replace("2 test/", "0 train/"))
 
-    edit_videos(folder, "test", copy)
-    for layout in ("Celeb-DF", ""):  # not even there
-        with pytest.raises(InputError, match=r"train and test share 10 videos, test/fake/000\.mp4"):
-            audit_leaks(load(layout))
-    edit_videos(folder, "test", lambda row: row.update(fingerprint=row["video"]))
-    edit_videos(folder, "val", lambda row: row.update(group="train001.mp4"))
-    with pytest.raises(InputError, match=r"train and val share 1 people"):
-        audit_leaks(load("Celeb-DF"))  # the list knows train and test alone
-    edit_videos(folder, "val", lambda row: row.update(group="val"))
-    assert audit_leaks(load("Celeb-DF"))["train-val"] == NOTHING
-
-
-def test_what_the_official_split_shares_is_said(three_splits, tmp_path, capsys):
-    folder, _ = three_splits
-    edit_videos(folder, "test", lambda row: row.update(group="train001.mp4"))
-    text = (folder / "extraction.json").read_text()
-    (folder / "extraction.json").write_text(text.replace('"layout": ""', '"layout": "Celeb-DF"'))
-    train(tmp_path)
-    out = capsys.readouterr().out
-    assert "Leak audit train-test share 0 videos, 1 known people, 0 clips" in out
-    assert "WARNING: NOT THE FIGURES OF UNSEEN PEOPLE" in out
+    edit_videos(tmp_path, "test", copy)
+    with pytest.raises(InputError, match=r"train and test share 10 videos, test/fake/000\.mp4"):
+        audit_leaks(load("Celeb-DF"))  # not even there
 
 
 @pytest.mark.parametrize(("unit", "leaks"), [("group", False), ("video", True), ("frame", True)])
 def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
     """Features that tell the videos of a group from all others, and nothing of the label beyond."""
-    path = make_split(tmp_path / "features", n_groups=120, frames=3, shift=0)
-    rng = np.random.default_rng(1)
-    labels = np.repeat(np.arange(240) % 2, 3)  # both videos of a group have its label
+    path, rng = make_split(tmp_path / "features", n_groups=80, frames=2), np.random.default_rng(1)
 
-    def set_label(row):
+    def set_label(row):  # both videos of a group have its label
         row.update(label=int(row["group"][5:8]) % 2, people=row["group"])
 
     edit_videos(tmp_path / "features", "train", set_label)
-    people = np.repeat(np.tile(rng.normal(size=(120, 1000)), (2, 1)), 3, 0)
+    np.save(tmp_path / "features/train_labels.npy", np.repeat(np.arange(160) % 2, 2))
+    people = np.repeat(np.tile(rng.normal(size=(80, 1000)), (2, 1)), 2, 0)
     np.save(path, (people + 0.3 * rng.normal(size=people.shape)).astype(np.float32))
-    np.save(tmp_path / "features/train_labels.npy", labels)
-    report = train(tmp_path, "--split-unit", unit, "--num-epochs", "6")
+    report = train(tmp_path, "--split-unit", unit, "--num-epochs", "9")
     shared = report["split"]["shared"]["train-val"]
     assert (shared["people"] > 0) == leaks and (shared["videos"] > 0) == (unit == "frame")
     out = capsys.readouterr().out
@@ -118,8 +92,7 @@ def test_split_unit_shows_what_a_leak_is_worth(tmp_path, unit, leaks, capsys):
 
 
 def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
-    folder = tmp_path / "features"
-    split = load_split(make_split(folder))
+    split = load_split(make_split(tmp_path))
     for unit in ("group", "video"):
         with pytest.raises(InputError, match="train and val share 20 videos"):
             audit_leaks({"train": split, "val": split}, unit)
@@ -128,14 +101,6 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
         splits = divide({"train": split, "test": split}, 0.2, 0, unit).splits
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ videos"):
             audit_leaks(splits, unit)
-
-
-def test_what_holds_out_is_refused_where_validation_is_there(tmp_path):
-    for name in ("train", "val"):
-        make_split(tmp_path / "features", name)
-    for flag, value in (("--split-unit", "person"), ("--val-fraction", "0.3")):
-        with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
-            train(tmp_path, flag, value)
 
 
 def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path):
@@ -155,7 +120,6 @@ def test_what_is_left_out_is_not_known_to_the_model_but_its_people_are(tmp_path)
     for row, people in zip(split.videos, [*pairs, *"abcdeabcde"], strict=True):
         row["people"] = people
     division = divide({"train": split}, 0.2, 0, "person")
-    assert division.splits["train"].videos is split.videos
     trained_on = describe_training([division.splits["train"], division.splits["val"]])
     left_out = division.left_out["left out"]
     assert 4 <= len(left_out.rows) / 4 == division.report["n_left_out"] <= 6
@@ -165,40 +129,38 @@ def test_what_is_left_out_is_not_known_to_the_model_but_its_people_are(tmp_path)
 @pytest.mark.parametrize(("told", "whose"), [(9, "unseen"), (8, "unknown")])
 def test_people_are_others_only_where_nearly_all_are_known(tmp_path, told, whose):
     split = load_split(make_split(tmp_path))
-    for row in split.videos[told:10]:  # of ten fakes these belong to no real video
+    strangers = split.videos[told:10]  # of ten fakes these belong to no real video
+    for row in strangers:
         row["group"] = row["video"]
     assert share_known(split) == told / 10
     assert whose_intervals(True, share_known(split), 1.0) == whose
     assert whose_intervals(False, 1.0) == "seen"
-    for row in split.videos[told:10]:
+    for row in strangers:
         row["people"] = "somebody"
     assert share_known(split) == 1
 
 
-def test_frames_of_unknown_videos_are_not_audited(tmp_path):
-    split = load_split(make_split(tmp_path))
-    assert describe_training([split])["videos"]
-    unknown = replace(split, videos=[])
-    assert describe_training([split, unknown]) == {}
-    assert audit_leaks({"train": split, "val": unknown}) == {}
-    with pytest.raises(InputError, match="train and val share 20 videos"):
-        audit_leaks({"train": split, "val": split, "test": unknown})
-
-
 def test_a_checkpoint_keeps_plain_lists_of_what_it_was_trained_on(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=5))
-    splits = {"train": split.part(split.video_index < 4), "val": split.part(split.video_index > 6)}
-    known, seen = describe_training(list(splits.values())), (0, 1, 2, 3, 7, 8, 9)
-    assert known["videos"] == sorted(f"file {split.videos[i]['fingerprint']}" for i in seen)
+    parts = [split.part(split.video_index < 4), split.part(split.video_index > 6)]
+    known = describe_training(parts)
+    seen = (0, 1, 2, 3, 7, 8, 9)
+    assert known["videos"] == [f"file {split.videos[i]['fingerprint']}" for i in seen]
     assert json.loads(json.dumps(known)) == known
     assert count_shared(split, known) == {"videos": 7, "people": 5, "clips": 7}
     of_fake = count_shared(split.part(split.video_index == 5), known)
     assert of_fake == NOTHING | {"people": 1}  # its fake is among the first four
+    last, first_four = split.part(split.video_index == 9), describe_training(parts[:1])
+    assert count_shared(last, first_four) == NOTHING
+    split.videos[9]["named_group"] = split.group(0)  # the name before originals.py joined it
+    assert count_shared(last, first_four) == NOTHING | {"people": 1}
 
 
 def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     path = make_split(tmp_path)
-    edit_videos(tmp_path, "train", lambda row: row.update(fingerprint="", people="", clip=""))
+    rows = read_table(tmp_path / "train_videos.csv")
+    columns = ("video", "label", "group")  # as somebody else may leave it
+    write_csv(tmp_path / "train_videos.csv", columns, rows)
     split = load_split(path)
     known = describe_training([split])
     folder = hashlib.sha256(b"gone").hexdigest()[:8]  # a checkpoint need not tell where videos lie
@@ -206,101 +168,40 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
     elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
     assert count_shared(elsewhere, known) == NOTHING
-    rows = read_table(tmp_path / "train_videos.csv")
-    columns = [name for name in rows[0] if name not in ("fingerprint", "people", "clip")]
-    write_csv(tmp_path / "train_videos.csv", columns, rows)  # as somebody else may leave it
-    assert count_shared(load_split(path), known) == {"videos": 20, "people": 10, "clips": 20}
 
 
-def write_set(root, lengths):
-    """A set of class folders whose videos {name: frames} are all of other lengths."""
-    for name, n in lengths.items():
-        write_video(root / name, n=n, colour=(10 * n % 250, n, 200))
-    return root
-
-
-def extracted(videos, features):
-    extract(videos, features, "--frames-per-video", "2")
-    return load_split(features / "train_features.npy")
-
-
-@pytest.mark.usefixtures("quick_backbone")
-def test_a_set_that_was_moved_is_recognised(tmp_path, monkeypatch):
-    lengths = {"real/000.mp4": 4, "real/001.mp4": 5, "fake/000_001.mp4": 6, "fake/x.mp4": 7}
-    first = write_set(tmp_path / "first", lengths)
-    trained = extracted(first, tmp_path / "f1")
+def test_a_copy_is_known_by_its_content_and_another_file_not_by_its_name(tmp_path):
+    trained = load_split(make_split(tmp_path / "a"))
     known = describe_training([trained])
-    assert known["videos"] == sorted(f"file {fingerprint(first / name)}" for name in lengths)
-    monkeypatch.chdir(tmp_path)
-    again = extracted(os.path.relpath(first), tmp_path / "f2")
-    # 000, 001, and the group of x in place of a person
-    assert count_shared(again, known) == {"videos": 4, "people": 3, "clips": 3}
-    with pytest.raises(InputError, match=r"train and test share 4 videos, fake/000_001\.mp4 for"):
-        audit_leaks({"train": trained, "test": again})
-
-    # one by another name and one by its own, in another folder, and two others
-    moved = write_set(tmp_path / "moved", {"real/a.mp4": 8, "fake/b.mp4": 9})
-    shutil.copy(first / "real/000.mp4", moved / "real/anna.mp4")
-    shutil.copy(first / "fake/x.mp4", moved / "fake/x.mp4")
-    copies = extracted(moved, tmp_path / "f3")
-    assert count_shared(copies, known) == {"videos": 2, "people": 2, "clips": 2}
-    with pytest.raises(InputError, match=r"share 2 videos, fake/x\.mp4 for one, perhaps under an"):
-        audit_leaks({"train": trained, "test": copies})
-
-    # other people in files of the same names
-    lengths = {name: n + 10 for name, n in lengths.items()}
-    others = extracted(write_set(tmp_path / "others", lengths), tmp_path / "f4")
-    assert count_shared(others, known) == NOTHING
-    assert audit_leaks({"train": trained, "test": others}) == {"train-test": NOTHING}
-
-
-@pytest.mark.usefixtures("quick_backbone")
-def test_a_public_set_is_recognised_at_another_compression(tmp_path):
-    def write_tree(root, compression, people, longer):
-        for i, (a, b) in enumerate(people):
-            reals = root / "original_sequences/youtube" / compression / "videos"
-            fakes = root / "manipulated_sequences/Deepfakes" / compression / "videos"
-            paths = reals / f"{a}.mp4", reals / f"{b}.mp4", fakes / f"{a}_{b}.mp4"
-            for k, path in enumerate(paths):
-                write_video(path, n=3 + 3 * i + k + longer)
-
-    write_tree(tmp_path / "c23", "c23", [("000", "003"), ("001", "002")], 0)
-    write_tree(tmp_path / "c40", "c40", [("003", "000"), ("004", "005")], 20)
-    trained = extracted(tmp_path / "c23", tmp_path / "f1")
-    other = extracted(tmp_path / "c40", tmp_path / "f2")
-    # the reals 000 and 003, and the fake 003_000, whose clip is that of 003
-    expected = {"videos": 0, "people": 2, "clips": 2}
-    assert count_shared(other, describe_training([trained])) == expected
-    with pytest.raises(InputError, match="train and test share 2 people"):
+    other = load_split(make_split(tmp_path / "b", seed=1))
+    other = replace(other, extraction=replace(other.extraction, videos_dir="/other"))
+    assert count_shared(other, known) == NOTHING
+    other.videos[0] |= {"video": "x.mp4", "fingerprint": trained.videos[3]["fingerprint"]}
+    assert count_shared(other, known) == {"videos": 1, "people": 1, "clips": 1}
+    with pytest.raises(InputError, match=r"share 1 videos, x\.mp4 for one, perhaps under another"):
         audit_leaks({"train": trained, "test": other})
-    # the same ids in class folders are anybody's
-    folders = write_set(tmp_path / "own", {"real/000.mp4": 31, "fake/000_003.mp4": 32})
-    own = extracted(folders, tmp_path / "f3")
-    assert count_shared(own, describe_training([trained])) == NOTHING
 
 
-def test_a_joined_group_is_known_by_the_name_that_it_had_too(tmp_path):
-    split = load_split(make_split(tmp_path, n_groups=5))
-    known = describe_training([split.part(split.video_index == 0)])
-    split.videos[1]["named_group"] = split.group(0)
-    assert count_shared(split.part(split.video_index == 1), known) == NOTHING | {"people": 1}
-
-
-def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
+@pytest.mark.parametrize(
+    ("layout", "people", "shared"),
+    [
+        ("Celeb-DF", "", {"people": 3, "clips": 6}),  # as of YouTube-real
+        ("FaceForensics++", "FaceForensics++ {}", {"people": 3, "clips": 6}),
+        ("list", "DFD {}", {"people": 3}),
+        ("list", "", {}),
+        ("class folders", f"{BY_NAME}{{}}", {}),  # such names are anybody's
+    ],
+)
+def test_a_public_set_is_recognised_at_another_compression(tmp_path, layout, people, shared):
     split = load_split(make_split(tmp_path, n_groups=3))
     for i, row in enumerate(split.videos):
-        row["clip"] = f"Celeb-DF {i:05d}"  # as of YouTube-real
-    extraction = replace(split.extraction, layout="Celeb-DF")
-    known = describe_training([replace(split, extraction=extraction)])
+        row |= {"clip": f"{layout} {i:05d}", "people": people.format(i % 3)}
+    split = replace(split, extraction=replace(split.extraction, layout=layout))
+    known = describe_training([split])
     for row in split.videos:
         row["fingerprint"] += " encoded again"
-    moved = replace(split, extraction=replace(extraction, videos_dir="/moved"))
-    assert count_shared(moved, known) == {"videos": 0, "people": 3, "clips": 6}
-    listed = replace(moved, extraction=replace(moved.extraction, layout="list"))
-    assert count_shared(listed, known) == NOTHING
-
-
-# --- Shortcuts ---
+    moved = replace(split, extraction=replace(split.extraction, videos_dir="/moved"))
+    assert count_shared(moved, known) == NOTHING | shared
 
 
 def columns(row):
@@ -317,22 +218,30 @@ def test_shortcuts_are_named(tmp_path, capsys):
     assert list(shortcuts) == ["width", "height", "fps", "frames", "duration", *telling]
     for name, found in shortcuts.items():
         assert found["auc"] == (1 if name in telling else 0.5)
-    assert 0.7 < shortcuts["size"]["interval"][0] < shortcuts["size"]["interval"][1] == 1
-    assert name_shortcuts(shortcuts, 1) == name_shortcuts(shortcuts, None) == telling
+    low, high = shortcuts["size"]["interval"]
+    assert 0.7 < low < high == 1
+    assert name_shortcuts(shortcuts, 1) == telling
     assert train(tmp_path)["split"]["shortcuts"]["size"]["auc"] == 1
-    out = capsys.readouterr().out
-    assert "give the label away by size 100.0 %, bits per pixel 100.0 %" in out
+    assert "away by size 100.0 %, bits per pixel 100.0 %" in capsys.readouterr().out
 
 
-def test_a_column_is_named_above_the_model_or_75_percent_and_beyond_chance():
-    def named(auc, interval, model):
-        return name_shortcuts({"size": {"auc": auc, "interval": interval}}, model) == ["size"]
-
-    assert named(0.8, [0.6, 0.9], 0.99) and named(0.8, [0.6, 0.9], None)
-    assert not named(0.75, [0.6, 0.9], 0.99) and not named(0.75, [0.6, 0.9], None)
-    assert named(0.7, [0.6, 0.9], 0.65) and not named(0.7, [0.6, 0.9], 0.7)
-    assert not named(0.7, [0.5, 0.9], 0.6) and not named(0.9, [0.45, 1.0], 0.6)
-    assert not named(1.0, None, 0.6)  # too few groups to tell
+@pytest.mark.parametrize(
+    ("auc", "low", "model", "is_named"),
+    [
+        (0.8, 0.6, 0.99, True),
+        (0.8, 0.6, None, True),
+        (0.75, 0.6, None, False),
+        (0.7, 0.6, 0.65, True),
+        (0.7, 0.6, 0.7, False),
+        (0.9, 0.5, 0.6, False),
+        (1.0, None, 0.6, False),  # too few groups to tell
+    ],
+)
+def test_a_column_is_named_above_the_model_or_75_percent_and_beyond_chance(
+    auc, low, model, is_named
+):
+    found = {"auc": auc, "interval": low and [low, 0.9]}
+    assert name_shortcuts({"size": found}, model) == ["size"] * is_named
 
 
 def test_columns_that_cannot_be_audited(tmp_path):

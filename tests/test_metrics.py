@@ -28,15 +28,16 @@ def exact_eer(labels, scores):
     """The EER in rational arithmetic: walk along the ROC to where it crosses FPR = FNR."""
     n_fake = sum(labels)
     n_real = len(labels) - n_fake
-    points = [(Fraction(0), Fraction(1))]
+    fpr, fnr = Fraction(0), Fraction(1)
     for threshold in sorted(set(scores), reverse=True):
-        called_fake = [y for y, score in zip(labels, scores, strict=True) if score >= threshold]
-        fakes = sum(called_fake)
-        points.append((Fraction(len(called_fake) - fakes, n_real), 1 - Fraction(fakes, n_fake)))
-    for (fpr0, fnr0), (fpr1, fnr1) in itertools.pairwise(points):
-        if fpr1 >= fnr1:
-            way = (fnr0 - fpr0) / ((fnr0 - fpr0) + (fpr1 - fnr1))
-            return fpr0 + way * (fpr1 - fpr0)
+        before = fnr - fpr
+        called = [y for y, score in zip(labels, scores, strict=True) if score >= threshold]
+        new_fpr = Fraction(called.count(0), n_real)
+        fnr = 1 - Fraction(called.count(1), n_fake)
+        if new_fpr >= fnr:
+            way = before / (before + new_fpr - fnr)
+            return fpr + way * (new_fpr - fpr)
+        fpr = new_fpr
 
 
 def gap_of_rates(labels, scores, threshold):
@@ -69,10 +70,10 @@ def reference(labels, scores, threshold):
     figures = {}
     for prefix, limit in (("", 0.5), ("at_threshold ", threshold)):
         called = scores >= limit
-        (tn, fp), (fn, tp) = sk.confusion_matrix(labels, called, labels=(0, 1))
+        matrix = sk.confusion_matrix(labels, called, labels=(0, 1), normalize="true")
+        (_, figures[f"{prefix}fpr"]), (figures[f"{prefix}fnr"], _) = matrix
         figures[f"{prefix}accuracy"] = sk.accuracy_score(labels, called)
         figures[f"{prefix}balanced_accuracy"] = sk.balanced_accuracy_score(labels, called)
-        figures[f"{prefix}fpr"], figures[f"{prefix}fnr"] = fp / (fp + tn), fn / (fn + tp)
     figures["eer"] = compute_eer(labels, scores)[0]
     figures["auc"] = sk.roc_auc_score(labels, scores)
     figures["average_precision"] = sk.average_precision_score(labels, scores)
@@ -86,12 +87,10 @@ def reference(labels, scores, threshold):
 @pytest.mark.parametrize(
     ("labels", "scores", "eer"),
     [
-        ((0, 1, 1, 1), (0.5, 0.2, 0.6, 0.7), 1 / 3),
-        ((0, 1, 0, 1), (0.5, 0.5, 0.5, 0.5), 1 / 2),
-        ((0, 0, 1, 1), (0.1, 0.4, 0.35, 0.8), 1 / 2),
-        ((0, 0, 1, 1), (0.1, 0.2, 0.8, 0.9), 0),
-        ((0, 0, 1, 1), (0.9, 0.8, 0.2, 0.1), 1),
-        ((0, 1), (0.3, 0.3), 1 / 2),
+        ((0, 1, 1, 1), (5, 2, 6, 7), 1 / 3),
+        ((0, 0, 1, 1), (1, 4, 3, 8), 1 / 2),
+        ((0, 0, 1, 1), (1, 2, 8, 9), 0),
+        ((0, 1), (3, 3), 1 / 2),
     ],
 )
 def test_eer_table(labels, scores, eer):
@@ -101,10 +100,8 @@ def test_eer_table(labels, scores, eer):
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
-        ((), (), r"values \[\]"),
         ((0, 1, 2), (0.1, 0.2, 0.3), r"values \[0, 1, 2\]"),
         ((0, 1), (0.1, 0.2, 0.3), r"labels of \(2,\), scores of \(3,\)"),
-        (((0, 1),), ((0.1, 0.2),), r"labels of \(1, 2\)"),
         ((0, 1), (0.1, math.nan), "NaN"),
         ((0, 1), (0.1, math.inf), "infinity"),
     ],
@@ -118,26 +115,20 @@ def test_what_is_no_label_or_score_is_refused(labels, scores, message):
             function(labels, *arguments)
 
 
-def test_one_class_has_no_eer_and_groups_are_those_of_the_videos():
-    for label in (0, 1):
-        with pytest.raises(ValueError, match=rf"values \[{label}\]: the EER needs both 0 and 1"):
-            compute_eer((label, label), (0.2, 0.3))
-    with pytest.raises(ValueError, match=r"groups of \(3,\)"):
-        compute_intervals([0, 1], [0.2, 0.3], [0, 1, 2])
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_eer(label):
+    with pytest.raises(ValueError, match=rf"values \[{label}\]: the EER needs both 0 and 1"):
+        compute_eer((label, label), (0.2, 0.3))
 
 
 def test_eer_agrees_with_exact_arithmetic_and_ignores_the_scale():
-    for labels, scores in random_cases(300):
+    for labels, scores in random_cases(150):
         eer, threshold = compute_eer(labels, scores)
         assert eer == pytest.approx(float(exact_eer(labels, scores)), abs=1e-12)
-        for monotone in (lambda s: 5 * s - 3, lambda s: s**3, np.exp):
-            assert compute_eer(labels, [monotone(score) for score in scores])[0] == eer
+        assert compute_eer(labels, np.exp(scores))[0] == eer
         # no threshold brings the two rates nearer to each other
-        gaps = {value: abs(gap_of_rates(labels, scores, value)) for value in (*scores, 2)}
-        assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps.values()) + 1e-12
-
-
-# --- The other figures ---
+        gaps = [abs(gap_of_rates(labels, scores, value)) for value in (*scores, 2)]
+        assert abs(gap_of_rates(labels, scores, threshold)) <= min(gaps) + 1e-12
 
 
 def test_metrics_of_one_class_are_missing_not_invented():
@@ -145,12 +136,12 @@ def test_metrics_of_one_class_are_missing_not_invented():
     names = ("eer", "eer_threshold", "auc", "average_precision", "balanced_accuracy", "fpr")
     known = {"n": 3, "n_fake": 3, "majority": 1, "accuracy": 2 / 3, "fnr": 1 / 3}
     known["log_loss"] = -np.log([0.2, 0.5, 0.9]).mean()
-    assert metrics.pop("tpr_at_fpr") == {"0.01": None, "0.05": None}
+    assert set(metrics.pop("tpr_at_fpr").values()) == {None}
     assert metrics == pytest.approx(dict.fromkeys(names) | known)
 
 
 def test_metrics_agree_with_scikit_learn():
-    for seed in range(20):
+    for seed in range(10):
         labels, scores, _ = some_videos(60, 5, seed)
         metrics = compute_metrics(labels, scores, 0.41)
         for name, expected in reference(labels, scores, 0.41).items():
@@ -163,8 +154,8 @@ def test_metrics_agree_with_scikit_learn():
 
 # reals 0.1 0.4 0.4 0.8, fakes 0.3 0.4 0.6 0.8 0.9; the ROC's points (FPR, TPR) from the top:
 # 0.9 (0, 1/5), 0.8 (1/4, 2/5), 0.6 (1/4, 3/5), 0.4 (3/4, 4/5), 0.3 (3/4, 1), 0.1 (1, 1)
-LABELS = np.array((0, 0, 0, 0, 1, 1, 1, 1, 1))
-SCORES = np.array((0.1, 0.4, 0.4, 0.8, 0.3, 0.4, 0.6, 0.8, 0.9))
+LABELS = np.repeat([0, 1], [4, 5])
+SCORES = np.array([1, 4, 4, 8, 3, 4, 6, 8, 9]) / 10
 
 
 @pytest.mark.parametrize(
@@ -181,29 +172,26 @@ def test_tpr_at_fpr_table(fpr, tpr):
     assert compute_tpr_at_fpr(LABELS, SCORES, fpr) == (tpr and pytest.approx(tpr, abs=1e-12))
 
 
-def test_tpr_at_low_fpr_needs_enough_reals_and_a_fake():
-    for n_reals, at_5 in ((19, None), (20, 1), (99, 1)):
-        labels = np.r_[np.zeros(n_reals, int), 1]
-        scores = np.r_[np.linspace(0.1, 0.8, n_reals), 0.75]  # below one or more of the reals
-        higher = np.mean(scores[:-1] > 0.75)
-        found = compute_metrics(labels, scores)["tpr_at_fpr"]
-        assert found == {"0.01": None, "0.05": at_5 and float(higher <= 0.05)}
-    labels = np.r_[np.zeros(100, int), 1, 1]
-    scores = np.r_[np.arange(100) / 200, 0.494, 0.2]  # one fake is below one real, one below 60
-    assert compute_metrics(labels, scores)["tpr_at_fpr"] == {"0.01": 0.5, "0.05": 0.5}
-    assert compute_tpr_at_fpr(np.zeros(100, int), scores[:100], 0.05) is None
+@pytest.mark.parametrize(
+    ("n_reals", "at_1", "at_5"),
+    [(19, None, None), (20, None, 1), (100, 0.5, 0.5)],
+)
+def test_tpr_at_low_fpr_needs_enough_reals_and_a_fake(n_reals, at_1, at_5):
+    labels = np.r_[np.zeros(n_reals, int), 1, 1]
+    reals = np.arange(n_reals) / 200  # of 100 one is above the first fake, 60 above the second
+    scores = np.r_[reals, 0.494, 0.2]
+    found = compute_metrics(labels, scores)["tpr_at_fpr"]
+    assert found == {"0.01": at_1, "0.05": at_5}
+    assert compute_tpr_at_fpr(labels[:-2], reals, 0.05) is None
 
 
 @pytest.mark.parametrize(
     ("max_fpr", "threshold"),
     [
         (0, 0.85),  # above all reals: halfway from 0.8 to the next fake
-        (0.24, 0.85),
         (0.25, 0.5),  # from 0.4 to 0.6
         (0.5, 0.5),  # a second real is allowed, but two are tied
-        (0.74, 0.5),
         (0.75, 0.2),
-        (0.99, 0.2),
     ],
 )
 def test_threshold_at_fpr_table(max_fpr, threshold):
@@ -214,20 +202,6 @@ def test_where_the_highest_score_is_a_real_nothing_is_called_fake():
     labels = np.array((0, 0, 1))
     assert threshold_at_fpr(labels, np.array((0.2, 0.6, 0.5)), 0.1) == pytest.approx(0.8)
     assert 1 < threshold_at_fpr(labels, np.array((0.2, 1, 1)), 0.1) < 1 + 1e-9
-    below = math.nextafter(0.5, 0)  # no number lies between the two scores
-    assert threshold_at_fpr(labels, np.array((below, below, 0.5)), 0) == 0.5
-
-
-def test_threshold_at_fpr_is_the_lowest_that_keeps_to_it():
-    for labels, scores in random_cases(200):
-        labels, scores = np.array(labels), np.array(scores)
-        reals = scores[labels == 0]
-        for max_fpr in (0, 0.01, 0.2, 0.5, 0.9):
-            threshold = threshold_at_fpr(labels, scores, max_fpr)
-            assert np.mean(reals >= threshold) <= max_fpr
-            assert np.abs(scores - threshold).min() > 1e-4  # rounding moves no video
-            lower = scores[scores < threshold]
-            assert np.mean(reals >= lower.max()) > max_fpr
 
 
 # --- Intervals ---
@@ -248,39 +222,48 @@ def slow_weights(labels, scores, eer):
     return gain[::-1] / gain.sum()
 
 
-def slow_intervals(labels, scores, groups, threshold):
-    """compute_intervals, pair by pair of videos, with Student's t from a table."""
-    student = {5: 2.5706, 6: 2.4469, 8: 2.3060}
-    figures = reference(labels, scores, threshold)
-    figures["accuracy"] = figures["at_threshold accuracy"]
+def slow_influence(labels, scores, threshold):
+    """Of each figure its value, the influence of each video, and of how many it is at most."""
+    figures, n_of = reference(labels, scores, threshold), np.bincount(labels)
     weights = slow_weights(labels, scores, figures["eer"])
-    n, n_of = len(labels), np.bincount(labels)
     right = (scores >= threshold) == labels
     wrong = (scores >= compute_eer(labels, scores)[1]) != labels
     rates = np.array([wrong[labels == y].mean() for y in (0, 1)])
     wins = np.sign(np.subtract.outer(scores, scores) * (2 * labels - 1)[:, None]) / 2 + 0.5
-    placed = [wins[i, labels != y].mean() for i, y in enumerate(labels)]
-    influence = {"accuracy": (right - figures["accuracy"]) / n}
-    influence["eer"] = weights[labels] * (wrong - rates[labels]) / n_of[labels]
-    influence["auc"] = (np.array(placed) - figures["auc"]) / n_of[labels]
-    most = {"accuracy": n, "eer": 1 / sum(weights**2 / n_of), "auc": 4 / sum(1 / n_of)}
+    placed = np.array([wins[i, labels != y].mean() for i, y in enumerate(labels)])
+    accuracy, eer, auc = right.mean(), figures["eer"], figures["auc"]
+    of_eer = weights[labels] * (wrong - rates[labels]) / n_of[labels]
+    return {
+        "accuracy": (accuracy, (right - accuracy) / len(labels), len(labels)),
+        "eer": (eer, of_eer, 1 / sum(weights**2 / n_of)),
+        "auc": (auc, (placed - auc) / n_of[labels], 4 / sum(1 / n_of)),
+    }
+
+
+def slow_variance(influence, groups):
+    """The variance pair by pair of videos, and Student's t from a table."""
     people = [set(group.split(";")) for group in groups]
     are_related = np.array([[bool(a & b) for b in people] for a in people])
-    intervals, k = {}, len(set.union(*people))
-    for name in FIGURES:
-        p, variance = figures[name], influence[name] @ are_related @ influence[name]
-        fewer = np.mean([len(each) for each in people]) / k  # videos without a person
-        variance *= (k - 1) / k / (1 - fewer) ** 2
-        n_like = min(most[name], p * (1 - p) / variance) * (Z / student[k - 1]) ** 2
-        # Wilson's interval: where |p - q| = z sqrt(q (1 - q) / n)
-        a, b, c = 1 + Z**2 / n_like, -(2 * p + Z**2 / n_like), p**2
-        root = math.sqrt(b**2 - 4 * a * c)
-        intervals[name] = [(-b - root) / (2 * a), (-b + root) / (2 * a)]
-    return intervals
+    k = len(set.union(*people))
+    fewer = np.mean([len(each) for each in people]) / k  # videos without a person
+    variance = influence @ are_related @ influence * (k - 1) / k / (1 - fewer) ** 2
+    return variance, {6: 2.5706, 7: 2.4469, 9: 2.3060}[k]
+
+
+def slow_number(share, influence, most, groups):
+    variance, student = slow_variance(influence, groups)
+    return min(most, share * (1 - share) / variance) * (Z / student) ** 2
+
+
+def slow_interval(share, n):
+    """Wilson's interval: where |p - q| = z sqrt(q (1 - q) / n)."""
+    a, b, c = 1 + Z**2 / n, -(2 * share + Z**2 / n), share**2
+    root = math.sqrt(b**2 - 4 * a * c)
+    return [(-b - root) / (2 * a), (-b + root) / (2 * a)]
 
 
 @pytest.mark.parametrize(("n_people", "of_fakes"), [(6, 1), (9, 1), (7, 2)])
-def test_intervals_agree_with_a_slow_reference(n_people, of_fakes):
+def test_intervals_and_comparisons_agree_with_a_slow_reference(n_people, of_fakes):
     """With one person a video, and where fakes show two of seven."""
     for seed in range(5):
         labels, scores, _ = some_videos(50, n_people, seed)
@@ -288,78 +271,76 @@ def test_intervals_agree_with_a_slow_reference(n_people, of_fakes):
         people = [f"{i % n_people}" for i in rank_in_class]  # each has both classes
         for i in np.flatnonzero(labels) if of_fakes == 2 else ():
             people[i] += f";{2 * rank_in_class[i] % n_people}"
+        others = np.roll(scores, 3)
         found = compute_intervals(labels, scores, people, 0.41)
-        expected = slow_intervals(labels, scores, people, 0.41)
-        for name in FIGURES:
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-3, err_msg=name)
+        compared = compare_scores(labels, scores, others, people, 0.41, 0.6)
+        second = slow_influence(labels, others, 0.6)
+        for name, first in slow_influence(labels, scores, 0.41).items():
+            numbers = [slow_number(*each, people) for each in (first, second[name])]
+            expected = slow_interval(first[0], numbers[0])
+            np.testing.assert_allclose(found[name], expected, atol=1e-3, err_msg=name)
+            variance, student = slow_variance(second[name][1] - first[1], people)
+            half = max(student * math.sqrt(variance), Z * math.sqrt(2) / max(numbers))
+            difference = compared[name]["difference"]
+            assert difference == pytest.approx(second[name][0] - first[0])
+            expected = difference - half, difference + half
+            np.testing.assert_allclose(compared[name]["interval"], expected, atol=2e-3)
 
 
-def test_who_is_named_first_and_who_third_does_not_matter():
+def test_order_and_kind_of_names_do_not_matter():
     labels, scores, groups = some_videos(60, 6)
+    alone = compute_intervals(labels, scores, groups)
+    names = [None, "", "id 3", "3", "a" * 300, "ü"]
+    for other in ([names[i] for i in groups], [f"{i};{i}" for i in groups]):
+        assert compute_intervals(labels, scores, other) == alone
     pairs = [f"{i};{(i + j) % 6}" for j, i in enumerate(groups)]
     found = compute_intervals(labels, scores, pairs)
-    turned = [";".join(reversed(pair.split(";"))) for pair in pairs]
-    for name, expected in compute_intervals(labels, scores, turned).items():
-        assert found[name] == pytest.approx(expected), name
     assert compute_intervals(labels, scores, [f"{pair};x;y" for pair in pairs]) == found
-    alone = compute_intervals(labels, scores, groups)
-    assert compute_intervals(labels, scores, [f"{i};{i}" for i in groups]) == alone
+    turned = [f"{pair[2]};{pair[0]}" for pair in reversed(pairs)]
+    for name, expected in compute_intervals(labels[::-1], scores[::-1], turned).items():
+        assert found[name] == pytest.approx(expected), name
 
 
 def test_no_error_is_not_no_doubt():
     """With nothing wrong an interval ends where it would for as many videos as there are groups."""
     labels = np.arange(32) % 2
-    for scores, best in ((labels * 0.8 + 0.1, 1), (0.9 - labels * 0.8, 0)):
+    doubt = Z**2 / (8 + Z**2)
+    low, high = [0, doubt], [1 - doubt, 1]
+    cases = [(labels * 0.8 + 0.1, (high, low, high)), (0.9 - labels * 0.8, (low, high, low))]
+    for scores, expected in cases:
         found = compute_intervals(labels, scores, np.arange(32) // 4)
-        for name, share in (("accuracy", best), ("auc", best), ("eer", 1 - best)):
-            doubt = Z**2 / (8 + Z**2)
-            expected = [0, doubt] if share == 0 else [1 - doubt, 1]
-            np.testing.assert_allclose(found[name], expected, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose([found[name] for name in FIGURES], expected, atol=1e-6)
 
 
 def test_intervals_hold_the_estimate_whatever_the_input():
-    sizes = itertools.product(range(30), ((12, 2), (30, 9)))
+    sizes = itertools.product(range(12), ((12, 2), (30, 9)))
     cases = [some_videos(*size, seed) for seed, size in sizes]
     labels = np.arange(20) % 2
     cases.append((labels, np.full(20, 0.3), np.arange(20)))
     cases.append((labels, np.linspace(0, 1, 20), np.arange(20) < 2))  # one group has nearly all
     for labels, scores, groups in cases:
-        found = compute_intervals(labels, scores, groups)
         metrics = compute_metrics(labels, scores)
-        for name in FIGURES:
-            if found[name] is not None:
-                low, high = found[name]
-                assert 0 <= low <= metrics[name] <= high <= 1
-                assert low < high
+        for name, found in compute_intervals(labels, scores, groups).items():
+            if found is not None:
+                low, high = found
+                assert 0 <= low <= metrics[name] <= high <= 1 and low < high
 
 
 def test_where_nothing_can_be_known_there_is_no_interval():
     labels, scores, each = np.arange(20) % 2, np.linspace(0, 1, 20), np.arange(20)
     assert set(compute_intervals(labels, scores, np.zeros(20)).values()) == {None}
-    # one real video: how reals of other people fare is unknown
-    for labels in (np.ones(20, int), np.r_[np.ones(19, int), 0]):
+    # of one real video: how reals of other people fare is unknown
+    for labels in (np.ones(20, int), np.arange(20) > 0):
         found = compute_intervals(labels, scores, each)
-        assert found["accuracy"] and found["eer"] is None and found["auc"] is None
+        assert found["accuracy"] and found["eer"] is found["auc"] is None
         found = compute_rate_intervals(labels, scores, each, 0.5)
-        assert found["accuracy"] and found["fpr"] is None and found["fnr"]
+        assert found["accuracy"] and found["fnr"] and found["fpr"] is None
 
 
-def test_groups_are_names_of_any_kind():
-    labels, scores, groups = some_videos(40, 6)
-    expected = compute_intervals(labels, scores, groups)
-    names = [None, "", "id 3", "3", "a" * 300, "ü"]
-    for other in ([names[i] for i in groups], groups.astype(float)):
-        assert compute_intervals(labels, scores, other) == expected
-    order = np.random.default_rng(0).permutation(40)
-    shuffled = compute_intervals(labels[order], scores[order], groups[order])
-    for name in FIGURES:
-        assert shuffled[name] == pytest.approx(expected[name])
-
-
-def test_intervals_of_a_large_set():
-    labels, scores, groups = some_videos(100_000, 20_000, levels=10**6)
+def test_a_large_set_needs_no_table_of_pairs():
+    labels, scores, groups = some_videos(50_000, 20_000, levels=10**6)
     low, high = compute_intervals(labels, scores, groups)["auc"]
-    assert low < sk.roc_auc_score(labels, scores) < high < low + 0.01
+    assert low < sk.roc_auc_score(labels, scores) < high < low + 0.02
 
 
 # Trees to simulate: of each video its label and its people
@@ -373,16 +354,11 @@ def in_groups(n_groups, in_group):
     return [(k % 2, (i,)) for i in range(n_groups) for k in range(in_group)]
 
 
-def swapped(n_people, n_fakes, n_reals=4):
+def swapped(n_people, n_fakes):
     """People who are all swapped with each other: one connected part."""
     rng = random.Random(0)
-    fakes = [tuple(rng.sample(range(n_people), 2)) for _ in range(n_fakes)]
-    return [(0, (i,)) for i in range(n_people) for _ in range(n_reals)] + [(1, p) for p in fakes]
-
-
-def swapped_in_pairs(n_people):
-    pairs = [(i, i + 1) for i in range(0, n_people, 2)]
-    return [(0, (i,)) for i in range(n_people)] + [(1, pair) for pair in 6 * pairs]
+    reals = [(0, (i,)) for i in range(n_people) for _ in range(4)]
+    return reals + [(1, tuple(rng.sample(range(n_people), 2))) for _ in range(n_fakes)]
 
 
 def draw_scores(rng, tree, eers, spread):
@@ -399,12 +375,13 @@ def draw_scores(rng, tree, eers, spread):
         common, own = rng.normal(size=(1, n)), rng.normal(size=(len(eers), n))
         return math.sqrt(variance / 2) * (common + own)
 
-    def of_people(values):
+    def of_people():
+        values = draw(1 + max(last), 0.2)
         both = values[:, first] + values[:, last]
         return both / np.where(first == last, 2, math.sqrt(2))
 
-    sign, n = 2 * labels - 1, 1 + max(last)
-    effects = sign * of_people(draw(n, 0.2)) + of_people(draw(n, 0.2)) + draw(len(tree), 0.6)
+    sign = 2 * labels - 1
+    effects = sign * of_people() + of_people() + draw(len(tree), 0.6)
     means = np.array([[-NormalDist().inv_cdf(eer)] for eer in eers])
     logits = np.array(spread)[labels] * (sign * means + effects)
     return labels, names, 1 / (1 + np.exp(-logits))
@@ -418,30 +395,31 @@ def true_figures(eer, spread):
 
 
 @pytest.mark.parametrize(
-    ("tree", "eer", "spread"),
+    ("tree", "eers", "spread"),
     [
-        (in_groups(8, 4), 0.05, (1, 1)),  # the percentile bootstrap covers 56 to 80 %
-        (in_groups(16, 20), 0.26, (1, 1)),  # intervals from videos cover about half
-        (single(40, 40), 0.15, (2, 0.3)),  # for equal weights of both classes 88 %
-        (single(20, 200), 0.15, (2, 0.4)),  # 77 %
-        (swapped_in_pairs(80), 0.15, (2, 0.4)),  # 85 %
-        (swapped(28, 150), 0.15, (1, 1)),  # one part: none
-        (swapped(28, 150), 0.15, (2, 0.4)),
+        (in_groups(8, 4), (0.05, 0.05), (1, 1)),  # the percentile bootstrap covers 56 to 80 %
+        (in_groups(16, 20), (0.26, 0.2), (1, 1)),  # intervals from videos cover about half
+        (single(40, 40), (0.2, 0.15), (2, 0.3)),  # for equal weights of both classes 90 %
+        (swapped(28, 150), (0.15, 0.15), (1, 1)),  # one part: none
     ],
 )
-def test_intervals_hold_the_truth_of_simulated_detectors(tree, eer, spread):
-    rng, truth = np.random.default_rng(7), true_figures(eer, spread)
-    found, figures = [], []
-    for _ in range(120):
-        labels, people, (scores,) = draw_scores(rng, tree, [eer], spread)
-        found.append([*compute_intervals(labels, scores, people).values()])
-        accuracy = np.mean((scores >= 0.5) == labels)
-        figures.append([accuracy, compute_eer(labels, scores)[0], sk.roc_auc_score(labels, scores)])
+def test_intervals_hold_the_truth_of_simulated_detectors(tree, eers, spread):
+    rng, found, figures, differences = np.random.default_rng(7), [], [], []
+    for _ in range(100):
+        labels, people, (a, b) = draw_scores(rng, tree, eers, spread)
+        compared = compare_scores(labels, a, b, people).values()
+        intervals = [*compute_intervals(labels, b, people).values()]
+        found.append([*intervals, *(each["interval"] for each in compared)])
+        differences.append([each["difference"] for each in compared])
+        accuracy = np.mean((b >= 0.5) == labels)
+        figures.append([accuracy, compute_eer(labels, b)[0], sk.roc_auc_score(labels, b)])
+    first, truth = (true_figures(eer, spread) for eer in eers)
+    truth = np.r_[truth, truth - first]
     low, high = np.moveaxis(found, 2, 0)
-    holds = np.mean((low <= truth) & (truth <= high), axis=0)
-    needed = 2 * Z * np.std(figures, axis=0)
+    holds = np.mean((low <= truth + 1e-12) & (truth <= high + 1e-12), axis=0)
     assert min(holds) >= 0.9, holds
-    assert eer < 0.1 or max(np.mean(high - low, axis=0) / needed) < 1.5  # else errors are too few
+    needed = 2 * Z * np.r_[np.std(figures, axis=0), np.std(differences, axis=0)]
+    assert eers[0] < 0.1 or max(np.mean(high - low, axis=0) / needed) < 1.5  # else too few errors
 
 
 def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
@@ -457,86 +435,14 @@ def test_intervals_of_rates_are_those_of_an_accuracy_in_one_class():
 # --- Comparison of two scorers ---
 
 
-@pytest.mark.parametrize(
-    ("tree", "eers", "spread"),
-    [
-        (in_groups(8, 4), (0.2, 0.2), (1, 1)),
-        (in_groups(20, 4), (0.15, 0.08), (1, 1)),
-        (single(40, 40), (0.2, 0.15), (2, 0.3)),  # for equal weights of both classes 90 %
-        (swapped_in_pairs(80), (0.2, 0.15), (2, 0.3)),  # 84 %
-        (swapped(28, 150), (0.15, 0.15), (1, 1)),  # one part: none
-    ],
-)
-def test_comparison_holds_the_true_difference(tree, eers, spread):
-    rng = np.random.default_rng(0)
-    truth = true_figures(eers[1], spread) - true_figures(eers[0], spread)
-    found = []
-    for _ in range(120):
-        labels, people, (a, b) = draw_scores(rng, tree, eers, spread)
-        compared = compare_scores(labels, a, b, people).values()
-        found.append([(each["difference"], *each["interval"]) for each in compared])
-    difference, low, high = np.moveaxis(found, 2, 0)
-    holds = np.mean((low <= truth + 1e-12) & (truth <= high + 1e-12), axis=0)
-    assert min(holds) >= 0.9, holds
-    assert max(np.mean(high - low, axis=0) / (2 * Z * difference.std(axis=0))) < 1.5
-    if eers[0] == eers[1]:
-        assert max(np.mean((low > 0) | (high < 0), axis=0)) <= 0.1
-
-
-def test_comparison_agrees_with_a_slow_reference():
-    """Student's interval of the influences, each found by leaving a group's videos out."""
-    labels = np.tile([0, 1], 20)
-    groups = np.arange(40) // 4
-    rng = np.random.default_rng(3)
-    a, b = np.round(rng.normal(0.4 + 0.2 * labels, 0.25, (2, 40)).clip(0, 1), 2)
-    found = compare_scores(labels, a, b, groups, 0.4, 0.6)
-
-    def accuracy(part):
-        return np.mean(((b >= 0.6) == labels)[part]) - np.mean(((a >= 0.4) == labels)[part])
-
-    def auc(part):
-        return sk.roc_auc_score(labels[part], b[part]) - sk.roc_auc_score(labels[part], a[part])
-
-    for name, figure in (("accuracy", accuracy), ("auc", auc)):
-        everything = figure(np.full(40, True))
-        left_out = [figure(groups != group) for group in range(10)]
-        half = 2.2622 * math.sqrt(9 / 10 * np.sum((left_out - np.mean(left_out)) ** 2))  # jackknife
-        assert found[name]["difference"] == pytest.approx(everything)
-        expected = [everything - half, everything + half]
-        np.testing.assert_allclose(found[name]["interval"], expected, rtol=0.03, err_msg=name)
-
-
-def test_comparison_has_the_figures_differences_and_is_antisymmetric():
-    labels, a, groups = some_videos(60, 9)
-    b = some_videos(60, 9, seed=1)[1]
-    found = compare_scores(labels, a, b, groups, 0.4, 0.6)
-    turned = compare_scores(labels, b, a, groups, 0.6, 0.4)
-    figures_a, figures_b = reference(labels, a, 0.4), reference(labels, b, 0.6)
-    for name in FIGURES:
-        key = "at_threshold accuracy" if name == "accuracy" else name
-        expected = figures_b[key] - figures_a[key]
-        assert found[name]["difference"] == pytest.approx(expected)
-        low, high = found[name]["interval"]
-        assert turned[name]["interval"] == pytest.approx([-high, -low])
-        assert low < expected < high
-
-
 def test_scores_that_err_alike_here_may_differ_elsewhere():
     labels, groups = np.arange(40) % 2, np.arange(40) // 4
     perfect = 0.2 + 0.6 * labels
     other = perfect + np.linspace(-0.1, 0.1, 40)
-    found = compare_scores(labels, perfect, other, groups)
-    for name in FIGURES:  # ten groups in which both are right
-        bound = Z * math.sqrt(2) / 10
-        assert found[name] == {
-            "difference": 0,
-            "interval": pytest.approx([-bound, bound], abs=1e-6),
-        }
-    # both wrong on the same five of 40: they tell that a group does not err as one
-    wrong = np.isin(np.arange(40), (0, 5, 10, 15, 20))
-    a, b = np.where(wrong, 1 - perfect, perfect), np.where(wrong, 1 - other, other)
-    low, high = compare_scores(labels, a, b, groups)["accuracy"]["interval"]
-    assert -bound < low < -Z * math.sqrt(2) / 40 and high == -low
+    bound = Z * math.sqrt(2) / 10  # ten groups in which both are right
+    for found in compare_scores(labels, perfect, other, groups).values():
+        assert found["difference"] == 0
+        assert found["interval"] == pytest.approx([-bound, bound], abs=1e-6)
 
 
 def test_the_same_scores_differ_nowhere_unless_by_their_thresholds():
@@ -554,9 +460,7 @@ def test_comparison_is_unknown_where_an_interval_is():
     one_group = compare_scores(labels, scores, scores[::-1], np.zeros(20))
     assert one_group["auc"] == {"difference": pytest.approx(-0.1), "interval": None}
     fakes = compare_scores(np.ones(20, int), scores, scores**2, np.arange(20))
-    assert fakes["accuracy"]["interval"]
-    assert fakes["eer"] == fakes["auc"] == {"difference": None, "interval": None}
-    one_real = compare_scores(np.arange(20) > 0, scores, scores[::-1], np.arange(20))
-    assert one_real["auc"] == {"difference": -1, "interval": None}
+    assert fakes["accuracy"]["interval"] and fakes["auc"] == fakes["eer"]
+    assert fakes["eer"] == {"difference": None, "interval": None}
     worst = compare_scores(labels, 1.0 * labels, 1.0 - labels, np.arange(20))
     assert worst["accuracy"]["interval"][0] == -1
