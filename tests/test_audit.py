@@ -33,6 +33,11 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
+def told(split, **facts):
+    """The split with other facts of its videos."""
+    return replace(split, videos=[row | facts for row in split.videos])
+
+
 # --- Leaks ---
 
 
@@ -47,7 +52,7 @@ def three_splits(tmp_path):
         splits = {}
         for name in ("train", "val", "test"):
             split = load_split(folder / f"{name}_features.npy")
-            splits[name] = replace(split, extraction=replace(split.extraction, layout=layout))
+            splits[name] = told(split, layout=layout)
         return splits
 
     return folder, load
@@ -124,8 +129,9 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
         with pytest.raises(InputError, match="train and val share 20 videos"):
             audit_leaks({"train": split, "val": split}, unit)
     assert audit_leaks({"train": split, "val": split}, "frame")["train-val"]["videos"] == 20
+    again = load_split(folder / "train_features.npy")
     for unit in ("video", "frame"):
-        splits = divide({"train": split, "test": split}, 0.2, 0, unit).splits
+        splits = divide({"train": split, "test": again}, 0.2, 0, unit).splits
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ videos"):
             audit_leaks(splits, unit)
 
@@ -204,8 +210,7 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     folder = hashlib.sha256(b"gone").hexdigest()[:8]  # a checkpoint need not tell where videos lie
     assert known["videos"][0] == f"{folder}/train/fake/000.mp4"
     assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
-    elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
-    assert count_shared(elsewhere, known) == NOTHING
+    assert count_shared(told(split, root="other"), known) == NOTHING
     rows = read_table(tmp_path / "train_videos.csv")
     columns = [name for name in rows[0] if name not in ("fingerprint", "people", "clip")]
     write_csv(tmp_path / "train_videos.csv", columns, rows)  # as somebody else may leave it
@@ -290,14 +295,13 @@ def test_footage_of_a_public_set_of_which_no_people_are_known(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=3))
     for i, row in enumerate(split.videos):
         row["clip"] = f"Celeb-DF {i:05d}"  # as of YouTube-real
-    extraction = replace(split.extraction, layout="Celeb-DF")
-    known = describe_training([replace(split, extraction=extraction)])
-    for row in split.videos:
+    public = told(split, layout="Celeb-DF")
+    known = describe_training([public])
+    for row in public.videos:
         row["fingerprint"] += " encoded again"
-    moved = replace(split, extraction=replace(extraction, videos_dir="/moved"))
+    moved = told(public, root="moved")
     assert count_shared(moved, known) == {"videos": 0, "people": 3, "clips": 6}
-    listed = replace(moved, extraction=replace(moved.extraction, layout="list"))
-    assert count_shared(listed, known) == NOTHING
+    assert count_shared(told(moved, layout="list"), known) == NOTHING
 
 
 # --- Shortcuts ---

@@ -134,7 +134,6 @@ def test_of_a_folder_the_file_of_the_split_is_taken_or_the_only_one(tmp_path):
     assert find_features(tmp_path / "b", "test") == tmp_path / "b/test_features.npy"
     make_split(tmp_path / "c", "test")  # not to train on
     assert find_features(tmp_path / "c", "train") == tmp_path / "c/train_features.npy"
-    assert find_features(None, "test") is None
 
 
 def test_one_class_alone_cannot_be_trained_on(tmp_path):
@@ -142,7 +141,7 @@ def test_one_class_alone_cannot_be_trained_on(tmp_path):
     remove("train_videos.csv")(tmp_path)
     change("labels", lambda a: a * 0)(tmp_path)
     with pytest.raises(InputError, match=r"80 real and 0 fake frames: training .* --evaluate"):
-        room.load_splits({"train": path, "val": None, "test": None})
+        room.load_splits({"train": [path], "val": [], "test": []})
 
 
 def test_features_by_another_name_need_a_labels_file(tmp_path):
@@ -158,7 +157,7 @@ def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
     features = make_split(tmp_path)
     make_split(tmp_path, "val", n_groups=6)
     own = (tmp_path / "train_labels.npy").rename(tmp_path / "own.npy")
-    splits = room.load_splits({"train": features, "val": None, "test": None}, own)
+    splits = room.load_splits({"train": [features], "val": [], "test": []}, own)
     n_frames = {name: len(split.labels) for name, split in splits.items()}
     assert n_frames == {"train": 80, "val": 48}
 
@@ -211,8 +210,8 @@ def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypat
 
 
 def test_splits_extracted_differently_are_refused(tmp_path):
-    files = {"train": make_split(tmp_path / "features"), "test": None}
-    files["val"] = make_split(tmp_path / "other", "val", frames=2)
+    files = {"train": [make_split(tmp_path / "features")], "test": []}
+    files["val"] = [make_split(tmp_path / "other", "val", frames=2)]
     message = "train has --frames-per-video 4, val has --frames-per-video 2: extract them alike"
     with pytest.raises(InputError, match=message):
         room.load_splits(files)

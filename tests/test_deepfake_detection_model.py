@@ -390,7 +390,7 @@ def test_each_seed_is_a_run_of_its_own_and_the_files_are_of_the_first(tmp_path, 
 
 
 def test_all_seeds_hold_out_by_one_unit(monkeypatch):
-    def divide(splits, val_fraction, seed, unit):
+    def divide(splits, val_fraction, seed, unit, test_fraction):
         return Division({}, {}, {"unit": "person" if seed == 1 else unit})
 
     monkeypatch.setattr(ddm, "divide", divide)
