@@ -136,14 +136,6 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
             audit_leaks(splits, unit)
 
 
-def test_what_holds_out_is_refused_where_validation_is_there(tmp_path):
-    for name in ("train", "val"):
-        make_split(tmp_path / "features", name)
-    for flag, value in (("--split-unit", "person"), ("--val-fraction", "0.3")):
-        with pytest.raises(InputError, match=f"{flag} {value}: there is a file of validation feat"):
-            train(tmp_path, flag, value)
-
-
 def test_a_split_of_ones_own_that_shares_people_goes_on_where_that_is_wanted(tmp_path):
     splits = {}
     for seed, name in enumerate(("train", "val")):
