@@ -280,12 +280,11 @@ def own_name(row: dict, name: str) -> str:
 
 def join_sets(loaded: dict[Path, Split]) -> Split:
     """One split of those of several sets: what is known in one set alone gets its name in front."""
-    videos, index = [], []
+    videos, index = [], np.empty(0, np.int64)
     for file, split in loaded.items():
         if not split.videos or not split.extraction:
-            needed = "extraction.json, ..._videos.csv and ..._frames.npy"
-            raise InputError(f"{file}: several sets need {needed} beside each: {AGAIN}")
-        index.append(split.video_index + len(videos))
+            raise InputError(f"{file}: several sets need extraction.json and _videos.csv: {AGAIN}")
+        index = np.append(index, split.video_index + len(videos))
         prefix = f"{name_set(file)}/"
         for row in split.videos:
             row |= {key: row[key] and prefix + row[key] for key in ("video", "group", "clip")}
@@ -296,11 +295,9 @@ def join_sets(loaded: dict[Path, Split]) -> Split:
     features, labels, numbers, made = (
         [getattr(part, kind) for part in loaded.values()] for kind in kinds
     )
-    index = np.concatenate(index)
     told = {"name": " + ".join(map(name_set, loaded))}
     told["notes"] = [note for each in made for note in each.notes]
-    counts = sum((Counter(each.counts | {"frames": 0}) for each in made), Counter())
-    told["counts"] = dict(counts)
+    told["counts"] = dict(sum((Counter(each.counts | {"frames": 0}) for each in made), Counter()))
     told["sample"] = made[0].sample if all(each.sample for each in made) else None
     frames = np.arange(len(index)), np.concatenate(labels), index, np.concatenate(numbers)
     return Split(Stack(features), *frames, videos, replace(made[0], **told))

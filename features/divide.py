@@ -207,8 +207,7 @@ def divide(
         warnings.append("nobody is known in these videos: held out by group, not by person")
     if "val" in wanted and whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
         warnings.append("val_features.npy of the extraction is gone")
-    choices, miss = choose_parts(whole, wanted, seed, unit)
-    reason = ""
+    (choices, miss), reason = choose_parts(whole, wanted, seed, unit), ""
     if unit == "group" and miss > FAR_OFF:
         by_person, other_miss = choose_parts(whole, wanted, seed, "person")
         if other_miss < miss and (other_miss <= FAR_OFF or miss == np.inf):

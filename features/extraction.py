@@ -180,7 +180,7 @@ def describe_extraction(extraction: Extraction | None) -> str:
     """Data set and weights in a few words, for headers and the footers of pictures."""
     if extraction is None:
         return "unknown videos, unknown weights"
-    is_sample = extraction.sample and " + " not in extraction.name  # of several sets all names
+    is_sample = extraction.sample and " + " not in extraction.name
     videos = "the sample set" if is_sample else extraction.name
     margin = extraction.sampling.face_margin
     faces = f", faces with margin {margin:g}" if margin else ""
