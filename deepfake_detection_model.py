@@ -40,7 +40,7 @@ from features.audit import audit_leaks, audit_shortcuts, describe_training, shar
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import VIDEO_SCORES, Split, find_features, load_splits
-from features.divide import LEFT_OUT, Division, divide
+from features.divide import LEFT_OUT, PARTS, Division, divide
 from features.evaluate import evaluate_files
 from features.extraction import N_FEATURES, hash_code
 from features.figures import choose_threshold, evaluate, score_frames
@@ -273,13 +273,13 @@ def train(
 
 
 def divide_for_seeds(
-    splits: dict[str, Split], val_fraction: float, seeds: range, unit: str
+    splits: dict[str, Split], val_fraction: float, seeds: range, unit: str, test_fraction: float = 0
 ) -> list[Division]:
     """A division for each seed: if groups cannot be held out with one of them, people with all."""
-    divisions = [divide(splits, val_fraction, seed, unit) for seed in seeds]
+    divisions = [divide(splits, val_fraction, seed, unit, test_fraction) for seed in seeds]
     if len({each.report["unit"] for each in divisions}) == 1:
         return divisions
-    return [divide(splits, val_fraction, seed, "person") for seed in seeds]
+    return [divide(splits, val_fraction, seed, "person", test_fraction) for seed in seeds]
 
 
 def train_and_evaluate(division: Division, training: Training, device: torch.device) -> Run:
@@ -349,8 +349,10 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> li
 
     Ends with an error for a value out of its limits, or a flag that would not be used.
     """
+    left, test = 1 - args.val_fraction, args.test_fraction
     checks = [
         (0 < args.val_fraction < 1, f"--val-fraction is {args.val_fraction}, expected 0 to 1"),
+        (0 <= test < left, f"--test-fraction is {test}, expected 0 to less than {left:g}"),
         (0 <= args.seed < 2**32 - args.seeds, f"--seed is {args.seed}, expected 0 to 2^32 - 2"),
         (0 <= (args.threshold or 0) <= 1, f"--threshold is {args.threshold}, not 0 to 1"),
         (args.max_fpr is None or 0 <= args.max_fpr < 1, f"--max-fpr is {args.max_fpr}, not 0 to 1"),
@@ -385,20 +387,23 @@ def describe_settings(flags: dict) -> dict:
 
 
 def load_and_divide(
-    files: dict[str, Path | None], flags: dict, given: list[str]
+    files: dict[str, list[Path]], flags: dict, given: list[str]
 ) -> tuple[Originals, list[Division]]:
     """The splits of these files, with what looks alike matched, and a division for each seed.
 
-    Raises InputError for flags of what is held out, where validation has a file of its own.
+    Raises InputError for flags of what is held out, where it has a file of its own.
     """
     splits = load_splits(files, flags["train_labels_file"], flags["video_score"])
-    for name in ("val_fraction", "split_unit") if "val" in splits else ():
-        if name in given and flags[name] not in ("video", "frame"):  # these excuse what is shared
-            held_out = "there is a file of validation features, used as it is"
+    part_of = {"val_fraction": "val", "test_fraction": "test"}
+    part_of["split_unit"] = "" if flags["test_fraction"] else "val"
+    for name in filter(part_of.get, given):
+        if part_of[name] in splits and flags[name] not in ("video", "frame"):  # an excuse to share
+            held_out = f"there is a file of {PARTS[part_of[name]]} features, used as it is"
             raise InputError(f"{flag_of(name)} {flags[name]}: {held_out}")
     found = Originals(splits) if flags["no_match"] else keep_originals(splits)
     seeds = range(flags["seed"], flags["seed"] + flags["seeds"])
-    return found, divide_for_seeds(found.splits, flags["val_fraction"], seeds, flags["split_unit"])
+    how = flags["val_fraction"], seeds, flags["split_unit"], flags["test_fraction"]
+    return found, divide_for_seeds(found.splits, *how)
 
 
 def train_all(flags: dict, given: list[str]) -> None:
@@ -407,8 +412,11 @@ def train_all(flags: dict, given: list[str]) -> None:
     `flags` are the values of all flags, `given` the names of those that are not at their default.
     """
     device = pick_device(flags["device"])
-    files = {name: find_features(flags[f"{name}_features_file"], name) for name in SPLITS}
-    settings = describe_settings(flags | {f"{name}_features_file": files[name] for name in SPLITS})
+    files = {}
+    for name in SPLITS:
+        files[name] = [find_features(path, name) for path in flags[f"{name}_features_file"]]
+    names = {name: " + ".join(map(os.path.relpath, files[name])) or None for name in SPLITS}
+    settings = describe_settings(flags | {f"{name}_features_file": names[name] for name in SPLITS})
     found, divisions = load_and_divide(files, flags, given)
     output = pick_output(flags["output_dir"], files["train"])
     methods = pick_methods(found.splits["train"], flags["leave_out"])
@@ -469,17 +477,20 @@ def main(argv=None):
     default = "(default: %(default)s)"
     # fmt: off
     add = parser.add_argument_group("what to read").add_argument
-    add("--train-features-file", type=Path, metavar="FILE",
-        default=Path("features/sample/train_features.npy"), help=f"features to train on {default}")
+    add("--train-features-file", nargs="+", type=Path, metavar="FILE",
+        default=[Path("features/sample/train_features.npy")],
+        help="features to train on; of several sets too (default: the sample set's)")
     add("--train-labels-file", type=Path, metavar="FILE",
         help="their labels (default: train_labels.npy beside them)")
-    add("--val-features-file", type=Path, metavar="FILE",
+    add("--val-features-file", nargs="+", type=Path, metavar="FILE", default=[],
         help="features to validate on (default: val_features.npy beside the training features; if "
         "there is none, a part of the training features is held out)")
-    add("--test-features-file", type=Path, metavar="FILE",
+    add("--test-features-file", nargs="+", type=Path, metavar="FILE", default=[],
         help="features to test on (default: test_features.npy beside the training features)")
     add("--val-fraction", type=float, default=0.2, metavar="X",
         help=f"share of the training features to hold out for validation {default}")
+    add("--test-fraction", type=float, default=0.0, metavar="X",
+        help=f"share of them to hold out for the test, the same for all seeds {default}")
     add("--split-unit", choices=("group", "person", "video", "frame"), default="group",
         help="what is held out in one piece: group, and people where groups are too large; person; "
         f"video or frame, which puts the same people on both sides {default}")

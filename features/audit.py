@@ -1,7 +1,7 @@
 """Leaks: what splits, or a training and another set, share. Shortcuts: what gives labels away."""
 
-import hashlib
 from collections import defaultdict
+from functools import partial
 from itertools import combinations
 from pathlib import PurePosixPath
 
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from data.files import InputError
 from data.groups import BY_LIST, BY_NAME
 from data.public_sets import PUBLIC, SHARES_PEOPLE
-from features.dataset import Split
+from features.dataset import Split, own_name
 from features.metrics import compute_intervals
 
 # --- Leaks: videos, people and clips on both sides ---
@@ -28,25 +28,22 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
     that carry them and by their names below one videos folder. In the public sets clips are known
     by their names alone.
     """
-    extraction = split.extraction
-    # a hash: keys are kept in the checkpoint, which need not tell where somebody's videos lie
-    root = hashlib.sha256(extraction.videos_dir.encode()).hexdigest()[:8] if extraction else ""
-    is_public = extraction is not None and extraction.layout in PUBLIC
     keys = {kind: defaultdict(set) for kind in KINDS}
     for index in np.unique(split.video_index):
         row = split.videos[index]
+        root, is_public, own = row["root"], row["layout"] in PUBLIC, partial(own_name, row)
         video, people = row["video"], row["people"]
         clip = row["clip"] or video
-        file = f"file {row['fingerprint']}" if row["fingerprint"] else f"{root}/{video}"
+        file = f"file {row['fingerprint']}" if row["fingerprint"] else f"{root}/{own(video)}"
         keys["videos"][video].add(file)
-        keys["clips"][clip] |= {file, clip if is_public else f"{root}/{clip}"}
+        keys["clips"][clip] |= {file, own(clip) if is_public else f"{root}/{own(clip)}"}
         for person in split.people(index).split(";"):
             is_of_all = people and not person.startswith((BY_NAME, BY_LIST))
-            keys["people"][person] |= {file, person if is_of_all else f"{root}/{person}"}
+            keys["people"][person] |= {file, person if is_of_all else f"{root}/{own(person)}"}
             if "named_group" in row:  # what originals.py has joined has the name that it had, too
-                keys["people"][person].add(f"{root}/{row['named_group']}")
+                keys["people"][person].add(f"{root}/{own(row['named_group'])}")
             if is_public and not people:
-                keys["people"][person].add(clip)
+                keys["people"][person].add(own(clip))
     return keys
 
 
@@ -65,7 +62,8 @@ def describe_training(splits: list[Split]) -> dict[str, list[str]]:
 def name_clips(split: Split) -> set[str]:
     """The names of a split's clips without ending: a copy that is compressed again keeps them."""
     rows = [split.videos[i] for i in np.unique(split.video_index)]
-    return {str(PurePosixPath(row["clip"] or row["video"]).with_suffix("")) for row in rows}
+    clips = [own_name(row, row["clip"] or row["video"]) for row in rows]
+    return {str(PurePosixPath(clip).with_suffix("")) for clip in clips}
 
 
 def find_shared(split: Split, trained_on: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -100,13 +98,14 @@ def allowed_sharing(splits: dict[str, Split], unit: str) -> dict[str, tuple[str,
     official test list shares people and footage with the rest.
     """
     some = ("people", "clips")
-    extraction = splits["train"].extraction
     is_divided = unit in ("video", "frame")
-    by_list = extraction and extraction.layout in SHARES_PEOPLE
+    by_list = any(row["layout"] in SHARES_PEOPLE for row in splits["train"].videos)
     train_val = some if is_divided else ()
     with_test = some if is_divided or by_list else ()
     if unit == "frame":
         train_val = KINDS
+        if "test" in splits and splits["test"].features is splits["train"].features:
+            with_test = KINDS  # it was held out too
     return {"train-val": train_val, "train-test": with_test, "val-test": with_test}
 
 

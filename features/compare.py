@@ -75,6 +75,8 @@ def read_scored(folder: Path) -> Scored:
     held_out, unit, flags = "as extracted", report["split"]["unit"], report["settings"]
     if unit:
         fraction = f"--val-fraction {flags['val_fraction']}"
+        if flags.get("test_fraction"):
+            fraction += f", --test-fraction {flags['test_fraction']}"
         held_out = f"by {unit}, {fraction}, --seed {flags['seed']}"
     return Scored(splits.pop("train", {}), splits, threshold, held_out, notes)
 

@@ -1,6 +1,9 @@
 """The features that script 1 left, loaded and checked."""
 
-from collections import defaultdict
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +12,7 @@ import numpy as np
 import torch
 
 from data.files import InputError, read_csv
+from data.groups import BY_LIST, BY_NAME
 from data.words import SPLITS
 from features.extraction import AGAIN, N_FEATURES, Extraction, check_alike, load_extraction
 
@@ -31,11 +35,25 @@ CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 # T       the threshold that is chosen on the validation split: a score of T or more is called fake
 
 
+@dataclass
+class Stack:
+    """The features of several files, one after the other: a row is read when it is used."""
+
+    arrays: list[np.ndarray]  # (N, 1000) each
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(k, 1000) float copy of rows, which ascend."""
+        begins = np.cumsum([0, *map(len, self.arrays[:-1])])
+        places = np.split(rows, np.searchsorted(rows, begins[1:]))
+        inside = zip(self.arrays, places, begins, strict=True)
+        return np.concatenate([array[place - begin] for array, place, begin in inside])
+
+
 @dataclass(repr=False)
 class Split:
     """n frames: all rows of a features file or, where two splits share a file, some of them."""
 
-    features: np.ndarray  # (N, 1000) float, mapped read-only: a row is read when it is used
+    features: np.ndarray | Stack  # (N, 1000) float, mapped read-only: a row is read when used
     rows: np.ndarray  # (n,) int64, where the frames are in `features`, ascending
     labels: np.ndarray  # (n,) int64, 1 = fake
     video_index: np.ndarray  # (n,) into `videos`; where there are none, each frame has its own
@@ -118,12 +136,12 @@ class Split:
         return index, self.labels[first], values
 
 
-def find_features(path: Path | None, split: str) -> Path | None:
+def find_features(path: Path, split: str) -> Path:
     """The features file that a path means: of a folder the one of the split, or the only one.
 
     Only to train on is val_features.npy or test_features.npy not what is meant.
     """
-    if not path or not path.is_dir():
+    if not path.is_dir():
         return path
     names = [file.name for file in path.glob("*features.npy")]
     not_meant = ("val_features.npy", "test_features.npy") if split == "train" else ()
@@ -161,6 +179,11 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     labels = np.array(labels, np.int64)
     video_index, numbers = frames.T.copy()
     extraction = load_extraction(features_file.parent)
+    folder, layout = (extraction.videos_dir, extraction.layout) if extraction else ("", "")
+    # a hash: a checkpoint keeps it, which need not tell where somebody's videos lie
+    root = hashlib.sha256(folder.encode()).hexdigest()[:8] if extraction else ""
+    for row in videos:
+        row |= {"set": "", "root": root, "layout": layout, "file": Path(folder, row["video"])}
     split = Split(features, rows, labels, video_index, numbers, videos, extraction, missing)
     for chunk, part in split.chunks():
         is_finite = part.isfinite().all(dim=1)
@@ -228,20 +251,64 @@ def complete_people(videos: list[dict]) -> None:
 
 
 def load_splits(
-    files: dict[str, Path | None], train_labels_file: Path | None = None, video_score: str = "mean"
+    files: dict[str, list[Path]], labels_file: Path | None = None, video_score: str = "mean"
 ) -> dict[str, Split]:
-    """The splits of the files that are named, {split: file}, and of those beside train's."""
-    splits = {}
+    """The splits of the files named, {split: those of its sets}, and of those beside train's."""
+    sets, splits, made = files["train"], {}, {}
+    is_one = all(len(some) < 2 for some in files.values())
     for name in SPLITS:
-        file = files[name] or files["train"].with_name(f"{name}_features.npy")
-        if files[name] or file.is_file():
-            labels_file = train_labels_file if name == "train" else None
-            split = load_split(file, labels_file)
+        beside = [file.with_name(f"{name}_features.npy") for file in sets]
+        found = files[name] or [file for file in beside if file.is_file()]
+        labels = labels_file if name == "train" else None
+        if len(set(map(name_set, found))) < len(found) or (labels and not is_one):
+            needs = "folders of different names, with their labels (no --train-labels-file)"
+            raise InputError(f"{' + '.join(map(str, found))}: several sets need {needs}")
+        if 0 < len(found) < len(sets):
+            print(f"WARNING: {name} is of {' and '.join(map(name_set, found))} alone")
+        loaded = {file: load_split(file, labels) for file in found}
+        made |= {name if is_one else str(file): split.extraction for file, split in loaded.items()}
+        if found:
+            split = loaded[found[0]] if is_one else join_sets(loaded)
             splits[name] = replace(split, video_score=video_score)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if not n_real or not n_fake:
-        found = f"{files['train']} has {n_real} real and {n_fake} fake frames"
+        found = f"{' + '.join(map(str, sets))} has {n_real} real and {n_fake} fake frames"
         other = "for one class there is --evaluate, with a model trained on both"
         raise InputError(f"{found}: training needs both; {other}")
-    check_alike({name: split.extraction for name, split in splits.items()})
+    check_alike(made)
     return splits
+
+
+def name_set(features_file: Path) -> str:
+    """The name of a set: that of the folder of its features."""
+    return Path(os.path.abspath(features_file)).parent.name
+
+
+def own_name(row: dict, name: str) -> str:
+    """What a video, group, clip or person is called in its set alone."""
+    return name.replace(row["set"], "", 1)
+
+
+def join_sets(loaded: dict[Path, Split]) -> Split:
+    """One split of those of several sets: what is known in one set alone gets its name in front."""
+    videos, index = [], np.empty(0, np.int64)
+    for file, split in loaded.items():
+        if not split.videos or not split.extraction:
+            raise InputError(f"{file}: several sets need extraction.json and _videos.csv: {AGAIN}")
+        index = np.append(index, split.video_index + len(videos))
+        prefix = f"{name_set(file)}/"
+        for row in split.videos:
+            row |= {key: row[key] and prefix + row[key] for key in ("video", "group", "clip")}
+            people = re.sub(f"(?<![^;])[{BY_NAME}{BY_LIST}]", rf"\g<0>{prefix}", row["people"])
+            row |= {"people": people, "set": prefix}
+        videos += split.videos
+    kinds = "features", "labels", "numbers", "extraction"
+    features, labels, numbers, made = (
+        [getattr(part, kind) for part in loaded.values()] for kind in kinds
+    )
+    told = {"name": " + ".join(map(name_set, loaded))}
+    told["notes"] = [note for each in made for note in each.notes]
+    told["counts"] = dict(sum((Counter(each.counts | {"frames": 0}) for each in made), Counter()))
+    told["sample"] = made[0].sample if all(each.sample for each in made) else None
+    frames = np.arange(len(index)), np.concatenate(labels), index, np.concatenate(numbers)
+    return Split(Stack(features), *frames, videos, replace(made[0], **told))

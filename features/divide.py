@@ -1,4 +1,4 @@
-"""What is held out for validation: groups, people, videos or frames, the same for equal names."""
+"""What is held out to validate and to test, by groups, people, videos, frames: by their names."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -15,6 +15,7 @@ from features.dataset import Split
 from features.extraction import AGAIN
 from features.text import count_units, percent
 
+PARTS = {"val": "validation", "test": "test"}  # what can be held out of training, in words
 LEFT_OUT = "left out"  # videos that show people of both sides: in predictions.csv like a split
 KINDS = ({0, 1}, {1}, {0})  # of units, by the classes that they show; held out in this order
 FAR_OFF = 2  # times as large or as small as the wanted share: what is held out should be nearer
@@ -43,8 +44,11 @@ def find_units(split: Split, unit: str) -> tuple[np.ndarray, list[Sequence[str]]
         groups = [split.group(i) for i in index]
         in_group = collect(groups, people)
         units = [min(in_group[group]) for group in groups]
-    joined = Joined()
-    for names in collect(files, [(name,) for name in units]).values():
+    joined, beside = Joined(), collect(files, [(name,) for name in units])
+    for names, name in zip(people, units, strict=True) if unit == "group" else ():
+        for person in names:  # of public sets, where there are several sets
+            beside["person", person].add(name)
+    for names in beside.values():
         first, *others = sorted(map(joined.find, names))
         for name in others:
             joined.join(first, name)
@@ -66,14 +70,14 @@ def collect(keys: Iterable[str], names: Iterable[Iterable[str]]) -> dict[str, se
 class Choice:
     """Which of n videos, or frames, are held out."""
 
-    side: np.ndarray  # (n,) 0: training, 1: validation, -1: left out, as it shows people of both
+    side: np.ndarray  # (n,) 0: training, 1: held out, -1: left out, as it shows people of both
     n_units: int
     n_held_out: int
     miss: float  # what find_miss gives: infinite where a side lacks a class
 
 
 def choose_units(
-    labels: np.ndarray, units: Sequence[Sequence[str]], fraction: float, seed: int
+    labels: np.ndarray, units: Sequence[Sequence[str]], fraction: float, seed: int | str
 ) -> Choice:
     """Hold out about this fraction of reals and fakes, by whole units.
 
@@ -114,7 +118,7 @@ def choose_units(
 
 
 def sort_units(
-    labels: np.ndarray, units: Sequence[Sequence[str]], fraction: float, seed: int
+    labels: np.ndarray, units: Sequence[Sequence[str]], fraction: float, seed: int | str
 ) -> list[list[str]]:
     """The names of the units of each of the KINDS, in the order in which they are held out.
 
@@ -180,14 +184,20 @@ class Division:
     report: dict  # how it came about, for metrics.json
 
 
-def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) -> Division:
-    """The splits with a validation part, held out by a unit if there was none.
+def divide(
+    splits: dict[str, Split], val_fraction: float, seed: int, unit: str, test_fraction: float = 0
+) -> Division:
+    """The splits with a test part, if one is wanted, and a validation part if there was none.
 
-    Where groups cannot be held out, or not in about the wanted share, people are.
+    Both fractions are of the training features. The test part is the same for all seeds. Where
+    groups cannot be held out, or not in about the wanted share, people are.
     """
     warnings = describe_bare(splits)
     report = {"by": "as extracted", "unit": None, "warnings": warnings}
-    if "val" in splits:
+    wanted = {"test": test_fraction} if test_fraction else {}
+    if "val" not in splits:
+        wanted["val"] = val_fraction / (1 - test_fraction)
+    if not wanted:
         return Division(splits, {}, report)
     whole = splits["train"]
     if not whole.videos:  # each row is then a unit of its own
@@ -195,26 +205,43 @@ def divide(splits: dict[str, Split], val_fraction: float, seed: int, unit: str) 
     if unit == "person" and whole.unit == "group":
         unit = "group"
         warnings.append("nobody is known in these videos: held out by group, not by person")
-    if whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
+    if "val" in wanted and whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
         warnings.append("val_features.npy of the extraction is gone")
-    choice, reason = choose(whole, val_fraction, seed, unit), ""
-    if unit == "group" and choice.miss > FAR_OFF:
-        by_person = choose(whole, val_fraction, seed, "person")
-        if by_person.miss < choice.miss and (by_person.miss <= FAR_OFF or choice.miss == np.inf):
-            unit, choice = "person", by_person
+    (choices, miss), reason = choose_parts(whole, wanted, seed, unit), ""
+    if unit == "group" and miss > FAR_OFF:
+        by_person, other_miss = choose_parts(whole, wanted, seed, "person")
+        if other_miss < miss and (other_miss <= FAR_OFF or miss == np.inf):
+            unit, choices = "person", by_person
             reason = f"by group {describe_largest(whole)} are one group; "
-    train, val, left_out = part_by(whole, choice, unit)
-    by = f"by {unit}: {reason}{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
-    report["by"] = f"{by}, {percent(len(val.rows) / len(whole.rows))} of the frames"
+    train, parts, left, found = whole, {}, [], []
+    for name, choice in choices.items():
+        train, parts[name], half_seen = part_by(train, choice, unit)
+        left.append(half_seen.rows)
+        text = f"{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
+        text += f" for {PARTS[name]}" * bool(test_fraction)
+        found.append(f"{text}, {percent(len(parts[name].rows) / len(whole.rows))} of the frames")
+    report["by"] = f"by {unit}: {reason}{'; '.join(found)}"
+    left_out = whole.part(np.isin(whole.rows, np.concatenate(left)))
     if len(left_out.rows):
         counts = zip(np.bincount(left_out.video_scores(left_out.labels)[1]), CLASSES, strict=False)
-        left = " and ".join(f"{n} {name}s" for n, name in counts if n)
-        report["by"] += f"; {left} with people on both sides left out"
+        told = " and ".join(f"{n} {name}s" for n, name in counts if n)
+        report["by"] += f"; {told} with people on both sides left out"
     report |= {"unit": unit, "n_units": choice.n_units, "n_held_out": choice.n_held_out}
-    report["n_left_out"] = len(np.unique(left_out.video_index))
-    parts = splits | {"train": train, "val": val}
+    report |= {"n_left_out": len(np.unique(left_out.video_index)), "parts": list(parts)}
+    parts |= splits | {"train": train}
     parts = {name: parts[name] for name in SPLITS if name in parts}
     return Division(parts, {LEFT_OUT: left_out} if len(left_out.rows) else {}, report)
+
+
+def choose_parts(whole: Split, fractions: dict, seed: int, unit: str) -> tuple[dict, float]:
+    """{part: Choice} of {part: fraction}, each of what those before have left; the worst miss."""
+    choices = {}
+    for name, fraction in fractions.items():
+        choices[name] = choose(whole, fraction, "test" if name == "test" else seed, unit)
+        if choices[name].miss == np.inf:
+            break
+        whole = part_by(whole, choices[name], unit)[0]
+    return choices, max(choice.miss for choice in choices.values())
 
 
 def hold_out(
@@ -228,15 +255,15 @@ def hold_out(
     return part_by(split, choose(split, val_fraction, seed, unit), unit)
 
 
-def choose(split: Split, fraction: float, seed: int, unit: str) -> Choice:
+def choose(split: Split, fraction: float, seed: int | str, unit: str) -> Choice:
     """What is held out of the videos of a split, or for unit frame of its frames."""
     return choose_units(*find_units(split, unit), fraction, seed)
 
 
 def part_by(split: Split, choice: Choice, unit: str) -> tuple[Split, Split, Split]:
-    """The parts of a split by a choice: training, validation, left out of both.
+    """The parts of a split by a choice: training, what is held out, left out of both.
 
-    Raises InputError where training or validation lacks a class.
+    Raises InputError where training or what is held out lacks a class.
     """
     if choice.miss == np.inf:
         raise InputError(explain_impossible(split, unit))
@@ -250,7 +277,7 @@ def explain_impossible(split: Split, unit: str) -> str:
     """Why nothing can be held out, and what to do."""
     shown = collect(*find_units(split, unit))  # {label: units}
     reals, fakes = (count_units(len(shown[label]), unit) for label in (0, 1))
-    needs = "validation and training need both classes each, of people of their own"
+    needs = "what is held out and training need both classes each, of people of their own"
     found = f"there are {reals} with reals, {fakes} with fakes"
     hint = ", or try --split-unit video, which leaks" if unit in ("group", "person") else ""
     return f"{needs}; {found}: add videos, give --val-features-file{hint}"

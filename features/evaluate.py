@@ -14,7 +14,7 @@ from data.files import InputError, hold_folder, make_folder, read_json, write_cs
 from data.words import SPLITS
 from features import screen
 from features.audit import share_known
-from features.dataset import Split, load_split
+from features.dataset import Split, load_split, name_set
 from features.extraction import check_alike, describe_extraction
 from features.figures import evaluate, list_cells, score_frames
 from features.pictures import draw_pictures, pick_samples, plot_samples
@@ -28,10 +28,9 @@ AT_T = "_at_T"
 SET_FIGURES = ("accuracy_at_T", "eer", "auc", "fpr_at_T", "fnr_at_T")  # in evaluated.csv
 
 
-def set_and_split(features_file: Path) -> tuple[str, str]:
+def set_and_split(file: Path) -> tuple[str, str]:
     """What the path of a features file tells, such as `DFD`, `test`."""
-    file = Path(os.path.abspath(features_file))
-    return file.parent.name, file.name.removesuffix("features.npy").strip("_") or "all"
+    return name_set(file), file.name.removesuffix("features.npy").strip("_") or "all"
 
 
 def list_features(paths: list[Path]) -> dict[str, Path]:

@@ -43,7 +43,7 @@ def choose_threshold(
 
 
 def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool = True) -> dict:
-    """{"videos": metrics, "frames": metrics, "methods": {name: metrics}} of a split.
+    """{"videos": metrics, "frames": metrics, "methods": {name: metrics}} of a split; also "sets".
 
     `scores` (n,) are those of its frames. The fakes of each method are held against all reals of
     the split. Only the figures of videos have intervals. Where it is not known which frames are of
@@ -72,6 +72,9 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
     result = {"videos": measure(np.ones(len(labels), bool))}
     if split.has_videos:
         result["frames"] = compute_metrics(split.labels, scores, threshold)
+    sets = np.array([split.row(i).get("set", "") for i in index])
+    if any(sets):  # several
+        result["sets"] = {name[:-1]: measure(sets == name) for name in np.unique(sets).tolist()}
     return result | {"methods": by_method}
 
 

@@ -137,7 +137,7 @@ def keep_originals(splits: dict[str, Split]) -> Originals:
     rows = []  # of the videos of mean_features
     for name, split in known.items():
         shown = [split.videos[i] for i in np.unique(split.video_index)]
-        rows += [row | {"split": name, "key": group_key(split, row)} for row in shown]
+        rows += [row | {"split": name, "key": group_key(row)} for row in shown]
     keys = [row["key"] for row in rows]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([number[key] for key in keys])
@@ -160,9 +160,9 @@ def keep_originals(splits: dict[str, Split]) -> Originals:
     return Originals(splits | renamed, n_fakes, len(with_real), table)
 
 
-def group_key(split: Split, row: dict) -> tuple[str, str]:
-    """A group with the folder in which its name means it."""
-    return split.extraction.videos_dir if split.extraction else "", row["group"]
+def group_key(row: dict) -> tuple[str, str]:
+    """A group with the folder in which its name means it: of several sets, in all."""
+    return "" if row["set"] else row["root"], row["group"]
 
 
 def join_matches(matches: list[tuple], rows: list[dict]) -> tuple[list[str], Joined]:
@@ -206,7 +206,7 @@ def rename_groups(split: Split, joined: Joined) -> Split:
     """The split with the new groups in the rows of its videos, and the people of these."""
     rows = []
     for row in split.videos:
-        new = joined.find(group_key(split, row))[1]
+        new = joined.find(group_key(row))[1]
         changed = {"group": new, "named_group": row["group"]} if new != row["group"] else {}
         rows.append(row | changed)
     complete_people(rows)

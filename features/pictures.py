@@ -123,8 +123,8 @@ def write_preview(
 def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4) -> list[dict]:
     """The middle frame of a few videos of each class, drawn at random; none of unknown videos.
 
-    `scores` (n,) are those of the split's frames. Of each: "video" (its identifier), "number" (of
-    the frame), "label", and "score" and "video_score" (of the frame and of the video).
+    `scores` (n,) are those of the split's frames. Of each: "video" (its identifier), "file",
+    "number" (of the frame), "label", and "score" and "video_score" (of the frame and of the video).
     """
     if not split.has_videos:
         return []
@@ -134,8 +134,8 @@ def pick_samples(split: Split, scores: np.ndarray, seed: int, per_class: int = 4
         of_class = np.flatnonzero(labels == label)
         for k in np.sort(rng.permutation(of_class)[:per_class]):
             i = middle_frame(split, index[k])
-            sample = {"video": split.name(index[k]), "number": int(split.numbers[i])}
-            sample |= {"label": label, "score": float(scores[i])}
+            sample = {key: split.row(index[k])[key] for key in ("video", "file")}
+            sample |= {"number": int(split.numbers[i]), "label": label, "score": float(scores[i])}
             samples.append(sample | {"video_score": float(video_scores[k])})
     return samples
 
@@ -146,9 +146,8 @@ def middle_frame(split: Split, video_index: int) -> int:
     return frames[len(frames) // 2]
 
 
-def find_frame(video: str, number: int, extraction: Extraction) -> torch.Tensor:
+def find_frame(file: Path, number: int, extraction: Extraction) -> torch.Tensor:
     """The frame of this number, (3, 224, 224). Raises InputError where it is not there."""
-    file = Path(extraction.videos_dir, video)
     try:
         sampled = sample_video(file, extraction.sampling)
     except InputError as error:
@@ -191,7 +190,7 @@ def plot_samples(samples: list[dict], extraction: Extraction | None) -> Figure:
         colour = "black" if video_called == truth else COLOURS["val"]
         if colour != "black":
             figure.supxlabel("orange: the video is called wrong at 0.5")
-        frame = find_frame(sample["video"], sample["number"], extraction)
+        frame = find_frame(sample["file"], sample["number"], extraction)
         show_frame(free[sample["label"]].pop(0), frame, title, color=colour)
     return figure
 
@@ -264,10 +263,11 @@ def plot_originals(found: Originals, most: int = 8) -> Figure:
 
 def show_middle(axes: Axes, split: Split, video: str, remark: str) -> None:
     """The middle frame of a video as the network sees it."""
-    i = middle_frame(split, [row["video"] for row in split.videos].index(video))
+    index = [row["video"] for row in split.videos].index(video)
+    i = middle_frame(split, index)
     number, label = int(split.numbers[i]), CLASSES[split.labels[i]]
     title = f"{label}: {shorten(video, 30)}\nframe {number}\n{remark}"
-    show_frame(axes, find_frame(video, number, split.extraction), title)
+    show_frame(axes, find_frame(split.row(index)["file"], number, split.extraction), title)
 
 
 # --- All pictures of a run ---

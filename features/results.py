@@ -17,7 +17,7 @@ from torch import nn
 from data.files import InputError, read_json, write_csv, write_json
 from data.words import CLASSES
 from features.checkpoint import save_checkpoint
-from features.dataset import Split
+from features.dataset import Split, name_set
 from features.divide import Division
 from features.extraction import package_versions
 from features.originals import ORIGINALS_COLUMNS
@@ -52,19 +52,19 @@ class Run:
 # --- Which folder, which checkpoint ---
 
 
-def pick_output(output_dir: Path | None, features_file: Path) -> Path:
+def pick_output(output_dir: Path | None, features_files: list[Path]) -> Path:
     """The folder to write to: the one that is named, or results/<name of the features folder>.
 
-    Raises InputError if that one holds the results of another features file.
+    Of several sets it has all names. Raises InputError if it holds results of other features files.
     """
     if output_dir:
         return output_dir
-    file = os.path.abspath(features_file)
-    folder = Path("results", Path(file).parent.name)
-    earlier = file
+    files = list(map(os.path.abspath, features_files))
+    folder = Path("results", "+".join(map(name_set, features_files)))
+    earlier = " + ".join(files)
     with suppress(FileNotFoundError, InputError, LookupError, TypeError):  # of another version
         earlier = read_json(folder / "metrics.json")["settings"]["train_features_file"]
-    if os.path.abspath(earlier) != file:
+    if list(map(os.path.abspath, earlier.split(" + "))) != files:
         found = f"{folder} holds results of {earlier}"
         raise InputError(f"{found}: name another folder, or this one, with --output-dir")
     return folder
@@ -191,7 +191,9 @@ def describe_run(report: dict) -> dict:
         row[name] = sampling.get(name)
     row |= {"parameters": report["network"]["parameters"], "model_code": report["network"]["code"]}
     row |= {name: settings[name] for name in RUN_SETTINGS}
-    return row | {"split_unit": unit, "val_fraction": settings["val_fraction"] if unit else None}
+    row["split_unit"], parts = unit, report["split"].get("parts", ())
+    fractions = {f"{name}_fraction": name for name in ("val", "test")}
+    return row | {key: settings[key] if fractions[key] in parts else None for key in fractions}
 
 
 def append_run(path: Path, report: dict, run: Run) -> None:

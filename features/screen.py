@@ -201,8 +201,9 @@ def print_results(runs: list, report: dict, select: str) -> None:
         rates = metrics["at_threshold"]
         figures = f"FPR {percent(rates['fpr'])}, FNR {percent(rates['fnr'])}"
         print(f"{metrics['n']} videos with people on both sides, at T: {figures}")
-    if methods := methods_table(run.results):
-        print(f"\n{methods}")
+    for key in ("methods", "sets"):
+        if table := methods_table(run.results, key):
+            print(f"\n{table}")
     if len(runs) > 1:
         print(f"\n{seeds_table([each.results for each in runs])}")
     print()

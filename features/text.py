@@ -207,11 +207,11 @@ def worst_first(methods: dict[str, dict]) -> list[tuple[str, dict]]:
     return sorted(methods.items(), key=lambda item: (item[1]["auc"] is None, item[1]["auc"]))
 
 
-def methods_table(results: dict[str, dict]) -> str:
-    """AUC and EER of each method of the last split, worst first; "" where there is but one."""
+def methods_table(results: dict[str, dict], key: str = "methods") -> str:
+    """AUC and EER of each method, or set, of the last split, worst first; "" where there is one."""
     name = list(results)[-1]
-    rows = [(f"Methods, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
-    for method, metrics in worst_first(results[name]["methods"]):
+    rows = [(f"{key.title()}, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
+    for method, metrics in worst_first(results[name].get(key, {})):
         auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
         rows.append((method or "not named", metrics["n_fake"], auc, eer))
     return format_table(rows) if len(rows) > 1 else ""

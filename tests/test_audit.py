@@ -32,6 +32,11 @@ def edit_videos(folder, split, change):
     write_csv(path, rows[0], rows)
 
 
+def told(split, **facts):
+    """The split with other facts of its videos."""
+    return replace(split, videos=[row | facts for row in split.videos])
+
+
 def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_split(tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
         make_split(tmp_path, split, n_groups=5, seed=seed)
@@ -39,8 +44,7 @@ def test_a_leak_between_extracted_splits_is_an_error_unless_it_is_the_official_s
     def load(layout=""):
         splits = {}
         for name in ("train", "val", "test"):
-            split = load_split(tmp_path / f"{name}_features.npy")
-            splits[name] = replace(split, extraction=replace(split.extraction, layout=layout))
+            splits[name] = told(load_split(tmp_path / f"{name}_features.npy"), layout=layout)
         return splits
 
     pairs = ("train-val", "train-test", "val-test")
@@ -97,8 +101,9 @@ def test_split_unit_excuses_nothing_but_what_it_divided(tmp_path):
         with pytest.raises(InputError, match="train and val share 20 videos"):
             audit_leaks({"train": split, "val": split}, unit)
     assert audit_leaks({"train": split, "val": split}, "frame")["train-val"]["videos"] == 20
+    again = load_split(tmp_path / "train_features.npy")
     for unit in ("video", "frame"):
-        splits = divide({"train": split, "test": split}, 0.2, 0, unit).splits
+        splits = divide({"train": split, "test": again}, 0.2, 0, unit).splits
         with pytest.raises(InputError, match=r"(train|val) and test share \d+ videos"):
             audit_leaks(splits, unit)
 
@@ -166,15 +171,18 @@ def test_sets_without_fingerprints_are_known_by_their_paths(tmp_path):
     folder = hashlib.sha256(b"gone").hexdigest()[:8]  # a checkpoint need not tell where videos lie
     assert known["videos"][0] == f"{folder}/train/fake/000.mp4"
     assert count_shared(split, known) == {"videos": 20, "people": 10, "clips": 20}
-    elsewhere = replace(split, extraction=replace(split.extraction, videos_dir="/other"))
-    assert count_shared(elsewhere, known) == NOTHING
+    assert count_shared(told(split, root="other"), known) == NOTHING
+    rows = read_table(tmp_path / "train_videos.csv")
+    columns = [name for name in rows[0] if name not in ("fingerprint", "people", "clip")]
+    write_csv(tmp_path / "train_videos.csv", columns, rows)  # as somebody else may leave it
+    assert count_shared(load_split(path), known) == {"videos": 20, "people": 10, "clips": 20}
 
 
 def test_a_copy_is_known_by_its_content_and_another_file_not_by_its_name(tmp_path):
     trained = load_split(make_split(tmp_path / "a"))
     known = describe_training([trained])
     other = load_split(make_split(tmp_path / "b", seed=1))
-    other = replace(other, extraction=replace(other.extraction, videos_dir="/other"))
+    other = told(other, root="other")
     assert count_shared(other, known) == NOTHING
     other.videos[0] |= {"video": "x.mp4", "fingerprint": trained.videos[3]["fingerprint"]}
     assert count_shared(other, known) == {"videos": 1, "people": 1, "clips": 1}
@@ -195,13 +203,11 @@ def test_a_copy_is_known_by_its_content_and_another_file_not_by_its_name(tmp_pat
 def test_a_public_set_is_recognised_at_another_compression(tmp_path, layout, people, shared):
     split = load_split(make_split(tmp_path, n_groups=3))
     for i, row in enumerate(split.videos):
-        row |= {"clip": f"{layout} {i:05d}", "people": people.format(i % 3)}
-    split = replace(split, extraction=replace(split.extraction, layout=layout))
+        row |= {"clip": f"{layout} {i:05d}", "people": people.format(i % 3), "layout": layout}
     known = describe_training([split])
     for row in split.videos:
         row["fingerprint"] += " encoded again"
-    moved = replace(split, extraction=replace(split.extraction, videos_dir="/moved"))
-    assert count_shared(moved, known) == NOTHING | shared
+    assert count_shared(told(split, root="moved"), known) == NOTHING | shared
 
 
 def columns(row):

@@ -10,7 +10,9 @@ from conftest import make_split, read_table, train
 
 from data.files import InputError, write_csv
 from features import dataset as room
+from features.audit import count_shared, describe_training, find_shared
 from features.dataset import find_features, load_split
+from features.divide import hold_out
 
 
 def test_a_video_scores_the_mean_of_its_frames(tmp_path):
@@ -121,7 +123,7 @@ def test_one_class_alone_cannot_be_trained_on(tmp_path):
     remove("train_videos.csv")(tmp_path)
     change("labels", lambda a: a * 0)(tmp_path)
     with pytest.raises(InputError, match=r"80 real and 0 fake frames: training .* --evaluate"):
-        room.load_splits({"train": path, "val": None, "test": None})
+        room.load_splits({"train": [path], "val": [], "test": []})
 
 
 def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
@@ -131,7 +133,7 @@ def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
     own = tmp_path / "train_labels.npy"
     with pytest.raises(InputError, match=r"mine\.npy is not named \.\.\._features\.npy"):
         load_split(other)
-    splits = room.load_splits({"train": other, "val": None, "test": None}, own)
+    splits = room.load_splits({"train": [other], "val": [], "test": []}, own)
     n_frames = {name: len(split.labels) for name, split in splits.items()}
     assert n_frames == {"train": 80, "val": 48} and not splits["train"].has_videos
 
@@ -161,8 +163,8 @@ def test_features_are_checked_in_pieces_and_stay_on_the_disk(tmp_path, monkeypat
 
 
 def test_splits_extracted_differently_are_refused(tmp_path):
-    files = {"train": make_split(tmp_path / "features"), "test": None}
-    files["val"] = make_split(tmp_path / "other", "val", frames=2)
+    files = {"train": [make_split(tmp_path / "features")], "test": []}
+    files["val"] = [make_split(tmp_path / "other", "val", frames=2)]
     message = "train has --frames-per-video 4, val has --frames-per-video 2: extract them alike"
     with pytest.raises(InputError, match=message):
         room.load_splits(files)
@@ -182,3 +184,85 @@ def test_where_nobody_is_known_the_group_stands_in_place_of_a_person(tmp_path):
     assert split.unit == "person"
     bare = load_split(make_split(tmp_path / "bare", n_groups=2))
     assert bare.people(1) == bare.group(1) == "train001.mp4" and bare.unit == "group"
+
+
+# --- Several sets ---
+
+
+def load_sets(*paths, **more):
+    return room.load_splits({"train": list(paths), "val": [], "test": []} | more)
+
+
+def test_several_sets_are_one_split_whose_names_tell_the_set(tmp_path):
+    paths = [make_split(tmp_path / name, n_groups=n, seed=n) for name, n in (("a", 3), ("b", 2))]
+    for path in paths:
+        rows = read_table(path.with_name("train_videos.csv"))
+        rows[0]["people"], rows[1]["people"] = "~x;@y;FF 1", "FF 2;~z"
+        rows[1]["clip"] = ""
+        write_csv(path.with_name("train_videos.csv"), rows[0], rows)
+    split, both = load_sets(*paths)["train"], np.concatenate([np.load(path) for path in paths])
+    for rows in (np.arange(40), np.array([3, 23, 24, 39]), np.array([30]), np.array([], int)):
+        np.testing.assert_array_equal(split.gather(rows), both[rows])
+    assert all(isinstance(array, np.memmap) for array in split.features.arrays)
+    first, second = split.videos[6], split.videos[7]  # of b
+    assert split.video_index[24:32].tolist() == [6] * 4 + [7] * 4
+    assert (first["video"], first["group"]) == ("b/train/fake/000.mp4", "b/train000.mp4")
+    assert (first["clip"], second["clip"]) == ("b/train/fake/000.mp4", "")
+    assert first["people"] == "~b/x;@b/y;FF 1" and second["people"] == "FF 2;~b/z"
+    assert str(first["file"]) == "gone/train/fake/000.mp4"
+    assert split.labels.tolist() == [*[1] * 12, *[0] * 12, *[1] * 8, *[0] * 8]
+    assert split.extraction.name == "a + b"
+
+
+def test_what_is_known_of_a_set_is_known_where_it_is_one_of_several(tmp_path):
+    paths = [make_split(tmp_path / name, n_groups=3) for name in "ab"]
+    for path in paths:
+        folder, rows = path.parent, read_table(path.with_name("train_videos.csv"))
+        for row in rows:
+            row |= {"fingerprint": "", "people": f"~{row['group']}"}
+        write_csv(folder / "train_videos.csv", rows[0], rows)
+        text = (folder / "extraction.json").read_text()
+        (folder / "extraction.json").write_text(
+            text.replace('"gone"', f'"videos of {folder.name}"')
+        )
+    known = describe_training([load_sets(*paths)["train"]])
+    assert len(known["videos"]) == 12 and len(known["people"]) == 6 + 12
+    for path in paths:
+        assert count_shared(load_split(path), known) == {"videos": 6, "people": 3, "clips": 6}
+    alone = describe_training([load_split(paths[0])])
+    shared = find_shared(load_sets(*paths)["train"], alone)
+    assert shared["people"] == [f"~a/train{i:03d}.mp4" for i in range(3)]
+
+
+def test_people_of_public_sets_are_the_same_in_all(tmp_path):
+    paths = [make_split(tmp_path / name, n_groups=10, seed=i) for i, name in enumerate("ab")]
+    for path in paths:
+        rows = read_table(path.with_name("train_videos.csv"))
+        for row in rows:  # in a two are in each group, whose names tell nothing
+            number = int(row["video"][-7:-4])
+            row["people"] = f"p{number}"
+            if path == paths[0]:
+                row |= {"people": f"p{number};p{(number + 5) % 10}", "group": f"{number % 5}"}
+        write_csv(path.with_name("train_videos.csv"), rows[0], rows)
+    for seed in range(5):
+        train_part, val, _ = hold_out(load_sets(*paths)["train"], 0.2, seed)
+        shown = [{split.people(i) for i in split.video_index} for split in (train_part, val)]
+        known = [set(";".join(names).split(";")) for names in shown]
+        assert not known[0] & known[1] and len(known[1]) == 2
+
+
+def test_sets_that_cannot_be_one_are_refused(tmp_path, capsys):
+    a, b, other = (make_split(tmp_path / name) for name in ("a", "b", "other/a"))
+    for paths, labels_file in (((a, other), None), ((a, a), None), ((a, b), a)):
+        files = {"train": list(paths), "val": [], "test": []}
+        with pytest.raises(InputError, match=r"\+ .*: several sets need folders of different"):
+            room.load_splits(files, labels_file)
+    make_split(tmp_path / "b", frames=2)
+    with pytest.raises(InputError, match=r"a/train_fe.* has --frames-per-video 4, .*b/train_feat"):
+        load_sets(a, b)
+    make_split(tmp_path / "b", "val")
+    load_sets(a, make_split(tmp_path / "b"), val=[])
+    assert capsys.readouterr().out == "WARNING: val is of b alone\n"
+    (tmp_path / "b/train_videos.csv").unlink()
+    with pytest.raises(InputError, match=r"b/train_features.npy: several sets need extraction"):
+        load_sets(a, b)

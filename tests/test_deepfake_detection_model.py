@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from conftest import contents, extract, make_split, read_json, read_table, train
+from conftest import QUICK, contents, extract, make_split, read_json, read_table, train
 
 import deepfake_detection_model as ddm
 from data.files import InputError, write_json
@@ -390,7 +390,7 @@ def test_each_seed_is_a_run_of_its_own_and_the_files_are_of_the_first(tmp_path, 
 
 
 def test_all_seeds_hold_out_by_one_unit(monkeypatch):
-    def divide(splits, val_fraction, seed, unit):
+    def divide(splits, val_fraction, seed, unit, test_fraction):
         return Division({}, {}, {"unit": "person" if seed == 1 else unit})
 
     monkeypatch.setattr(ddm, "divide", divide)
@@ -422,6 +422,8 @@ WRONG_FLAGS = """
 --predict x --lr 1e-4: --lr is not used with --predict: leave it out
 --predict x --no-pictures: --no-pictures is not used with --predict
 --evaluate x --plot: --plot is not used with --evaluate
+--test-fraction -0.1
+--test-fraction 0.8: --test-fraction is 0.8, expected 0 to less than 0.8
 --compare a b --output-dir c: --output-dir is not used with --compare
 """
 
@@ -444,6 +446,81 @@ def test_flags_of_what_is_held_out_are_refused_where_nothing_is(tmp_path):
         with pytest.raises(InputError, match=f"{flags}: there is a file of validation features"):
             train(tmp_path, *flags.split())
     train(tmp_path, "--split-unit", "video")  # excuses what the splits share
+    make_split(tmp_path / "features", "test")
+    with pytest.raises(InputError, match=r"--test-fraction 0\.2: there is a file of test features"):
+        train(tmp_path, "--test-fraction", "0.2")
+
+
+def test_a_test_part_changes_nothing_of_the_model_and_is_the_same_for_all_seeds(tmp_path):
+    path = make_split(tmp_path / "features", n_groups=20)
+    flags = "--test-fraction", "0.2", "--no-match", "--select", "best"
+    report = train(tmp_path, *flags, "--seeds", "2")
+    rows = read_table(tmp_path / "results/predictions.csv")
+    parts = [[row["video"] for row in rows if row["split"] == "test"][i::2] for i in (0, 1)]
+    tested = {row["video"] for row in rows if row["split"] == "test" and row["seed"] == "0"}
+    assert len(tested) == 8 and len(parts[0]) == len(parts[1]) == 8
+    assert tested == {row["video"] for row in rows if row["split"] == "test"}
+    by_seed = [row["video"] for row in rows if row["split"] == "val"]
+    assert len(by_seed) == 16 > len(set(by_seed))  # each seed validates on others
+    features, split = np.load(path), load_split(path)
+    features[[split.name(i) in tested for i in split.video_index]] = 1e3
+    np.save(path, features)
+    again = train(tmp_path, *flags)
+    for key in ("sha256", "thresholds", "epoch"):
+        assert again[key] == report[key]
+    assert again["splits"]["val"] == report["splits"]["val"]
+    assert again["splits"]["test"] != report["splits"]["test"]
+    runs = read_table(tmp_path / "runs.csv")
+    assert {(row["val_fraction"], row["test_fraction"], row["test_n"]) for row in runs} == {
+        ("0.2", "0.2", "8")
+    }
+
+
+def test_a_test_part_is_held_out_where_validation_is_extracted(tmp_path):
+    make_split(tmp_path / "features", n_groups=20)
+    make_split(tmp_path / "features", "val", seed=1)
+    split = train(tmp_path, "--test-fraction", "0.25", "--split-unit", "person")["split"]
+    by = "by group: 5 of 20 groups held out for test, 25.0 % of the frames"
+    assert split["by"] == by and list(split["shared"]) == ["train-val", "train-test", "val-test"]
+    (run,) = read_table(tmp_path / "runs.csv")
+    assert (run["val_fraction"], run["test_fraction"]) == ("", "0.25")
+
+
+# --- Several sets in one training ---
+
+
+def test_several_sets_are_one_training_with_figures_of_each(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, shift) in enumerate((("a", 1), ("b", 0))):
+        make_split(tmp_path / name, n_groups=20, shift=shift, seed=seed)
+    make_split(tmp_path / "b", "test", n_groups=6, seed=2)
+    how = (tmp_path / "b/extraction.json").read_text()
+    (tmp_path / "b/extraction.json").write_text(how.replace('"gone"', '"videos of b"'))
+    ddm.main(["--train-features-file", "a", "b", *QUICK])
+    report = read_json(tmp_path / "results/a+b/metrics.json")
+    out = capsys.readouterr().out
+    assert "WARNING: test is of b alone\n" in out
+    assert "Features   a + b, ResNet-18 weights: random\n" in out
+    files = "a/train_features.npy + b/train_features.npy"
+    assert report["settings"]["train_features_file"] == files
+    rows = read_table(tmp_path / "results/a+b/predictions.csv")
+    held_out = [row for row in rows if row["split"] == "val"]
+    sets = report["splits"]["val"]["sets"]
+    for name, metrics in sets.items():
+        mine = [row for row in held_out if row["video"].startswith(f"{name}/train/")]
+        assert metrics["n"] == len(mine)
+        right = np.mean([row["label"] == row["at_0.5"] for row in mine])
+        assert metrics["accuracy"] == pytest.approx(right)
+    assert list(sets) == ["a", "b"] and sets["a"]["auc"] > 0.9 > sets["b"]["auc"]
+    assert {row["video"][:7] for row in rows if row["split"] == "test"} == {"b/test/"}
+    assert read_table(tmp_path / "results/runs.csv")[0]["features"] == files
+    saved = ddm.load_model("results/a+b/model.pt")[1]
+    assert saved["extraction"].name == "a + b"
+    make_split(tmp_path / "c/b")
+    found = r"results/a\+b holds results of a/train_features\.npy \+ b/train"
+    with pytest.raises(InputError, match=found):
+        ddm.main(["--train-features-file", "b/../a", "c/b", *QUICK])
+    ddm.main(["--train-features-file", "b/../a", "b", *QUICK])  # the same two
 
 
 # --- Real clips ---

@@ -1,13 +1,14 @@
 """What is held out: by group, person, video or frame, whole, in the wanted share, and stable."""
 
 from collections import defaultdict
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from conftest import make_split, read_table, train
 
 from data.files import InputError, write_csv
+from features.audit import audit_leaks
 from features.dataset import load_split
 from features.divide import LEFT_OUT, choose_number, choose_units, divide, hold_out
 
@@ -188,6 +189,44 @@ def test_groups_that_can_be_held_out_are_unless_people_are_asked_for(tmp_path):
     assert sorted(rows) == splits["train"].rows.tolist()
     nobody = {"train": load_split(make_split(tmp_path / "nobody"))}
     assert divide(nobody, 0.2, 0, "person").report["unit"] == "group"
+
+
+def test_a_test_part_is_held_out_before_validation_in_shares_of_the_whole(tmp_path):
+    split = load_split(make_tree(tmp_path / "features", sample_set(40)))
+    tested = []
+    for seed in range(3):
+        division = divide({"train": split}, 0.4, seed, "group", 0.2)
+        assert list(division.splits) == ["train", "val", "test"]
+        assert division.report["by"] == (
+            "by group: 4 of 20 groups held out for test, 20.0 % of the frames; "
+            "8 of 16 groups held out for validation, 40.0 % of the frames"
+        )
+        for first, second in combinations(division.splits.values(), 2):
+            assert not people_of(first) & people_of(second)
+        tested.append(division.splits["test"].rows.tolist())
+    assert tested[0] == tested[1] == tested[2]
+    split = load_split(make_split(tmp_path / "of four frames"))
+    frames = divide({"train": split}, 0.2, 0, "frame", 0.2).splits
+    assert all(shared["videos"] for shared in audit_leaks(frames, "frame").values())
+
+
+def test_where_people_are_held_out_for_the_one_they_are_for_both(tmp_path):
+    make_tree(tmp_path / "features", dfd(12))
+    report = train(tmp_path, "--test-fraction", "0.2", "--seeds", "2")
+    for run in report["seeds"]:
+        assert run["split"]["unit"] == "person" and run["split"]["parts"] == ["test", "val"]
+    rows = read_table(tmp_path / "results/predictions.csv")
+    people, tested = defaultdict(set), defaultdict(set)
+    for row in rows:
+        people[row["seed"], row["split"]].update(row["people"].split(";"))
+        if row["split"] == "test":
+            tested[row["seed"]].add(row["video"])
+    assert tested["0"] == tested["1"]
+    for first, second in combinations(("train", "val", "test"), 2):
+        assert not people["0", first] & people["0", second]
+    left_out = [row for row in rows if row["seed"] == "0" and row["split"] == LEFT_OUT]
+    assert len(left_out) == report["split"]["n_left_out"] == report["left_out"]["videos"]["n"]
+    assert len(rows) == 2 * len(dfd(12))
 
 
 def test_people_are_held_out_where_one_group_has_most_of_a_class(tmp_path):

@@ -169,13 +169,16 @@ def test_the_sample_picture_shows_the_middle_frames_it_names_with_their_scores(e
     assert len(pick_samples(split, scores, seed=0, per_class=9)) == 10
 
 
-def sample_of(video: str, number: int, label: int, video_score: float) -> dict:
-    sample = {"video": video, "number": number, "label": label, "score": 0.5}
+def sample_of(file: Path, number: int, label: int, video_score: float) -> dict:
+    sample = {"video": file.name, "file": file, "number": number, "label": label, "score": 0.5}
     return sample | {"video_score": video_score}
 
 
 def test_a_video_that_is_gone_or_changed_is_an_error_that_names_it(videos):
-    samples, extraction = [sample_of("real/000.mp4", 7, 0, 0.4)], extraction_of(videos, 1000)
+    samples, extraction = (
+        [sample_of(videos / "real/000.mp4", 7, 0, 0.4)],
+        extraction_of(videos, 1000),
+    )
     assert len(frames_of(plot_samples(samples, extraction))) == 1
     write_video(videos / "real/000.mp4", n=3)
     with pytest.raises(InputError, match="has changed since its features were extracted"):
@@ -202,7 +205,7 @@ def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(video
         ((0.5, 0.5), [False, True]),
         (right, [True] * 2),
     ):
-        samples = [sample_of(names[label], 2, label, scores[label]) for label in (0, 1)]
+        samples = [sample_of(videos / names[label], 2, label, scores[label]) for label in (0, 1)]
         figure = plot_samples(samples, extraction_of(videos, 20))
         assert [axes.title.get_color() == "black" for axes in figure.axes] == black
         orange = "" if all(black) else "orange: the video is called wrong at 0.5"

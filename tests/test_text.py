@@ -147,6 +147,10 @@ def test_methods_of_the_last_split_stand_worst_first():
         ["not named", "20", "n/a", "20.0 %"],
     ]
     assert text.methods_table({"val": {"methods": {"A": metrics()}}}) == ""
+    by_set = {"val": {"methods": {}, "sets": {"a": metrics(auc=0.9), "b": metrics(auc=0.7)}}}
+    rows = cells_of(text.methods_table(by_set, "sets"))
+    assert [row[0] for row in rows] == ["Sets, Validation Set", "b", "a"]
+    assert text.methods_table(results, "sets") == ""
 
 
 def test_a_set_has_its_methods_below_it_and_a_mark_if_the_training_has_seen_it():
