@@ -268,6 +268,12 @@ def make_split(
     return folder / f"{split}_features.npy"
 
 
+def make_bare(features: Path, split="train") -> None:
+    """Leave a split's features and labels alone: what its frames are of is not known."""
+    for name in ("frames.npy", "videos.csv"):
+        (features / f"{split}_{name}").unlink()
+
+
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory) -> Path:
     """A ResNet-18 state dict with weights of our own."""
