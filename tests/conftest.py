@@ -24,6 +24,7 @@ import deepfake_detection_model
 import feature_extraction
 from data.files import write_csv, write_json
 from data.frames import Sampling
+from data.words import SPLITS
 from features import run
 from features.extraction import Extraction
 
@@ -266,6 +267,23 @@ def make_split(
     extraction = Extraction(Sampling(frames), weights=weights, name=folder.name, videos_dir="gone")
     write_json(folder / "extraction.json", asdict(extraction))
     return folder / f"{split}_features.npy"
+
+
+def make_splits(folder: Path, **how) -> None:
+    """make_split of training, validation and test, each with a seed of its own."""
+    for seed, split in enumerate(SPLITS):
+        make_split(folder, split, seed=seed, **how)
+
+
+@pytest.fixture
+def features(tmp_path) -> Path:
+    """The folder that train(tmp_path) reads: make_split's."""
+    return make_split(tmp_path / "features").parent
+
+
+def videos_of(report: dict, split: str) -> dict:
+    """The figures of a split's videos in a metrics.json."""
+    return report["splits"][split]["videos"]
 
 
 def make_bare(features: Path, split="train") -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 import torch
-from conftest import contents, extract, make_bare, make_split, read_json, read_table, train
+from conftest import (
+    extract,
+    make_bare,
+    make_split,
+    make_splits,
+    read_json,
+    read_table,
+    train,
+    videos_of,
+)
 
 import deepfake_detection_model as ddm
 from data.files import InputError, write_json
@@ -15,6 +24,7 @@ from features.dataset import load_split
 from features.divide import Division, hold_out
 from features.figures import score_frames
 from features.metrics import compute_eer, compute_metrics, compute_rates
+from features.screen import any_shared
 
 # --- The network ---
 
@@ -178,17 +188,16 @@ def test_a_training_that_cannot_be_is_one_clear_line(tmp_path, changes, message)
         train_on(splits, **changes)
 
 
-def test_a_validation_split_of_one_class_has_no_eer_and_chooses_nothing(tmp_path, capsys):
-    path = make_split(tmp_path / "features")
-    make_split(tmp_path / "features", "val")
-    make_bare(tmp_path / "features", "val")
-    np.save(tmp_path / "features/val_labels.npy", np.ones(80, np.int64))
+def test_a_validation_split_of_one_class_has_no_eer_and_chooses_nothing(features, tmp_path, capsys):
+    make_split(features, "val")
+    make_bare(features, "val")
+    np.save(features / "val_labels.npy", np.ones(80, np.int64))
     report = train(tmp_path)
-    assert report["splits"]["val"]["videos"]["eer"] is None
+    assert videos_of(report, "val")["eer"] is None
     assert report["thresholds"]["used"] == 0.5
     assert report["thresholds"]["from"] == "as the validation split has one class alone"
     assert "n/a: one class alone has no such figure" in capsys.readouterr().out
-    splits = both_parts(load_split(path))
+    splits = both_parts(load_split(features / "train_features.npy"))
     splits["val"] = splits["val"].part(splits["val"].labels == 1)
     with pytest.raises(InputError, match="--select best needs both classes in the validation"):
         train_on(splits, select="best")
@@ -204,10 +213,9 @@ def scores_in(folder, split) -> tuple[np.ndarray, np.ndarray]:
     return np.array(labels), np.array([float(row["score"]) for row in rows])
 
 
-def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
-    path = make_split(tmp_path / "features")
+def test_results_are_as_documented_and_agree_with_each_other(features, tmp_path, capsys):
     report = train(tmp_path)
-    folder = tmp_path / "results"
+    folder, out = tmp_path / "results", capsys.readouterr().out
     assert report["settings"]["lr"] == 1e-3 and "predict" not in report["settings"]
     assert report["extraction"]["weights"]["name"] == "random"
     assert report["split"].items() >= {"unit": "group", "warnings": []}.items()
@@ -217,28 +225,27 @@ def test_results_are_as_documented_and_agree_with_each_other(tmp_path, capsys):
         labels, scores = scores_in(folder, split)
         assert len(labels) == n
         expected = compute_metrics(labels, scores)
-        found = report["splits"][split]["videos"]
+        found = videos_of(report, split)
         assert found["tpr_at_fpr"] == expected.pop("tpr_at_fpr")
         assert {name: found[name] for name in expected} == pytest.approx(expected)
         assert report["splits"][split]["frames"]["n"] == 4 * n
-        for point in (point for point in points if point["split"] == split):
+        of_split = [point for point in points if point["split"] == split]
+        assert of_split
+        for point in of_split:
             called_fake = scores >= float(point["threshold"])
             rates = [called_fake[labels == label].mean() for label in (0, 1)]
             assert [float(point["fpr"]), float(point["tpr"])] == pytest.approx(rates)
-    out = capsys.readouterr().out
     assert "UNTRAINED" in out and "train and val share 0 videos, 0 known people, 0 clips" in out
-    assert {point["split"] for point in points} == {"train", "val"}
     assert "--predict" in out.splitlines()[-1]
     saved, _ = ddm.load_model(folder / "model.pt")
-    split = load_split(path)
+    split = load_split(features / "train_features.npy")
     index, _, scores = split.video_scores(score_frames(saved, split))
     known = {split.name(i): score for i, score in zip(index, scores, strict=True)}
     for row in read_table(folder / "predictions.csv"):
         assert float(row["score"]) == pytest.approx(known[row["video"]], abs=1e-6)
 
 
-def test_originals_are_looked_for_unless_that_is_not_wanted(tmp_path, monkeypatch):
-    make_split(tmp_path / "features")
+def test_originals_are_looked_for_unless_that_is_not_wanted(features, tmp_path, monkeypatch):
     look = Mock(wraps=ddm.keep_originals)
     monkeypatch.setattr(ddm, "keep_originals", look)
     train(tmp_path, "--no-match")
@@ -248,10 +255,9 @@ def test_originals_are_looked_for_unless_that_is_not_wanted(tmp_path, monkeypatc
 
 
 def test_split_files_beside_the_training_files_are_used(tmp_path):
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(tmp_path / "features", split, n_groups=5 + seed, seed=seed)
+    make_splits(tmp_path / "features")
     report = train(tmp_path)
-    assert [split["videos"]["n"] for split in report["splits"].values()] == [10, 12, 14]
+    assert [videos_of(report, split)["n"] for split in report["splits"]] == [20, 20, 20]
     assert report["split"]["by"] == "as extracted" and report["split"]["unit"] is None
     # the test split is looked at after training only
     path = tmp_path / "features/test_features.npy"
@@ -262,13 +268,12 @@ def test_split_files_beside_the_training_files_are_used(tmp_path):
     assert again["splits"]["test"] != report["splits"]["test"]
 
 
-def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_path, capsys):
-    make_split(tmp_path / "features")
-    make_bare(tmp_path / "features")
-    (tmp_path / "features/extraction.json").unlink()
+def test_bare_arrays_are_divided_by_frames_and_the_run_says_so(features, tmp_path, capsys):
+    make_bare(features)
+    (features / "extraction.json").unlink()
     report = train(tmp_path)
     assert "frames" not in report["splits"]["val"]
-    figures = report["splits"]["val"]["videos"]
+    figures = videos_of(report, "val")
     assert (figures["of"], figures["n"], "intervals" in figures) == ("frames", 16, False)
     assert len(read_table(tmp_path / "results/predictions.csv")) == 80
     out = capsys.readouterr().out
@@ -279,34 +284,34 @@ def test_bare_arrays_are_divided_by_frames_and_screen_and_metrics_say_so(tmp_pat
     assert f"Split      {by}\nWARNING: {warning}\n" in out
     assert "WARNING: no extraction.json beside the features: --predict will not work" in out
     assert "Next" not in out
-    make_split(tmp_path / "features")
-    (tmp_path / "features/train_frames.npy").unlink()
+    make_split(features)
+    (features / "train_frames.npy").unlink()
     (warning,) = train(tmp_path)["split"]["warnings"]
     assert "; train_frames.npy not found: put it beside the features, or" in warning
 
 
 @pytest.mark.parametrize(("bare", "audited"), [("test", "train-val"), ("val", "train-test")])
 def test_bare_arrays_of_one_split_take_nothing_from_the_others(tmp_path, capsys, bare, audited):
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(tmp_path / "features", split, seed=seed)
+    make_splits(tmp_path / "features")
     make_bare(tmp_path / "features", bare)
     report = train(tmp_path, "--seeds", "2")
     assert report["split"]["shared"].keys() == {audited}
     (other,) = {"val", "test"} - {bare}
-    assert report["splits"][bare]["videos"]["of"] == "frames"
-    assert report["splits"][other]["videos"]["intervals"]["auc"]
+    assert videos_of(report, bare)["of"] == "frames"
+    assert videos_of(report, other)["intervals"]["auc"]
     out = capsys.readouterr().out
     assert f"Leak audit train and {other} share 0 videos, 0 known people, 0 clips\n" in out
     assert f": not audited, the videos of {bare} are not known" in out
-    results = tmp_path / "results"
-    ddm.main(["--compare", str(results), str(results)])
+    results = str(tmp_path / "results")
+    ddm.main(["--compare", results, results])
     assert f"left out {bare} of {results}: which frames are of" in capsys.readouterr().out
 
 
-def test_the_extraction_is_told_on_but_not_where_videos_lie(tmp_path, monkeypatch, capsys):
+def test_the_extraction_is_told_on_but_not_where_videos_lie(
+    features, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    make_split(tmp_path / "features")
-    path = tmp_path / "features/extraction.json"
+    path = features / "extraction.json"
     counts = {"found": 36, "failed": 5, "failed_real": 3, "failed_fake": 2, "left_out": 4}
     said = {"counts": counts, "notes": ["people may be on both sides"]}
     extraction = read_json(path) | said | {"videos_dir": f"{tmp_path}/videos"}
@@ -332,42 +337,41 @@ def test_the_extraction_is_told_on_but_not_where_videos_lie(tmp_path, monkeypatc
 def test_the_threshold_comes_from_validation_and_the_table_says_what_chose_the_epoch(
     tmp_path, capsys
 ):
-    for seed, split in enumerate(("train", "val", "test")):
-        make_split(tmp_path / "features", split, n_groups=8 + seed, seed=seed, shift=0.1)
+    make_splits(tmp_path / "features", shift=0.1)
     report = train(tmp_path, "--select", "best")
     assert "The validation figures are too good: the epoch was chosen" in capsys.readouterr().out
     threshold = report["thresholds"]["used"]
-    val = report["splits"]["val"]["videos"]
+    val, test = (videos_of(report, split) for split in ("val", "test"))
     assert 0 < val["eer_threshold"] - threshold < 0.2  # halfway to the next score
     at_eer = compute_rates(*scores_in(tmp_path / "results", "val"), val["eer_threshold"])
     assert at_eer == {name: val["at_threshold"][name] for name in at_eer}
     labels, scores = scores_in(tmp_path / "results", "test")
-    at = report["splits"]["test"]["videos"]["at_threshold"]
     accuracy = np.mean((scores >= threshold) == labels)
-    assert (at["threshold"], at["accuracy"]) == (threshold, pytest.approx(accuracy))
+    assert test["at_threshold"]["threshold"] == threshold
+    assert test["at_threshold"]["accuracy"] == pytest.approx(accuracy)
 
 
 def test_each_seed_is_a_run_of_its_own_and_the_files_are_of_the_first(tmp_path, capsys):
     make_split(tmp_path / "features", n_groups=12, shift=0.05)
     report = train(tmp_path, "--seeds", "3", results="all")
     out = capsys.readouterr().out
-    values = [seed["splits"]["val"]["videos"]["auc"] for seed in report["seeds"]]
+    values = [videos_of(seed, "val")["auc"] for seed in report["seeds"]]
     assert len(values) == 3 and len(set(values)) > 1
     assert f"{100 * np.mean(values):.1f} % ({100 * np.std(values, ddof=1):.1f})" in out
     assert out.count("Validation Set, videos: accuracy") == 3  # a line after each seed
     assert "\nSeed 0, the first of 3:\nVideos  " in out
-    for seed in (0, 1):
-        alone = train(tmp_path, "--seed", str(seed), results=f"seed_{seed}")
-        assert alone["splits"] == report["seeds"][seed]["splits"]
-        assert alone["history"] == report["seeds"][seed]["history"]
+    rows = read_table(tmp_path / "all/predictions.csv")
+    saved, _ = ddm.load_model(tmp_path / "all/model.pt")
+    for seed, of_seed in enumerate(report["seeds"][:2]):
+        alone = train(tmp_path, "--seed", str(seed), results="alone")
+        for key in ("seed", "splits", "history"):
+            assert alone[key] == of_seed[key]
+        mine = [row for row in rows if row["seed"] == str(seed)]
+        assert mine == read_table(tmp_path / "alone/predictions.csv")
+        model, _ = ddm.load_model(tmp_path / "alone/model.pt")
+        assert same_weights((saved, model)) == (seed == 0)
     assert report["splits"] == report["seeds"][0]["splits"]
-    files = [tmp_path / name / "predictions.csv" for name in ("all", "seed_0", "seed_1")]
-    every, first, second = (file.read_text().splitlines() for file in files)
-    third = [line for line in every if line.startswith("2,")]
-    assert every == [*first, *second[1:], *third] and first != second and len(third) == 24
-    assert [seed["seed"] for seed in report["seeds"]] == [0, 1, 2]
-    every, first, second = (ddm.load_model(file.with_name("model.pt"))[0] for file in files)
-    assert same_weights((every, first)) and not same_weights((every, second))
+    assert len(rows) == 3 * 24
 
 
 def test_all_seeds_hold_out_by_one_unit(monkeypatch):
@@ -384,8 +388,6 @@ WRONG_FLAGS = """
 --val-fraction 1
 --lr 0
 --batch-size -1
---num-epochs 0
---seeds 0
 --weights x
 --face-model x
 --max-fpr 1
@@ -396,7 +398,6 @@ WRONG_FLAGS = """
 --checkpoint x: --checkpoint goes with --predict or --evaluate
 --evaluate x --max-fpr 0.01: --max-fpr is not used with --evaluate
 --predict x --lr 1e-4: --lr is not used with --predict: leave it out
---predict x --no-pictures: --no-pictures is not used with --predict
 --evaluate x --plot: --plot is not used with --evaluate
 --compare a b --output-dir c: --output-dir is not used with --compare
 """
@@ -414,8 +415,7 @@ def test_a_wrong_flag_and_one_that_would_not_be_used_are_named(line, capsys):
 
 
 def test_flags_of_what_is_held_out_are_refused_where_nothing_is(tmp_path):
-    for split in ("train", "val"):
-        make_split(tmp_path / "features", split)
+    make_splits(tmp_path / "features")
     for flags in ("--val-fraction 0.3", "--split-unit person"):
         with pytest.raises(InputError, match=f"{flags}: there is a file of validation features"):
             train(tmp_path, *flags.split())
@@ -431,6 +431,5 @@ def test_a_real_tree_runs_end_to_end(real_videos, tmp_path, quick_backbone):
     report = train(tmp_path, "--batch-size", "4")
     assert report["split"]["by"] == "as extracted"
     assert report["extraction"]["layout"] == "FaceForensics++"
-    counts = {name: split["videos"]["n"] for name, split in report["splits"].items()}
-    assert counts == {"train": 2, "val": 1, "test": 1}
-    assert all(set(shared.values()) == {0} for shared in report["split"]["shared"].values())
+    assert [videos_of(report, split)["n"] for split in report["splits"]] == [2, 1, 1]
+    assert not any_shared(report["split"]["shared"])

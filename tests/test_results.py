@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK, contents, make_split, read_json, read_table, train
+from conftest import QUICK, contents, make_split, read_json, read_table, train, videos_of
 
 import deepfake_detection_model as ddm
 from data.files import InputError, hold_folder, write_json
@@ -13,12 +13,6 @@ from features.results import find_checkpoint, list_predictions
 
 TABLES = {"model.pt", "metrics.json", "predictions.csv", "roc.csv", "originals.csv"}
 LOST = "validation accuracy 100.0 %, n = 4"
-
-
-@pytest.fixture
-def features(tmp_path) -> Path:
-    """The folder that train(tmp_path) reads."""
-    return make_split(tmp_path / "features").parent
 
 
 def test_results_lie_in_a_folder_named_after_the_features_which_another_set_does_not_get(
@@ -77,7 +71,7 @@ def test_each_seed_of_a_training_is_a_line_of_runs_beside_the_folder(tmp_path):
     rows = read_table(tmp_path / "runs.csv")
     settings = {"num_epochs": "2", "lr": "0.001", "batch_size": "8", "val_fraction": "0.2"}
     for seed, (row, of_seed) in enumerate(zip(rows, report["seeds"], strict=True)):
-        metrics = of_seed["splits"]["val"]["videos"]
+        metrics = videos_of(of_seed, "val")
         wanted = settings | {"seed": str(seed), "test_auc": ""}
         wanted |= {"val_of": "videos", "val_n": str(metrics["n"])}
         for key in ("accuracy", "eer", "auc"):
