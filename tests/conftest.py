@@ -183,6 +183,10 @@ def read_json(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def change_json(path: Path, **changes) -> None:
+    write_json(path, read_json(path) | changes)
+
+
 def small_backbone(weights="random", device="cpu") -> tuple[torch.nn.Module, dict]:
     """A network that is quick, in place of ResNet-18: the question is about files, not features."""
     with torch.random.fork_rng(devices=[]):
@@ -273,6 +277,20 @@ def make_splits(folder: Path, **how) -> None:
     """make_split of training, validation and test, each with a seed of its own."""
     for seed, split in enumerate(SPLITS):
         make_split(folder, split, seed=seed, **how)
+
+
+def make_methods(folder: Path, split="train", n_groups=12, seed=0) -> Path:
+    """make_split with every other fake of method A, the rest of B, on the other side of reals."""
+    file = make_split(folder, split, n_groups, seed=seed)
+    rows, features = read_table(folder / f"{split}_videos.csv"), np.load(file)
+    frames = np.load(folder / f"{split}_frames.npy")
+    for i, row in enumerate(rows):
+        if row["label"] == "1":
+            row["method"] = "AB"[int(row["group"][-5]) % 2]
+            features[frames[:, 0] == i] -= 2.0 * (row["method"] == "B")
+    np.save(file, features)
+    write_csv(folder / f"{split}_videos.csv", rows[0], rows)
+    return file
 
 
 @pytest.fixture

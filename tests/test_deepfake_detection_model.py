@@ -8,6 +8,7 @@ import pytest
 import sklearn.metrics as sk
 import torch
 from conftest import (
+    change_json,
     extract,
     make_bare,
     make_split,
@@ -19,7 +20,7 @@ from conftest import (
 )
 
 import deepfake_detection_model as ddm
-from data.files import InputError, write_json
+from data.files import InputError
 from features.dataset import load_split
 from features.divide import Division, hold_out
 from features.figures import score_frames
@@ -314,9 +315,8 @@ def test_the_extraction_is_told_on_but_not_where_videos_lie(
     path = features / "extraction.json"
     counts = {"found": 36, "failed": 5, "failed_real": 3, "failed_fake": 2, "left_out": 4}
     said = {"counts": counts, "notes": ["people may be on both sides"]}
-    extraction = read_json(path) | said | {"videos_dir": f"{tmp_path}/videos"}
-    extraction["weights"]["name"] = f"{tmp_path}/own.pth"
-    write_json(path, extraction)
+    weights = read_json(path)["weights"] | {"name": f"{tmp_path}/own.pth"}
+    change_json(path, **said, videos_dir=f"{tmp_path}/videos", weights=weights)
     lines = "Failed     5 of 36 videos: 3 real, 2 fake; see failed.csv\n"
     lines += "Left out   4 of 36 videos; see failed.csv\n"
     lines += "Note       people may be on both sides\n"

@@ -4,10 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK, contents, make_split, read_json, read_table, train, videos_of
+from conftest import (
+    QUICK,
+    change_json,
+    contents,
+    make_split,
+    read_json,
+    read_table,
+    train,
+    videos_of,
+)
 
 import deepfake_detection_model as ddm
-from data.files import InputError, hold_folder, write_json
+from data.files import InputError, hold_folder
 from features.dataset import load_split
 from features.results import find_checkpoint, list_predictions
 
@@ -139,9 +148,9 @@ def test_runs_that_differ_have_lines_that_differ(features, tmp_path, monkeypatch
     sampling = extraction["sampling"] | {"face_margin": 1.3, "if_no_face": "whole"}
     weights = extraction["weights"] | {"sha256": "1234567890"}
     for changes in ({"code": "edited"}, {"sampling": sampling}, {"weights": weights}):
-        write_json(path, extraction | changes)
+        change_json(path, **extraction | changes)
         train(tmp_path)
-    write_json(path, extraction)
+    change_json(path, **extraction)
 
     class DeepfakeMLP(ddm.DeepfakeMLP):
         def forward(self, features):
