@@ -14,13 +14,13 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
@@ -101,32 +101,24 @@ def run_job(arguments: str) -> None:
     """What a child process does: one job, its figures as a line of JSON at the end."""
     name, *values = json.loads(arguments)
     quiet_decoder()
-    start, start_cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     frames = JOBS[name](*values)
-    figures = {"frames": frames, "wall": time.perf_counter() - start}
-    figures["cpu"] = time.process_time() - start_cpu
-    unit = 2**30 if platform.system() == "Darwin" else 2**20
-    figures["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    print(f"\n{json.dumps(figures)}")
+    print("\n" + json.dumps([frames, time.perf_counter() - start]))
 
 
-def measure(jobs: list[str], repeats: int, *arguments) -> dict[str, dict]:
-    """Medians of the figures of jobs with these arguments, which take turns."""
-    rounds = {title: [] for title in jobs}
+def measure_extraction(jobs: list[str], repeats: int, *arguments) -> dict[str, dict]:
+    """Medians of seconds, and the frames, of jobs with these arguments, which take turns."""
+    seconds, frames = {title: [] for title in jobs}, {}
     for _ in range(repeats):
         for title in jobs:
             command = [sys.executable, __file__, "--job", json.dumps([title, *arguments])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{title} failed:\n{done.stderr}")
-            figures = json.loads(done.stdout.strip().splitlines()[-1])
-            rounds[title].append(figures)
-            print(f"  {title:<30} {figures['wall']:.1f} s", file=sys.stderr)
-    medians = {}
-    for title, done in rounds.items():
-        values = {name: [figures[name] for figures in done] for name in done[0]}
-        medians[title] = {name: float(np.median(values[name])) for name in values}
-    return medians
+            frames[title], wall = json.loads(done.stdout.strip().splitlines()[-1])
+            seconds[title].append(wall)
+            print(f"  {title:<30} {wall:.1f} s", file=sys.stderr)
+    return {title: {"frames": frames[title], "wall": median(seconds[title])} for title in jobs}
 
 
 # --- Training ---
@@ -172,22 +164,19 @@ def draw_features(n_rows: int) -> Split:
     return Split(features, rows, rng.integers(0, 2, n_rows), rows, 0 * rows, [], None)
 
 
-def measure_training(split: Split, repeats: int, device: str) -> dict[str, dict[str, float]]:
-    """Medians of steps a second, {batch size: {contender: median}}."""
-    results = {}
-    for batch_size, most_steps in ((16, 600), (256, 120)):
-        steps = min(most_steps, len(split.rows) // batch_size)
-        speeds = {name: [] for name in CONTENDERS}
-        for turn in range(repeats + 1):
-            for name, contender in CONTENDERS.items():
-                start = time.perf_counter()
-                contender(split, batch_size, steps, device)
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                if turn:  # the first one only warms up
-                    speeds[name].append(steps / (time.perf_counter() - start))
-        results[batch_size] = {name: float(np.median(speeds[name])) for name in CONTENDERS}
-    return results
+def measure_training(split: Split, repeats: int, device: str, batch_size=16, steps=600) -> dict:
+    """Medians of steps a second, {contender: median}."""
+    steps = min(steps, len(split.rows) // batch_size)
+    speeds = {name: [] for name in CONTENDERS}
+    for turn in range(repeats + 1):
+        for name, contender in CONTENDERS.items():
+            start = time.perf_counter()
+            contender(split, batch_size, steps, device)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if turn:  # the first one only warms up
+                speeds[name].append(steps / (time.perf_counter() - start))
+    return {name: median(values) for name, values in speeds.items()}
 
 
 # --- The run ---
@@ -200,24 +189,6 @@ def describe_processor(device: str) -> str:
     text = information.read_text() if information.exists() else ""
     name = re.search(r"model name\s*: (.*)", text)
     return name[1] if name else platform.machine()
-
-
-def print_extraction(extraction: dict[str, dict]) -> None:
-    usual = extraction["usual script"]
-    print(f"{'':<24}  wall s   CPU s  frames/s  peak GB  times as fast  CPU share")
-    for name, figures in extraction.items():
-        wall, cpu, peak = (figures[key] for key in ("wall", "cpu", "peak_gb"))
-        speed = figures["frames"] / wall
-        line = f"{name:<24}  {wall:>6.1f}  {cpu:>6.1f}  {speed:>8.1f}  {peak:>7.2f}"
-        print(f"{line}  {usual['wall'] / wall:>13.2f}  {cpu / usual['cpu']:>9.2f}")
-
-
-def print_training(training: dict[int, dict[str, float]], rows: int) -> None:
-    print(f"\nTraining: steps a second on {rows} rows")
-    for batch_size, speeds in training.items():
-        for name, speed in speeds.items():
-            times = speeds["deepfake_detection_model.py"] / speed
-            print(f"batch size {batch_size:>3}  {name:<32}  {speed:>7.1f}  {times:>5.1f} times")
 
 
 def main(argv=None) -> None:
@@ -249,15 +220,20 @@ def main(argv=None) -> None:
         sys.exit(f"no videos in {args.videos_dir}")
     # spread over the set, so that each of its folders has its share
     clips = [str(found[i]) for i in sample_frame_numbers(len(found), args.max_videos)]
-    extraction = measure(jobs, repeats, clips, n, device)
+    extraction = measure_extraction(jobs, repeats, clips, n, device)
     training = measure_training(draw_features(args.rows), repeats, device)
 
     machine = {"machine": describe_processor(device), "cores": cores, "device": device}
     machine["versions"] = package_versions()
-    print(f"\n{machine['machine']}, {cores} cores, {machine['versions']}")
+    print(f"{machine['machine']}, {cores} cores, {machine['versions']}")
     print(f"\nExtraction: {len(clips)} videos, {n} frames a video, medians of {repeats}")
-    print_extraction(extraction)
-    print_training(training, args.rows)
+    usual = extraction["usual script"]["wall"]
+    for name, figures in extraction.items():
+        wall = figures["wall"]
+        print(f"{name:<32}  {wall:>6.1f} s  {usual / wall:>6.2f} times as fast")
+    print(f"\nTraining: steps a second on {args.rows} rows")
+    for name, speed in training.items():
+        print(f"{name:<32}  {speed:>8.1f}")
     settings = {"videos": clips, "frames_per_video": n, "rows": args.rows, "repeats": repeats}
     figures = {"extraction": extraction, "training": training}
     args.output.parent.mkdir(parents=True, exist_ok=True)
