@@ -1,4 +1,4 @@
-"""Time the two scripts against the usual way to do the same.
+"""Time feature_extraction.py against the usual way to do the same.
 
 Each figure is the median of several rounds in which all contenders take their turn. Every
 extraction runs in a process of its own; its figures leave out the import of the packages.
@@ -26,8 +26,6 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.models import resnet18
 
@@ -39,11 +37,9 @@ from data.files import InputError
 from data.frames import FRAME_SIZE
 from data.layouts import list_videos
 from data.words import CLASSES
-from deepfake_detection_model import DeepfakeMLP, load_to_gpu, make_targets, train_epoch
-from features.dataset import Split
 from features.extraction import package_versions
 from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD
-from features.run import choose_threads, count_cores, pick_device
+from features.run import count_cores, pick_device
 
 # --- Extraction ---
 # A contender takes the videos, the frames of each and the device, and returns the frames it made.
@@ -121,64 +117,6 @@ def measure_extraction(jobs: list[str], repeats: int, *arguments) -> dict[str, d
     return {title: {"frames": frames[title], "wall": median(seconds[title])} for title in jobs}
 
 
-# --- Training ---
-# A contender takes a split, the batch size, the number of steps and the device.
-
-
-def train_with_the_script(split: Split, batch_size: int, steps: int, device: str) -> None:
-    rows = np.random.permutation(len(split.rows))[: batch_size * steps]
-    part = split.part(np.sort(rows))
-    model = DeepfakeMLP().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
-    targets = tuple(values.to(device) for values in make_targets(part.labels))
-    on_gpu, threads = load_to_gpu(part, torch.device(device)), torch.get_num_threads()
-    torch.set_num_threads(choose_threads(batch_size))
-    train_epoch(model, optimizer, part, on_gpu, targets, batch_size)
-    torch.set_num_threads(threads)
-
-
-def train_with_a_data_loader(split: Split, batch_size: int, steps: int, device: str) -> None:
-    model = DeepfakeMLP().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
-    labels = torch.from_numpy(split.labels).float()
-    dataset = TensorDataset(torch.from_numpy(split.features), labels)
-    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
-    for features, truth in itertools.islice(loader, steps):
-        optimizer.zero_grad()
-        logits = model(features.to(device))
-        loss = binary_cross_entropy_with_logits(logits, truth.to(device))
-        loss.backward()
-        optimizer.step()
-
-
-CONTENDERS = {
-    "deepfake_detection_model.py": train_with_the_script,
-    "TensorDataset, DataLoader, Adam": train_with_a_data_loader,
-}
-
-
-def draw_features(n_rows: int) -> Split:
-    """As many random rows, in memory."""
-    rng, rows = np.random.default_rng(0), np.arange(n_rows)
-    features = rng.standard_normal((n_rows, len(DeepfakeMLP().mean)), np.float32)
-    return Split(features, rows, rng.integers(0, 2, n_rows), rows, 0 * rows, [], None)
-
-
-def measure_training(split: Split, repeats: int, device: str, batch_size=16, steps=600) -> dict:
-    """Medians of steps a second, {contender: median}."""
-    steps = min(steps, len(split.rows) // batch_size)
-    speeds = {name: [] for name in CONTENDERS}
-    for turn in range(repeats + 1):
-        for name, contender in CONTENDERS.items():
-            start = time.perf_counter()
-            contender(split, batch_size, steps, device)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if turn:  # the first one only warms up
-                speeds[name].append(steps / (time.perf_counter() - start))
-    return {name: median(values) for name, values in speeds.items()}
-
-
 # --- The run ---
 
 
@@ -192,12 +130,11 @@ def describe_processor(device: str) -> str:
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Time the scripts against the usual way.")
+    parser = argparse.ArgumentParser(description="Time extraction against the usual way.")
     parser.add_argument("--videos-dir", metavar="DIR", type=Path, default="data/sample")
     parser.add_argument("--max-videos", metavar="N", type=int, default=12)
     parser.add_argument("--frames-per-video", metavar="N", type=int, default=16)
     parser.add_argument("--face-model", metavar="FILE", type=Path, help="a copy of the detector")
-    parser.add_argument("--rows", metavar="N", type=int, default=200_000, help="to train on")
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="rounds")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--output", metavar="FILE", type=Path, default="results/benchmark.json")
@@ -221,7 +158,6 @@ def main(argv=None) -> None:
     # spread over the set, so that each of its folders has its share
     clips = [str(found[i]) for i in sample_frame_numbers(len(found), args.max_videos)]
     extraction = measure_extraction(jobs, repeats, clips, n, device)
-    training = measure_training(draw_features(args.rows), repeats, device)
 
     machine = {"machine": describe_processor(device), "cores": cores, "device": device}
     machine["versions"] = package_versions()
@@ -231,11 +167,8 @@ def main(argv=None) -> None:
     for name, figures in extraction.items():
         wall = figures["wall"]
         print(f"{name:<32}  {wall:>6.1f} s  {usual / wall:>6.2f} times as fast")
-    print(f"\nTraining: steps a second on {args.rows} rows")
-    for name, speed in training.items():
-        print(f"{name:<32}  {speed:>8.1f}")
-    settings = {"videos": clips, "frames_per_video": n, "rows": args.rows, "repeats": repeats}
-    figures = {"extraction": extraction, "training": training}
+    settings = {"videos": clips, "frames_per_video": n, "repeats": repeats}
+    figures = {"extraction": extraction}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(machine | settings | figures, indent=2) + "\n")
     print(f"\nWritten    {args.output}")

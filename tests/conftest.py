@@ -31,12 +31,10 @@ from features.extraction import Extraction
 QUICK = ["--num-epochs", "2", "--lr", "1e-3", "--device", "cpu", "--no-pictures"]
 
 
-def write_video(
-    path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None
-) -> Path:
+def write_video(path: Path, n=12, size=(64, 48), fps: float = 25, colour=None, draw=None) -> Path:
     """A video whose frame i has the grey level 20 + 7 i; or a colour (BGR) but for a corner.
 
-    The size is (w, h).
+    The size is (w, h). `draw` is called with each frame and its number.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fourcc = "MJPG" if path.suffix == ".avi" else "mp4v"
@@ -45,6 +43,8 @@ def write_video(
     for i in range(n):
         frame = np.full((size[1], size[0], 3), colour or 20 + 7 * i, np.uint8)
         frame[:4, :4] = 20 + 7 * i % 200  # a still would not be used
+        if draw:
+            draw(frame, i)
         writer.write(frame)
     writer.release()
     return path
@@ -66,16 +66,13 @@ def groups_of(videos) -> list[list[str]]:
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
-    for i, place in enumerate(places):
-        frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
-        if place is not None:
-            cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
-        writer.write(frame)
-    writer.release()
-    return path
+    """write_video with a red square in each frame at its place, if any."""
+
+    def draw(frame, i):
+        if places[i] is not None:
+            cv2.rectangle(frame, (*places[i], side, side), (0, 0, 255), -1)
+
+    return write_video(path, len(places), size, draw=draw)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

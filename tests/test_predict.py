@@ -245,33 +245,27 @@ def test_verdicts_that_differ_are_counted(capsys):
 # --- The checkpoint ---
 
 
-def checkpoint_content(**changes) -> dict:
-    extraction = asdict(Extraction(Sampling(4), weights={"name": "random", "sha256": ""}))
-    content = {"format": FORMAT, "model": ddm.DeepfakeMLP().state_dict()}
-    return content | {"extraction": extraction, "thresholds": {"used": 0.4}} | changes
-
-
 def test_wrong_checkpoints(tmp_path):
     path = tmp_path / "model.pt"
     with pytest.raises(InputError, match=r"model\.pt: no such file"):
         ddm.load_model(path)
     with pytest.raises(InputError, match=r"is a folder: name the file in it, .*/model\.pt$"):
         ddm.load_model(tmp_path)
-    torch.save(checkpoint_content(), path)
+    extraction = asdict(Extraction(Sampling(4), weights={"name": "random", "sha256": ""}))
+    right = {"format": FORMAT, "model": ddm.DeepfakeMLP().state_dict(), "extraction": extraction}
+    torch.save(right, path)
+    cut_off = path.read_bytes()[:100_000]
     assert ddm.load_model(path)[1]["extraction"].sampling == Sampling(4)
-    for content in (
-        {"weights": 1},
-        checkpoint_content(format=0),  # of an earlier version
-        checkpoint_content(model=torch.nn.Linear(2, 2).state_dict()),
-        checkpoint_content(extraction={"frames_per_video": 4}),
-        checkpoint_content(model=Payload(tmp_path / "made")),
-        ["a list"],
+    for changes in (
+        {"format": 0},  # of an earlier version
+        {"model": torch.nn.Linear(2, 2).state_dict()},
+        {"extraction": {"frames_per_video": 4}},
+        {"model": Payload(tmp_path / "made")},
     ):
-        torch.save(content, path)
+        torch.save(right | changes, path)
         with pytest.raises(InputError, match=r"model\.pt .*expected|checkpoint of deepfake_det"):
             ddm.load_model(path)
     assert not (tmp_path / "made").exists()  # nothing in the file is run
-    torch.save(checkpoint_content(), path)
-    path.write_bytes(path.read_bytes()[:100_000])  # cut off
+    path.write_bytes(cut_off)
     with pytest.raises(InputError, match=r"model\.pt is damaged .*expected a checkpoint of deepf"):
         ddm.load_model(path)
