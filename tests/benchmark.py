@@ -41,9 +41,6 @@ from features.extraction import package_versions
 from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD
 from features.run import count_cores, pick_device
 
-# --- Extraction ---
-# A contender takes the videos, the frames of each and the device, and returns the frames it made.
-
 
 def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
     """Read every frame, make PIL images of the wanted ones, send each through the network alone."""
@@ -115,9 +112,6 @@ def measure_extraction(jobs: list[str], repeats: int, *arguments) -> dict[str, d
             seconds[title].append(wall)
             print(f"  {title:<30} {wall:.1f} s", file=sys.stderr)
     return {title: {"frames": frames[title], "wall": median(seconds[title])} for title in jobs}
-
-
-# --- The run ---
 
 
 def describe_processor(device: str) -> str:

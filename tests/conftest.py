@@ -180,7 +180,7 @@ def read_json(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def change_json(path: Path, **changes) -> None:
+def edit_json(path: Path, **changes) -> None:
     write_json(path, read_json(path) | changes)
 
 

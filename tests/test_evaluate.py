@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 from conftest import (
-    change_json,
     contents,
+    edit_json,
     make_methods,
     make_split,
     make_splits,
@@ -83,7 +83,7 @@ def test_the_table_holds_all_sets_of_this_model_and_none_of_another(model, capsy
     assert "\nb_val " in capsys.readouterr().out
     assert one_by_one[-1] == evaluate_sets(model, *sets, val)
     for name, changes in (("a", {"sha256": "other"}), ("b", {"thresholds": {"used": 0.7}})):
-        change_json(model / f"results/evaluated/{name}_test/metrics.json", **changes)
+        edit_json(model / f"results/evaluated/{name}_test/metrics.json", **changes)
     (row,) = evaluate_sets(model, val)
     assert (row["set"], row["split"]) == ("b", "val")
     assert "Left out   a_test, b_test: of another model; eval" in capsys.readouterr().out
@@ -99,7 +99,6 @@ def test_a_set_that_the_training_has_seen_is_marked(model, capsys):
     for warning in ("THE FIGURES OF UNSEEN PEOPLE", "als for other people", "als, not for other"):
         assert printed.count(warning) == 1
     assert "features_train *" in printed and "new_test *" not in printed
-    assert "* not the figures of unseen people" in printed
 
 
 def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsys):
@@ -110,7 +109,7 @@ def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsy
         for row in rows:
             row["clip"] = row["clip"].replace(".mp4", f"{change}.avi")
         write_csv(table, rows[0], rows)
-        change_json(other.with_name("extraction.json"), videos_dir=name)
+        edit_json(other.with_name("extraction.json"), videos_dir=name)
         capsys.readouterr()
         evaluated = evaluate_sets(model, other)
         assert [row["shared"] for row in evaluated if row["set"] == name] == ["False"]
@@ -145,7 +144,7 @@ def test_a_folder_means_its_splits_without_train_where_it_has_a_test_split(tmp_p
 
 def test_sets_of_one_name_are_not_taken_for_one(model, capsys):
     """Neither in one call nor, without a word, in two."""
-    first, second = (make_split(model / name / "set", "test", seed=3) for name in ("a", "b"))
+    first, second = (make_split(model / name / "set", "test", seed=3) for name in "ab")
     with pytest.raises(InputError, match=r"a/set/.* and .*b/set/.* would both be set_test: eval"):
         evaluate_sets(model, first, second)
     assert not (model / "results/evaluated").exists()
@@ -162,7 +161,7 @@ def test_sets_of_one_name_are_not_taken_for_one(model, capsys):
 def test_features_of_other_weights_are_refused(model):
     other = make_split(model / "other", "test", seed=5)
     weights = {"name": "mine.pth", "sha256": "1" * 64}
-    change_json(other.with_name("extraction.json"), weights=weights)
+    edit_json(other.with_name("extraction.json"), weights=weights)
     refused = r"the model has .*256 0{8}\), .*test_.*mine.pth .*1{8}\): extract"
     with pytest.raises(InputError, match=refused):
         evaluate_sets(model, other)
@@ -177,17 +176,14 @@ def test_methods_stand_below_their_set_worst_first(model, capsys):
     assert 0 < table.index("\n  B ") < table.index("\n  A ")
 
 
-# --- T by a wanted FPR ---
-
-
 def test_t_is_the_lowest_threshold_with_the_wanted_fpr(tmp_path):
     split = load_split(make_split(tmp_path, n_groups=40))
     of_video = np.linspace(0, 1, len(split.videos))  # reals and fakes mixed: a bad model
     scores = np.random.default_rng(0).permutation(of_video)[split.video_index]
+    _, labels, values = split.video_scores(scores)
+    reals = np.sort(values[labels == 0])
     for max_fpr in (0.0, 0.05, 0.5):
         threshold, origin = choose_threshold(split, scores, max_fpr)
-        _, labels, values = split.video_scores(scores)
-        reals = np.sort(values[labels == 0])
         assert np.mean(reals >= threshold) <= max_fpr
         below = reals[reals < threshold][-1]  # a lower T would call this real fake too
         assert np.mean(reals >= below) > max_fpr
@@ -204,9 +200,6 @@ def test_the_table_shows_the_wanted_fpr_beside_the_one_that_test_has(tmp_path, c
     printed = capsys.readouterr().out
     assert "FPR that was wanted" in printed and "at most 10.0 %" in printed
     assert format_figure(of_test, "fpr") in printed
-
-
-# --- The figures of a split ---
 
 
 def test_each_method_is_held_against_all_reals(tmp_path):

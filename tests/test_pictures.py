@@ -65,13 +65,6 @@ def preview(paths: list[Path], sampling: Sampling) -> None:
     pictures.write_preview(videos, sampling, 2, None, "footer")
 
 
-def extraction_of(folder: Path, n: int) -> Extraction:
-    return Extraction(Sampling(n), videos_dir=str(folder))
-
-
-# --- The preview ---
-
-
 @pytest.mark.parametrize("margin", [None, 2])
 def test_the_preview_shows_the_frames_it_names(margin, detector, faces, sheets):
     preview([faces / "real/0.mp4"], Sampling(8, face_margin=margin))
@@ -120,9 +113,6 @@ def test_the_preview_extracts_nothing(detector, faces, tmp_path, capsys):
     assert "5 of 5 videos" in capsys.readouterr().out
 
 
-# --- Sample frames ---
-
-
 def test_the_sample_picture_shows_the_middle_frames_it_names_with_their_scores(both_scripts_run):
     split = load_split(both_scripts_run / "features/train_features.npy")
     scores = np.random.default_rng(0).random(len(split.labels))
@@ -131,12 +121,11 @@ def test_the_sample_picture_shows_the_middle_frames_it_names_with_their_scores(b
     shown = frames_of(plot_samples(samples, split.extraction))
     names = [row["video"] for row in split.videos]
     for sample, (title, picture) in zip(samples, shown, strict=True):
-        rows = np.flatnonzero(split.video_index == names.index(sample["video"]))
+        name, number = sample["video"], sample["number"]
+        rows = np.flatnonzero(split.video_index == names.index(name))
         middle = rows[len(rows) // 2]
-        number = split.numbers[middle]
-        assert sample["number"] == number and is_named(title, picture)
+        assert split.numbers[middle] == number and is_named(title, picture)
         first, truth, *scored = title.splitlines()
-        name = sample["video"]
         assert (first, truth) == (name, f"frame {number}, truth: {name[:4]}")
         for line, score in zip(scored, (scores[middle], scores[rows].mean()), strict=True):
             called = "fake" if score >= 0.5 else "real"
@@ -156,7 +145,8 @@ def sample_of(video: str, number: int, label: int, video_score: float) -> dict:
 
 
 def test_a_video_that_is_gone_or_changed_is_an_error_that_names_it(videos):
-    samples, extraction = [sample_of("real/000.mp4", 7, 0, 0.4)], extraction_of(videos, 1000)
+    samples = [sample_of("real/000.mp4", 7, 0, 0.4)]
+    extraction = Extraction(Sampling(1000), videos_dir=str(videos))
     assert len(frames_of(plot_samples(samples, extraction))) == 1
     write_video(videos / "real/000.mp4", n=3)
     with pytest.raises(InputError, match="has changed since its features were extracted"):
@@ -174,13 +164,10 @@ def test_a_sample_that_is_called_wrongly_is_not_black_and_one_half_is_fake(video
     ):
         real = sample_of("real/000.mp4", 2, 0, scores[0])
         samples = [real, sample_of("fake/fifty.mp4", 2, 1, scores[1])]
-        figure = plot_samples(samples, extraction_of(videos, 20))
+        figure = plot_samples(samples, Extraction(Sampling(20), videos_dir=str(videos)))
         assert [axes.title.get_color() == "black" for axes in figure.axes] == black
         orange = "" if all(black) else "orange: the video is called wrong at 0.5"
         assert figure.get_supxlabel() == orange
-
-
-# --- A prediction ---
 
 
 def row_of(numbers, shown) -> dict:
@@ -206,12 +193,10 @@ def test_a_prediction_shows_its_pictures_and_reads_no_video():
     assert figure.get_suptitle() == title
 
 
-@pytest.mark.parametrize("n", [1, 6])
-def test_what_a_prediction_does_not_mean_is_its_first_line_which_fits_above_a_photo(n):
+def test_what_a_prediction_does_not_mean_is_its_first_line_which_fits_above_a_photo():
     caution = "trained on features" + " of an untrained network" * 3
-    row = row_of(list(range(n)), [0]) | {"video": "x" * 300}
-    figure = plot_prediction(row, 0.4, caution)
-    assert len(figure.axes) == (2 if n > 1 else 1)  # of a photo no curve
+    figure = plot_prediction(row_of([0], [0]) | {"video": "x" * 300}, 0.4, caution)
+    assert len(figure.axes) == 1  # no curve
     first, second = figure.get_suptitle().splitlines()
     assert first == f"This model was {caution}"
     assert second.startswith("…xxx")

@@ -78,13 +78,13 @@ def test_all_are_drawn_with_a_footer_as_wide_as_the_picture(drawn, tmp_path, rec
     for name, plot in pictures.items():
         save_figure(plot(), tmp_path / name, "of_$me$_and_you")
         assert (tmp_path / name).stat().st_size > 5000
-    figure, footer = Figure((6, 2)), "$of" + "/long" * 40
+    figure = Figure((6, 2))
     figure.suptitle("real/日本 😀.mp4")  # that the font cannot show
     figure.supxlabel("orange: wrong")
-    save_figure(figure, tmp_path / "roc.png", footer)
-    lines = figure.get_supxlabel().splitlines()
-    assert "".join(lines).replace("wrong; $", "wrong;$") == f"orange: wrong;{footer}"
-    assert max(map(len, lines)) <= 6 * 18
+    save_figure(figure, tmp_path / "roc.png", "$of" + "/long" * 40)
+    first, *rest = figure.get_supxlabel().splitlines()
+    assert first.startswith("orange: wrong; $of/long") and rest
+    assert max(map(len, [first, *rest])) <= 6 * 18
     assert not recwarn.list
 
 

@@ -8,15 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import (
-    Payload,
-    contents,
-    read_json,
-    read_table,
-    videos_of,
-    write_squares,
-    write_video,
-)
+from conftest import Payload, contents, read_json, read_table, videos_of, write_squares, write_video
 
 import deepfake_detection_model as ddm
 from data.faces import FACE_MODEL_SHA256
@@ -54,9 +46,6 @@ def predict_one(folder: Path, *paths: Path) -> list[dict]:
     return list(ddm.predict_videos(paths, folder / "results/model.pt", "cpu"))
 
 
-# --- Predict ---
-
-
 def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, capsys):
     (videos / "fake/broken.mp4").write_text("no video")
     before = contents(trained / "results")
@@ -67,13 +56,12 @@ def test_the_checkpoint_alone_gives_the_scores_of_the_training(trained, videos, 
     rows = predict(trained, videos, videos / "real/000.mp4")
     out = capsys.readouterr().out
     assert len(rows) == 12 and list(rows[0]) == room.PREDICT_COLUMNS
-    for row in rows:
-        name = row["video"].removeprefix(f"{videos}/")
+    rows = {row["video"].removeprefix(f"{videos}/"): row for row in rows}
+    broken = rows.pop("fake/broken.mp4")
+    assert (broken["score"], broken["at_T"], broken["frames"]) == ("", "no decision", "0")
+    assert broken["reason"].startswith("not a video") and broken["reason"] in out
+    for name, row in rows.items():
         assert name in out
-        if name == "fake/broken.mp4":
-            assert (row["score"], row["at_T"], row["frames"]) == ("", "no decision", "0")
-            assert row["reason"].startswith("not a video") and row["reason"] in out
-            continue
         assert float(row["score"]) == pytest.approx(known[name], abs=1e-4)
         at = [("real", "fake")[known[name] >= limit] for limit in (0.5, threshold)]
         assert [row["at_0.5"], row["at_T"]] == at
@@ -126,20 +114,18 @@ def test_the_checkpoint_alone_draws_videos_of_any_name(trained, videos, tmp_path
 
 
 def test_an_interrupted_prediction_keeps_what_it_has(trained, videos, monkeypatch):
-    extract_video, done = room.extract_video, []
+    extract_video, failures = room.extract_video, iter([False] * 4 + [True])
 
-    def interrupted(path, *rest):
-        if len(done) == 4:
+    def interrupted(*arguments):
+        if next(failures):
             raise KeyboardInterrupt
-        done.append(path)
-        return extract_video(path, *rest)
+        return extract_video(*arguments)
 
     monkeypatch.setattr(room, "extract_video", interrupted)
     monkeypatch.setattr(room, "count_cores", lambda: 1)
     with pytest.raises(KeyboardInterrupt, match=r"predict_videos\.csv holds what was scored"):
         predict(trained, videos)
-    rows = read_table(trained / "results/predict_videos.csv")
-    assert [Path(row["video"]) for row in rows] == done
+    assert len(read_table(trained / "results/predict_videos.csv")) == 4
 
 
 def test_useless_input_is_one_clear_line(trained, tmp_path, monkeypatch):
@@ -240,9 +226,6 @@ def test_verdicts_that_differ_are_counted(capsys):
     rows = [{"score": 0.4, "at_0.5": "real", "at_T": at_t} for at_t in ("real", "fake")]
     screen.print_predictions_written(rows, Path("predict_x.csv"), plot=False)
     assert "The two verdicts differ for 1: T is right where a video" in capsys.readouterr().out
-
-
-# --- The checkpoint ---
 
 
 def test_wrong_checkpoints(tmp_path):

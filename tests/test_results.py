@@ -4,16 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import (
-    QUICK,
-    change_json,
-    contents,
-    make_split,
-    read_json,
-    read_table,
-    train,
-    videos_of,
-)
+from conftest import QUICK, contents, edit_json, make_split, read_json, read_table, train, videos_of
 
 import deepfake_detection_model as ddm
 from data.files import InputError
@@ -134,9 +125,9 @@ def test_runs_that_differ_have_lines_that_differ(features, tmp_path, monkeypatch
     sampling = extraction["sampling"] | {"face_margin": 1.3, "if_no_face": "whole"}
     weights = extraction["weights"] | {"sha256": "1234567890"}
     for changes in ({"code": "edited"}, {"sampling": sampling}, {"weights": weights}):
-        change_json(path, **extraction | changes)
+        edit_json(path, **extraction | changes)
         train(tmp_path)
-    change_json(path, **extraction)
+    edit_json(path, **extraction)
 
     class DeepfakeMLP(ddm.DeepfakeMLP):
         def forward(self, features):
