@@ -188,18 +188,22 @@ def test_a_method_stands_unseen_beside_seen_with_its_intervals():
 
 def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(drawn, monkeypatch):
     monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-    left, _ = plot_features(drawn[0], 0, most=18).axes
-    assert left.get_title().startswith("PCA of 18 frames")
-    counts, of_class = dict.fromkeys(drawn[0], 0), {"real": [], "fake": []}
+    splits = {}
+    for name, split in drawn[0].items():
+        splits[name] = split.part(split.labels * split.video_index < 3)  # three of six fakes
+    left, _ = plot_features(splits, 0, most=54).axes
+    assert left.get_title().startswith("PCA of 54 frames")
+    counts, of_class = dict.fromkeys(splits, 0), {"real": [], "fake": []}
     for points in left.collections:
         split, label, n = re.match(r"(\w+), (\w+) \(n = (\d+)", points.get_label()).groups()
         first = points.get_offsets()[:, 0]
         assert len(first) == int(n)
         counts[split] += len(first)
         of_class[label] += first.tolist()
-    assert counts == {"train": 6, "val": 6, "test": 6}
+    assert counts == {"train": 18, "val": 18, "test": 18}
     # the fakes of make_split are shifted: the first component tells them apart
     real, fake = of_class.values()
+    assert (len(real), len(fake)) == (36, 18)
     assert max(real) < min(fake) or max(fake) < min(real)
 
 

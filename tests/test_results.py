@@ -7,7 +7,7 @@ import pytest
 from conftest import QUICK, contents, edit_json, make_split, read_json, read_table, train, videos_of
 
 import deepfake_detection_model as ddm
-from data.files import InputError
+from data.files import InputError, hold_folder
 from features.dataset import load_split
 from features.results import find_checkpoint, list_predictions
 
@@ -54,6 +54,9 @@ def test_a_new_model_replaces_what_is_of_the_old_one_says_so_and_removes_nothing
     assert f"{lost}{stays}" in capsys.readouterr().out
     assert all((folder / name).read_text() == "precious" for name in mine)
     assert contents(folder).keys() == {*TABLES, *mine[:3]}
+    busy = pytest.raises(InputError, match=r"another run is writing to .*results")
+    with hold_folder(folder, folder / ".lock"), busy:
+        train(tmp_path)
 
 
 def test_each_seed_of_a_training_is_a_line_of_runs_beside_the_folder(tmp_path):
