@@ -83,7 +83,7 @@ def test_every_column_of_the_results_is_named(both_scripts_run):
 
 
 def test_the_commands_for_your_own_videos_run(somewhere):
-    """As they stand, but with an untrained network and no pictures."""
+    """As they stand, but with an untrained network and one epoch."""
     text = text_of("README.md")
     block = text.split("## Your own videos")[1].split("```")[1]
     lines = [shlex.split(line)[1:] for line in block.strip().splitlines()]
@@ -94,6 +94,8 @@ def test_the_commands_for_your_own_videos_run(somewhere):
             more += ["--weights", "random", "--frames-per-video", "4"]
         elif "--predict" not in arguments:
             more.append("--no-pictures")
+        if "--train-features-file" in arguments:
+            more += ["--num-epochs", "1"]
         SCRIPTS[script]([*arguments, *more])
     results = somewhere / "results"
     for name in ("mine/model.pt", "mine/predict_video.csv", "mine/predict_video_0001.png"):
