@@ -1,4 +1,4 @@
-"""Time the two scripts against the usual way to do the same.
+"""Time feature_extraction.py against the usual way to do the same.
 
 Each figure is the median of several rounds in which all contenders take their turn. Every
 extraction runs in a process of its own; its figures leave out the import of the packages.
@@ -14,20 +14,18 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.models import resnet18
 
@@ -39,14 +37,9 @@ from data.files import InputError
 from data.frames import FRAME_SIZE
 from data.layouts import list_videos
 from data.words import CLASSES
-from deepfake_detection_model import DeepfakeMLP, load_to_gpu, make_targets, train_epoch
-from features.dataset import Split
 from features.extraction import package_versions
 from features.resnet18 import IMAGENET_MEAN, IMAGENET_STD
-from features.run import choose_threads, count_cores, pick_device
-
-# --- Extraction ---
-# A contender takes the videos, the frames of each and the device, and returns the frames it made.
+from features.run import count_cores, pick_device
 
 
 def extract_the_usual_way(paths: list[str], n: int, device: str) -> int:
@@ -101,96 +94,24 @@ def run_job(arguments: str) -> None:
     """What a child process does: one job, its figures as a line of JSON at the end."""
     name, *values = json.loads(arguments)
     quiet_decoder()
-    start, start_cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     frames = JOBS[name](*values)
-    figures = {"frames": frames, "wall": time.perf_counter() - start}
-    figures["cpu"] = time.process_time() - start_cpu
-    unit = 2**30 if platform.system() == "Darwin" else 2**20
-    figures["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    print(f"\n{json.dumps(figures)}")
+    print("\n" + json.dumps([frames, time.perf_counter() - start]))
 
 
-def measure(jobs: list[str], repeats: int, *arguments) -> dict[str, dict]:
-    """Medians of the figures of jobs with these arguments, which take turns."""
-    rounds = {title: [] for title in jobs}
+def measure_extraction(jobs: list[str], repeats: int, *arguments) -> dict[str, dict]:
+    """Medians of seconds, and the frames, of jobs with these arguments, which take turns."""
+    seconds, frames = {title: [] for title in jobs}, {}
     for _ in range(repeats):
         for title in jobs:
             command = [sys.executable, __file__, "--job", json.dumps([title, *arguments])]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{title} failed:\n{done.stderr}")
-            figures = json.loads(done.stdout.strip().splitlines()[-1])
-            rounds[title].append(figures)
-            print(f"  {title:<30} {figures['wall']:.1f} s", file=sys.stderr)
-    medians = {}
-    for title, done in rounds.items():
-        values = {name: [figures[name] for figures in done] for name in done[0]}
-        medians[title] = {name: float(np.median(values[name])) for name in values}
-    return medians
-
-
-# --- Training ---
-# A contender takes a split, the batch size, the number of steps and the device.
-
-
-def train_with_the_script(split: Split, batch_size: int, steps: int, device: str) -> None:
-    rows = np.random.permutation(len(split.rows))[: batch_size * steps]
-    part = split.part(np.sort(rows))
-    model = DeepfakeMLP().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=True)
-    targets = tuple(values.to(device) for values in make_targets(part.labels))
-    on_gpu, threads = load_to_gpu(part, torch.device(device)), torch.get_num_threads()
-    torch.set_num_threads(choose_threads(batch_size))
-    train_epoch(model, optimizer, part, on_gpu, targets, batch_size)
-    torch.set_num_threads(threads)
-
-
-def train_with_a_data_loader(split: Split, batch_size: int, steps: int, device: str) -> None:
-    model = DeepfakeMLP().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
-    labels = torch.from_numpy(split.labels).float()
-    dataset = TensorDataset(torch.from_numpy(split.features), labels)
-    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
-    for features, truth in itertools.islice(loader, steps):
-        optimizer.zero_grad()
-        logits = model(features.to(device))
-        loss = binary_cross_entropy_with_logits(logits, truth.to(device))
-        loss.backward()
-        optimizer.step()
-
-
-CONTENDERS = {
-    "deepfake_detection_model.py": train_with_the_script,
-    "TensorDataset, DataLoader, Adam": train_with_a_data_loader,
-}
-
-
-def draw_features(n_rows: int) -> Split:
-    """As many random rows, in memory."""
-    rng, rows = np.random.default_rng(0), np.arange(n_rows)
-    features = rng.standard_normal((n_rows, len(DeepfakeMLP().mean)), np.float32)
-    return Split(features, rows, rng.integers(0, 2, n_rows), rows, 0 * rows, [], None)
-
-
-def measure_training(split: Split, repeats: int, device: str) -> dict[str, dict[str, float]]:
-    """Medians of steps a second, {batch size: {contender: median}}."""
-    results = {}
-    for batch_size, most_steps in ((16, 600), (256, 120)):
-        steps = min(most_steps, len(split.rows) // batch_size)
-        speeds = {name: [] for name in CONTENDERS}
-        for turn in range(repeats + 1):
-            for name, contender in CONTENDERS.items():
-                start = time.perf_counter()
-                contender(split, batch_size, steps, device)
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                if turn:  # the first one only warms up
-                    speeds[name].append(steps / (time.perf_counter() - start))
-        results[batch_size] = {name: float(np.median(speeds[name])) for name in CONTENDERS}
-    return results
-
-
-# --- The run ---
+            frames[title], wall = json.loads(done.stdout.strip().splitlines()[-1])
+            seconds[title].append(wall)
+            print(f"  {title:<30} {wall:.1f} s", file=sys.stderr)
+    return {title: {"frames": frames[title], "wall": median(seconds[title])} for title in jobs}
 
 
 def describe_processor(device: str) -> str:
@@ -202,31 +123,12 @@ def describe_processor(device: str) -> str:
     return name[1] if name else platform.machine()
 
 
-def print_extraction(extraction: dict[str, dict]) -> None:
-    usual = extraction["usual script"]
-    print(f"{'':<24}  wall s   CPU s  frames/s  peak GB  times as fast  CPU share")
-    for name, figures in extraction.items():
-        wall, cpu, peak = (figures[key] for key in ("wall", "cpu", "peak_gb"))
-        speed = figures["frames"] / wall
-        line = f"{name:<24}  {wall:>6.1f}  {cpu:>6.1f}  {speed:>8.1f}  {peak:>7.2f}"
-        print(f"{line}  {usual['wall'] / wall:>13.2f}  {cpu / usual['cpu']:>9.2f}")
-
-
-def print_training(training: dict[int, dict[str, float]], rows: int) -> None:
-    print(f"\nTraining: steps a second on {rows} rows")
-    for batch_size, speeds in training.items():
-        for name, speed in speeds.items():
-            times = speeds["deepfake_detection_model.py"] / speed
-            print(f"batch size {batch_size:>3}  {name:<32}  {speed:>7.1f}  {times:>5.1f} times")
-
-
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Time the scripts against the usual way.")
+    parser = argparse.ArgumentParser(description="Time extraction against the usual way.")
     parser.add_argument("--videos-dir", metavar="DIR", type=Path, default="data/sample")
     parser.add_argument("--max-videos", metavar="N", type=int, default=12)
     parser.add_argument("--frames-per-video", metavar="N", type=int, default=16)
     parser.add_argument("--face-model", metavar="FILE", type=Path, help="a copy of the detector")
-    parser.add_argument("--rows", metavar="N", type=int, default=200_000, help="to train on")
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="rounds")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--output", metavar="FILE", type=Path, default="results/benchmark.json")
@@ -249,17 +151,18 @@ def main(argv=None) -> None:
         sys.exit(f"no videos in {args.videos_dir}")
     # spread over the set, so that each of its folders has its share
     clips = [str(found[i]) for i in sample_frame_numbers(len(found), args.max_videos)]
-    extraction = measure(jobs, repeats, clips, n, device)
-    training = measure_training(draw_features(args.rows), repeats, device)
+    extraction = measure_extraction(jobs, repeats, clips, n, device)
 
     machine = {"machine": describe_processor(device), "cores": cores, "device": device}
     machine["versions"] = package_versions()
-    print(f"\n{machine['machine']}, {cores} cores, {machine['versions']}")
+    print(f"{machine['machine']}, {cores} cores, {machine['versions']}")
     print(f"\nExtraction: {len(clips)} videos, {n} frames a video, medians of {repeats}")
-    print_extraction(extraction)
-    print_training(training, args.rows)
-    settings = {"videos": clips, "frames_per_video": n, "rows": args.rows, "repeats": repeats}
-    figures = {"extraction": extraction, "training": training}
+    usual = extraction["usual script"]["wall"]
+    for name, figures in extraction.items():
+        wall = figures["wall"]
+        print(f"{name:<32}  {wall:>6.1f} s  {usual / wall:>6.2f} times as fast")
+    settings = {"videos": clips, "frames_per_video": n, "repeats": repeats}
+    figures = {"extraction": extraction}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(machine | settings | figures, indent=2) + "\n")
     print(f"\nWritten    {args.output}")

@@ -24,6 +24,7 @@ import deepfake_detection_model
 import feature_extraction
 from data.files import write_csv, write_json
 from data.frames import Sampling
+from data.words import SPLITS
 from features import run
 from features.extraction import Extraction
 
@@ -50,17 +51,17 @@ def decode(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def write_video(
-    path: Path, n: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25, colour=None
-) -> Path:
+def write_video(path: Path, n=12, size=(64, 48), fps: float = 25, colour=None, draw=None) -> Path:
     """A video whose frame i has the grey level 20 + 7 i; or a colour (BGR) but for a corner.
 
-    The size is (w, h).
+    The size is (w, h). `draw` is called with each frame and its number.
     """
     frames = []
     for i in range(n):
         frame = np.full((size[1], size[0], 3), colour or 20 + 7 * i, np.uint8)
         frame[:4, :4] = 20 + 7 * i % 200  # a still would not be used
+        if draw:
+            draw(frame, i)
         frames.append(frame)
     return encode(path, frames, "MJPG" if path.suffix == ".avi" else "mp4v", fps)
 
@@ -81,14 +82,13 @@ def groups_of(videos) -> list[list[str]]:
 
 
 def write_squares(path: Path, places, size=(160, 120), side=40) -> Path:
-    """A video whose frame i has the grey level 20 + 7 i and a red square at its place, if any."""
-    frames = []
-    for i, place in enumerate(places):
-        frame = np.full((size[1], size[0], 3), 20 + 7 * i, np.uint8)
-        if place is not None:
-            cv2.rectangle(frame, (*place, side, side), (0, 0, 255), -1)
-        frames.append(frame)
-    return encode(path, frames)
+    """write_video with a red square in each frame at its place, if any."""
+
+    def draw(frame, i):
+        if places[i] is not None:
+            cv2.rectangle(frame, (*places[i], side, side), (0, 0, 255), -1)
+
+    return write_video(path, len(places), size, draw=draw)
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -196,6 +196,10 @@ def read_json(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def edit_json(path: Path, **changes) -> None:
+    write_json(path, read_json(path) | changes)
+
+
 def small_backbone(weights="random", device="cpu") -> tuple[torch.nn.Module, dict]:
     """A network that is quick, in place of ResNet-18: the question is about files, not features."""
     with torch.random.fork_rng(devices=[]):
@@ -280,6 +284,43 @@ def make_split(
     extraction = Extraction(Sampling(frames), weights=weights, name=folder.name, videos_dir="gone")
     write_json(folder / "extraction.json", asdict(extraction))
     return folder / f"{split}_features.npy"
+
+
+def make_splits(folder: Path, **how) -> None:
+    """make_split of training, validation and test, each with a seed of its own."""
+    for seed, split in enumerate(SPLITS):
+        make_split(folder, split, seed=seed, **how)
+
+
+def make_methods(folder: Path, split="train", n_groups=12, seed=0) -> Path:
+    """make_split with every other fake of method A, the rest of B, on the other side of reals."""
+    file = make_split(folder, split, n_groups, seed=seed)
+    rows, features = read_table(folder / f"{split}_videos.csv"), np.load(file)
+    frames = np.load(folder / f"{split}_frames.npy")
+    for i, row in enumerate(rows):
+        if row["label"] == "1":
+            row["method"] = "AB"[int(row["group"][-5]) % 2]
+            features[frames[:, 0] == i] -= 2.0 * (row["method"] == "B")
+    np.save(file, features)
+    write_csv(folder / f"{split}_videos.csv", rows[0], rows)
+    return file
+
+
+@pytest.fixture
+def features(tmp_path) -> Path:
+    """The folder that train(tmp_path) reads: make_split's."""
+    return make_split(tmp_path / "features").parent
+
+
+def videos_of(report: dict, split: str) -> dict:
+    """The figures of a split's videos in a metrics.json."""
+    return report["splits"][split]["videos"]
+
+
+def make_bare(features: Path, split="train") -> None:
+    """Leave a split's features and labels alone: what its frames are of is not known."""
+    for name in ("frames.npy", "videos.csv"):
+        (features / f"{split}_{name}").unlink()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What the pictures of figures show; that they can be drawn at all, once."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -24,8 +25,8 @@ from features.plots import (
     save_figure,
 )
 from features.results import Run
+from features.text import format_figure
 
-FOOTER = "videos/of_$me$_and_you, ResNet-18 weights: random; seed 0 of 0-4"
 T = 0.4
 
 
@@ -56,6 +57,10 @@ def legend_of(axes) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+def rows_of(axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
 def points_of(lines) -> list[tuple]:
     """Where the dots among lines are."""
     return [tuple(line.get_xydata()[0]) for line in lines if len(line.get_xdata()) == 1]
@@ -71,93 +76,74 @@ def test_all_are_drawn_with_a_footer_as_wide_as_the_picture(drawn, tmp_path, rec
         "features.png": partial(plot_features, splits, 0),
     }
     for name, plot in pictures.items():
-        save_figure(plot(), tmp_path / name, FOOTER)
+        save_figure(plot(), tmp_path / name, "of_$me$_and_you")
         assert (tmp_path / name).stat().st_size > 5000
-    figure, footer = Figure((6, 2)), FOOTER + "/long" * 40
+    figure = Figure((6, 2))
     figure.suptitle("real/日本 😀.mp4")  # that the font cannot show
     figure.supxlabel("orange: wrong")
-    save_figure(figure, tmp_path / "roc.png", footer)  # in place of the first
-    lines = figure.get_supxlabel().splitlines()
-    assert "".join(lines).replace(" ", "") == f"orange: wrong; {footer}".replace(" ", "")
-    assert max(map(len, lines)) <= 6 * 18
-    assert {path.name for path in tmp_path.iterdir()} == set(pictures)
+    save_figure(figure, tmp_path / "roc.png", "$of" + "/long" * 40)
+    first, *rest = figure.get_supxlabel().splitlines()
+    assert first.startswith("orange: wrong; $of/long") and rest
+    assert max(map(len, [first, *rest])) <= 6 * 18
     assert not recwarn.list
 
 
 def test_curves_show_the_mean_and_range_of_seeds_at_whole_epochs(drawn):
     figure = plot_curves([history(3), history(3, shift=0.2)], drawn[2])
     loss, accuracy, eer = figure.axes
-    assert loss.get_ylabel() == "log loss, lower is better"
-    assert loss.lines[2].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)  # always 50 %
     assert figure.get_suptitle() == "mean and range of 2 seeds"
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["log loss", "accuracy at 0.5", "EER"]
-    train, val = accuracy.lines
-    np.testing.assert_allclose(train.get_ydata(), [20, 30, 40])  # percent
-    np.testing.assert_allclose(val.get_ydata(), [15, 20, 25])
-    np.testing.assert_allclose(loss.lines[0].get_ydata(), [0.2, 0.3, 0.4])  # nats
+    for line, values in (
+        (accuracy.lines[0], [20, 30, 40]),  # percent, of training
+        (accuracy.lines[1], [15, 20, 25]),
+        (loss.lines[0], [0.2, 0.3, 0.4]),  # nats
+        (eer.lines[0], [20, 30, 40]),
+    ):
+        np.testing.assert_allclose(line.get_xydata().T, [[1, 2, 3], values])
     band = accuracy.collections[0].get_paths()[0].vertices
-    for epoch, ends in ((1, (10, 30)), (2, (20, 40)), (3, (30, 50))):
-        at_epoch = band[band[:, 0] == epoch, 1]
-        assert (at_epoch.min(), at_epoch.max()) == pytest.approx(ends)
-    assert all(tick == round(tick) for tick in accuracy.get_xticks())
+    at_last = band[band[:, 0] == 3, 1]
+    assert (at_last.min(), at_last.max()) == pytest.approx((30, 50))
     assert legend_of(eer) == ["Training Set (n = 12 videos)", "Validation Set (n = 12 videos)"]
-
-
-def test_curves_leave_out_what_one_class_does_not_have(drawn):
-    records = [record | {"val_eer": None} for record in history(2)]
-    figure = plot_curves([records], drawn[2])
-    assert np.isnan(figure.axes[2].lines[1].get_ydata()).all()
+    one_class = [record | {"val_eer": None} for record in history(2)]
+    eer = plot_curves([one_class], drawn[2]).axes[2]
+    assert np.isnan(eer.lines[1].get_ydata()).all()
 
 
 def test_roc_has_the_diagonals_and_the_figures_of_the_table(drawn):
     splits, scores, results = drawn
     (axes,) = plot_roc(splits, scores, results).axes
-    lines = [tuple(map(tuple, line.get_xydata())) for line in axes.lines]
-    assert ((0, 0), (100, 100)) in lines and ((0, 100), (100, 0)) in lines
-    assert {text.get_text() for text in axes.texts} == {"chance", "FPR = FNR"}
+    chance, equal = (line.get_xydata().tolist() for line in axes.lines[:2])
+    assert (chance, equal) == ([[0, 0], [100, 100]], [[0, 100], [100, 0]])
     thick = [line.get_xydata() for line in axes.lines if line.get_linewidth() == 5]
     assert len(thick) == 2  # validation and test: training has no interval
     for name, line in zip(splits, legend_of(axes), strict=True):
         metrics = results[name]["videos"]
-        eer = 100 * metrics["eer"]
-        assert (eer, 100 - eer) in points_of(axes.lines)
-        assert f"12 videos: AUC {100 * metrics['auc']:.1f} %" in line
-        assert ("[" in line) == (name != "train")
+        auc, eer = (format_figure(metrics, key) for key in ("auc", "eer"))
+        assert line.endswith(f", 12 videos: AUC {auc}, EER {eer}")
+        crossing = 100 * metrics["eer"]
+        assert (crossing, 100 - crossing) in points_of(axes.lines)
         if name != "train":
-            low, high = np.multiply(100, metrics["intervals"]["eer"])
-            assert f"[{low:.1f}, {high:.1f}]" in line
-            np.testing.assert_allclose(thick.pop(0), [(low, 100 - low), (high, 100 - high)])
+            ends = 100 * np.array(metrics["intervals"]["eer"])
+            np.testing.assert_allclose(thick.pop(0).T, [ends, 100 - ends])
 
 
-def test_roc_of_one_class_and_of_frames(drawn):
-    splits, scores, _ = drawn
-    fake = splits["test"].labels == 1
-    frames = np.arange(len(splits["val"].rows))
-    parts = {"val": replace(splits["val"], videos=[], video_index=frames)}
-    parts["test"] = replace(splits["test"].part(fake), videos=[])
-    values = {"val": scores["val"], "test": scores["test"][fake]}
-    results = {name: evaluate(part, values[name], T) for name, part in parts.items()}
-    (line,) = legend_of(plot_roc(parts, values, results).axes[0])
-    assert line.startswith("Validation Set, 24 frames")
+def test_one_class_has_no_roc(drawn):
+    splits, scores, results = drawn
+    one_class = {"val": {"videos": results["val"]["videos"] | {"eer": None}}}
+    assert len(legend_of(plot_roc(splits, scores, results | one_class).axes[0])) == 2
     with pytest.raises(InputError, match="one class alone has no ROC"):
-        plot_roc({"test": parts["test"]}, values, results)
+        plot_roc({"val": splits["val"]}, scores, one_class)
 
 
 def test_scores_show_every_video_both_thresholds_and_which_bar_is_which(drawn):
-    splits, scores, results = drawn
-    figure = plot_scores(splits, scores, results)
+    figure = plot_scores(*drawn)
     assert len(figure.axes) == 3  # one method: nothing to tell apart
     for axes in figure.axes:
         assert sum(bar.get_height() for bar in axes.patches) == 12
         assert [line.get_xdata()[0] for line in axes.lines] == [50, 100 * T]
         assert {"real (n = 6)", "fake (n = 6)", "50 %", "T = 40.0 %"} == set(legend_of(axes))
-    split = splits["val"]
-    split = split.part(split.labels * split.video_index < 3)  # three fakes, which come first
-    scores = np.where(split.labels == 1, 0.9, 0.1)
-    figure = plot_scores({"val": split}, {"val": scores}, {"val": evaluate(split, scores, T)})
-    expected = (("real (n = 6)", 10), ("fake (n = 3)", 90))
-    for bars, (name, place) in zip(figure.axes[0].containers, expected, strict=True):
+    scores = {name: np.where(split.labels == 1, 0.9, 0.1) for name, split in drawn[0].items()}
+    reals, fakes = plot_scores(drawn[0], scores, drawn[2]).axes[0].containers
+    for bars, name, place in ((reals, "real (n = 6)", 10), (fakes, "fake (n = 6)", 90)):
         (bar,) = (bar for bar in bars if bar.get_height())
         assert bars[0].get_label() == name
         assert abs(bar.get_x() - place) < 6
@@ -169,15 +155,13 @@ def test_fakes_without_a_method_among_others_leave_the_whole_alone(tmp_path, dra
         row["method"] = ("Deep$fakes", "Two", "")[i % 3] if row["label"] == "1" and i < 11 else ""
     scores = np.random.default_rng(0).random(48)
     results = evaluate(split, scores, T)
-    assert results["videos"]["n"] == 24 and results["videos"]["n_fake"] == 12
-    n_fake = {name: metrics["n_fake"] for name, metrics in results["methods"].items()}
-    assert n_fake == {"": 4, "Deep$fakes": 4, "Two": 4}
-    splits, of_val = {"val": split, "test": drawn[0]["test"]}, {"val": scores}
-    figure = plot_scores(splits, drawn[1] | of_val, drawn[2] | {"val": results})
+    val = split, scores, results
+    splits, *figures = (each | {"val": new} for each, new in zip(drawn, val, strict=True))
+    del splits["train"]
+    figure = plot_scores(splits, *figures)
     *_, methods, of_one = figure.axes
     assert not of_one.get_visible()  # test has one method
-    names = [label.get_text() for label in methods.get_yticklabels()]
-    assert names == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
+    assert rows_of(methods) == ["not named (n = 4)", r"Deep\$fakes (n = 4)", "Two (n = 4)"]
     aucs = [100 * metrics["auc"] for metrics in results["methods"].values()]
     np.testing.assert_allclose(points_of(methods.lines), list(zip(aucs, range(3), strict=True)))
     # of four fakes there is no interval, as in the table
@@ -195,37 +179,32 @@ def test_a_method_stands_unseen_beside_seen_with_its_intervals():
     (axes,) = figure.axes
     dots = sorted(points_of(axes.lines))
     np.testing.assert_allclose(dots, [(60, -0.15), (90, 0.15), (90, 1.15)])
-    whisker = axes.lines[0]  # a method that was seen has no interval here
-    np.testing.assert_allclose(whisker.get_xydata(), [(50, -0.15), (70, -0.15)])
-    assert "line: 95 % interval" in axes.get_xlabel()
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["A, val (n = 7)", r"B\$, val (n = 7)"]
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["method unseen in training", "method seen in training"]
+    interval = axes.lines[0]  # a method that was seen has none here
+    np.testing.assert_allclose(interval.get_xydata(), [(50, -0.15), (70, -0.15)])
+    assert rows_of(axes) == ["A, val (n = 7)", r"B\$, val (n = 7)"]
+    first, second = (text.get_text() for text in figure.legends[0].get_texts())
+    assert (first, second) == ("method unseen in training", "method seen in training")
 
 
 def test_features_are_those_of_the_split_and_the_class_they_are_labelled_with(drawn, monkeypatch):
     monkeypatch.setattr("features.plots.TSNE", lambda **_: PCA(2))
-    left, right = plot_features(drawn[0], 0, most=18).axes
-    assert left.get_title().startswith("PCA of 18 frames: the two directions in which they differ")
-    assert right.get_title() == "t-SNE of 18 frames: those that are alike lie together"
-    counts, of_class = dict.fromkeys(drawn[0], 0), {"real": [], "fake": []}
+    splits = {}
+    for name, split in drawn[0].items():
+        splits[name] = split.part(split.labels * split.video_index < 3)  # three of six fakes
+    left, _ = plot_features(splits, 0, most=54).axes
+    assert left.get_title().startswith("PCA of 54 frames")
+    counts, of_class = dict.fromkeys(splits, 0), {"real": [], "fake": []}
     for points in left.collections:
-        split, label, *_, n = points.get_label().strip(")").replace(",", "").split()
-        assert len(points.get_offsets()) == int(n)
-        counts[split] += int(n)
-        of_class[label] += points.get_offsets()[:, 0].tolist()
-    assert counts == {"train": 6, "val": 6, "test": 6}
+        split, label, n = re.match(r"(\w+), (\w+) \(n = (\d+)", points.get_label()).groups()
+        first = points.get_offsets()[:, 0]
+        assert len(first) == int(n)
+        counts[split] += len(first)
+        of_class[label] += first.tolist()
+    assert counts == {"train": 18, "val": 18, "test": 18}
     # the fakes of make_split are shifted: the first component tells them apart
     real, fake = of_class.values()
+    assert (len(real), len(fake)) == (36, 18)
     assert max(real) < min(fake) or max(fake) < min(real)
-
-
-def test_equal_features_are_not_drawn(tmp_path):
-    path = make_split(tmp_path, n_groups=4)
-    np.save(path, np.ones_like(np.load(path)))
-    with pytest.raises(InputError, match="all features are equal"):
-        plot_features({"train": load_split(path)}, 0)
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_line_and_goes(tmp_path, capsys):
@@ -251,14 +230,16 @@ def test_the_pictures_of_a_run_are_of_the_first_seed_and_say_so(drawn, tmp_path,
     for seed in (3, 4):
         division = Division(dict(splits), {}, {})
         runs.append(Run(seed, division, None, 1, history(1, seed), scores, T, "", results))
-    monkeypatch.setattr(room, "draw_pictures", lambda output, *rest: list(rest))
-    curves, of_all, _, pictures, of_one, _ = room.draw_run(tmp_path, runs, [], Originals({}), True)
+    calls = []
+    monkeypatch.setattr(room, "draw_pictures", lambda *call: calls.append(call[1:3]) or [])
+    for some in (runs, runs[:1]):
+        room.draw_run(tmp_path, some, [], Originals({}), True)
+    pictures = calls[0][0] | calls[1][0]
     assert "originals.png" not in pictures  # none were found
     for name in ("roc.png", "scores.png", "features.png"):
         assert pictures[name].args[0] is runs[0].splits
     assert pictures["features.png"].args[1] == 3
-    assert curves["training_curves.png"].args[0] == [run.history for run in runs]
+    assert pictures["training_curves.png"].args[0] == [run.history for run in runs]
+    footers = ["seeds 3 to 4", "seed 3, the first of 2", *["seed 3"] * 2]
     made = f"{extraction.name}, ResNet-18 weights: random"
-    assert (of_all, of_one) == (f"{made}; seeds 3 to 4", f"{made}; seed 3, the first of 2")
-    *_, of_all, _, _, of_one, _ = room.draw_run(tmp_path, runs[:1], [], Originals({}), True)
-    assert of_all == of_one == f"{made}; seed 3"
+    assert [footer for _, footer in calls] == [f"{made}; {footer}" for footer in footers]
