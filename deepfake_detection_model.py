@@ -39,7 +39,7 @@ from features import screen
 from features.audit import audit_leaks, audit_shortcuts, describe_training, share_known
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
-from features.dataset import VIDEO_SCORES, Split, find_features, load_splits
+from features.dataset import VIDEO_SCORES, Split, find_features
 from features.divide import LEFT_OUT, PARTS, Division, divide
 from features.evaluate import evaluate_files
 from features.extraction import N_FEATURES, hash_code
@@ -65,6 +65,7 @@ from features.run import (
     pick_device,
     run_script,
 )
+from features.sets import load_splits
 from features.text import BY_HAND
 from features.unseen import leave_out, pick_methods
 

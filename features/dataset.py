@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,7 @@ import numpy as np
 import torch
 
 from data.files import InputError, read_csv
-from data.groups import BY_LIST, BY_NAME
-from data.words import SPLITS
-from features.extraction import AGAIN, N_FEATURES, Extraction, check_alike, load_extraction
+from features.extraction import AGAIN, N_FEATURES, Extraction, load_extraction
 
 NEEDED_COLUMNS = ("video", "label", "group")  # of <split>_videos.csv
 OTHER_COLUMNS = ("method", "clip", "people", "fingerprint")  # that is empty where it is not there
@@ -35,25 +32,11 @@ CHUNK = 8192  # frames at a time where all are read and no gradient is needed
 # T       the threshold that is chosen on the validation split: a score of T or more is called fake
 
 
-@dataclass
-class Stack:
-    """The features of several files, one after the other: a row is read when it is used."""
-
-    arrays: list[np.ndarray]  # (N, 1000) each
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """(k, 1000) float copy of rows, which ascend."""
-        begins = np.cumsum([0, *map(len, self.arrays[:-1])])
-        places = np.split(rows, np.searchsorted(rows, begins[1:]))
-        inside = zip(self.arrays, places, begins, strict=True)
-        return np.concatenate([array[place - begin] for array, place, begin in inside])
-
-
 @dataclass(repr=False)
 class Split:
     """n frames: all rows of a features file or, where two splits share a file, some of them."""
 
-    features: np.ndarray | Stack  # (N, 1000) float, mapped read-only: a row is read when used
+    features: np.ndarray  # (N, 1000) float, mapped read-only: a row is read when it is used
     rows: np.ndarray  # (n,) int64, where the frames are in `features`, ascending
     labels: np.ndarray  # (n,) int64, 1 = fake
     video_index: np.ndarray  # (n,) into `videos`; where there are none, each frame has its own
@@ -160,7 +143,8 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         problem = f"{features_file} is not named ..._features.npy, so its labels are not known"
         raise InputError(f"{problem}: rename it, or give --train-labels-file to train on it")
     prefix = str(features_file).removesuffix("features.npy")
-    frames_file, videos_file = Path(f"{prefix}frames.npy"), Path(f"{prefix}videos.csv")
+    frames_file = Path(f"{prefix}frames.npy")
+    videos_file = Path(f"{prefix}videos.csv")
     labels_file = labels_file or Path(f"{prefix}labels.npy")
     expected = f"float32 of shape (n, {N_FEATURES})"
     features = load_array(features_file, np.floating, (None, N_FEATURES), expected)
@@ -171,7 +155,8 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
         found = np.unique(labels)[:5].tolist()
         raise InputError(f"{labels_file} has the labels {found}, expected only 0 (real), 1 (fake)")
     missing = tuple(path.name for path in (frames_file, videos_file) if not path.is_file())
-    frames, videos = np.stack([rows, np.zeros_like(rows)], axis=1), []
+    frames = np.stack([rows, np.zeros_like(rows)], axis=1)
+    videos = []
     if not missing:
         frames = load_array(frames_file, np.integer, (n, 2), f"whole numbers of shape ({n}, 2)")
         videos = load_videos(videos_file)
@@ -179,7 +164,9 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     labels = np.array(labels, np.int64)
     video_index, numbers = frames.T.copy()
     extraction = load_extraction(features_file.parent)
-    folder, layout = (extraction.videos_dir, extraction.layout) if extraction else ("", "")
+    folder = layout = ""
+    if extraction:
+        folder, layout = extraction.videos_dir, extraction.layout
     # a hash: a checkpoint keeps it, which need not tell where somebody's videos lie
     root = hashlib.sha256(folder.encode()).hexdigest()[:8] if extraction else ""
     for row in videos:
@@ -250,35 +237,6 @@ def complete_people(videos: list[dict]) -> None:
         row["people"] = row["people"] or ";".join(sorted(in_group[row["group"]]))
 
 
-def load_splits(
-    files: dict[str, list[Path]], labels_file: Path | None = None, video_score: str = "mean"
-) -> dict[str, Split]:
-    """The splits of the files named, {split: those of its sets}, and of those beside train's."""
-    sets, splits, made = files["train"], {}, {}
-    is_one = all(len(some) < 2 for some in files.values())
-    for name in SPLITS:
-        beside = [file.with_name(f"{name}_features.npy") for file in sets]
-        found = files[name] or [file for file in beside if file.is_file()]
-        labels = labels_file if name == "train" else None
-        if len(set(map(name_set, found))) < len(found) or (labels and not is_one):
-            needs = "folders of different names, with their labels (no --train-labels-file)"
-            raise InputError(f"{' + '.join(map(str, found))}: several sets need {needs}")
-        if 0 < len(found) < len(sets):
-            print(f"WARNING: {name} is of {' and '.join(map(name_set, found))} alone")
-        loaded = {file: load_split(file, labels) for file in found}
-        made |= {name if is_one else str(file): split.extraction for file, split in loaded.items()}
-        if found:
-            split = loaded[found[0]] if is_one else join_sets(loaded)
-            splits[name] = replace(split, video_score=video_score)
-    n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
-    if not n_real or not n_fake:
-        found = f"{' + '.join(map(str, sets))} has {n_real} real and {n_fake} fake frames"
-        other = "for one class there is --evaluate, with a model trained on both"
-        raise InputError(f"{found}: training needs both; {other}")
-    check_alike(made)
-    return splits
-
-
 def name_set(features_file: Path) -> str:
     """The name of a set: that of the folder of its features."""
     return Path(os.path.abspath(features_file)).parent.name
@@ -287,28 +245,3 @@ def name_set(features_file: Path) -> str:
 def own_name(row: dict, name: str) -> str:
     """What a video, group, clip or person is called in its set alone."""
     return name.replace(row["set"], "", 1)
-
-
-def join_sets(loaded: dict[Path, Split]) -> Split:
-    """One split of those of several sets: what is known in one set alone gets its name in front."""
-    videos, index = [], np.empty(0, np.int64)
-    for file, split in loaded.items():
-        if not split.videos or not split.extraction:
-            raise InputError(f"{file}: several sets need extraction.json and _videos.csv: {AGAIN}")
-        index = np.append(index, split.video_index + len(videos))
-        prefix = f"{name_set(file)}/"
-        for row in split.videos:
-            row |= {key: row[key] and prefix + row[key] for key in ("video", "group", "clip")}
-            people = re.sub(f"(?<![^;])[{BY_NAME}{BY_LIST}]", rf"\g<0>{prefix}", row["people"])
-            row |= {"people": people, "set": prefix}
-        videos += split.videos
-    kinds = "features", "labels", "numbers", "extraction"
-    features, labels, numbers, made = (
-        [getattr(part, kind) for part in loaded.values()] for kind in kinds
-    )
-    told = {"name": " + ".join(map(name_set, loaded))}
-    told["notes"] = [note for each in made for note in each.notes]
-    told["counts"] = dict(sum((Counter(each.counts | {"frames": 0}) for each in made), Counter()))
-    told["sample"] = made[0].sample if all(each.sample for each in made) else None
-    frames = np.arange(len(index)), np.concatenate(labels), index, np.concatenate(numbers)
-    return Split(Stack(features), *frames, videos, replace(made[0], **told))

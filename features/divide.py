@@ -207,30 +207,47 @@ def divide(
         warnings.append("nobody is known in these videos: held out by group, not by person")
     if "val" in wanted and whole.extraction and "val" in whole.extraction.counts.get("frames", {}):
         warnings.append("val_features.npy of the extraction is gone")
-    (choices, miss), reason = choose_parts(whole, wanted, seed, unit), ""
+    choices, miss = choose_parts(whole, wanted, seed, unit)
+    reason = ""
     if unit == "group" and miss > FAR_OFF:
         by_person, other_miss = choose_parts(whole, wanted, seed, "person")
         if other_miss < miss and (other_miss <= FAR_OFF or miss == np.inf):
             unit, choices = "person", by_person
             reason = f"by group {describe_largest(whole)} are one group; "
-    train, parts, left, found = whole, {}, [], []
+    train, parts, half_seen = whole, {}, []
     for name, choice in choices.items():
-        train, parts[name], half_seen = part_by(train, choice, unit)
-        left.append(half_seen.rows)
-        text = f"{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
-        text += f" for {PARTS[name]}" * bool(test_fraction)
-        found.append(f"{text}, {percent(len(parts[name].rows) / len(whole.rows))} of the frames")
-    report["by"] = f"by {unit}: {reason}{'; '.join(found)}"
-    left_out = whole.part(np.isin(whole.rows, np.concatenate(left)))
-    if len(left_out.rows):
-        counts = zip(np.bincount(left_out.video_scores(left_out.labels)[1]), CLASSES, strict=False)
-        told = " and ".join(f"{n} {name}s" for n, name in counts if n)
-        report["by"] += f"; {told} with people on both sides left out"
+        train, parts[name], left = part_by(train, choice, unit)
+        half_seen.append(left.rows)
+    left_out = whole.part(np.isin(whole.rows, np.concatenate(half_seen)))
+    told = describe_parts(choices, parts, whole, unit, bool(test_fraction))
+    report["by"] = f"by {unit}: {reason}{told}{describe_left_out(left_out)}"
     report |= {"unit": unit, "n_units": choice.n_units, "n_held_out": choice.n_held_out}
     report |= {"n_left_out": len(np.unique(left_out.video_index)), "parts": list(parts)}
     parts |= splits | {"train": train}
     parts = {name: parts[name] for name in SPLITS if name in parts}
     return Division(parts, {LEFT_OUT: left_out} if len(left_out.rows) else {}, report)
+
+
+def describe_parts(
+    choices: dict[str, Choice], parts: dict[str, Split], whole: Split, unit: str, for_what: bool
+) -> str:
+    """How much is held out, such as `10 of 50 groups held out, 20.0 % of the frames`."""
+    told = []
+    for name, choice in choices.items():
+        units = f"{choice.n_held_out} of {count_units(choice.n_units, unit)} held out"
+        share = percent(len(parts[name].rows) / len(whole.rows))
+        purpose = f" for {PARTS[name]}" if for_what else ""
+        told.append(f"{units}{purpose}, {share} of the frames")
+    return "; ".join(told)
+
+
+def describe_left_out(split: Split) -> str:
+    """How many videos are left out, such as `; 132 fakes with people on both sides left out`."""
+    if not len(split.rows):
+        return ""
+    counts = np.bincount(split.video_scores(split.labels)[1], minlength=2)
+    told = [f"{n} {name}s" for n, name in zip(counts, CLASSES, strict=True) if n]
+    return f"; {' and '.join(told)} with people on both sides left out"
 
 
 def choose_parts(whole: Split, fractions: dict, seed: int, unit: str) -> tuple[dict, float]:

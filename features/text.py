@@ -7,8 +7,16 @@ import numpy as np
 from data.words import CLASSES
 from features.metrics import FEW_VIDEOS, LOW_FPRS
 
-TITLES = {"train": "Training Set", "val": "Validation Set", "test": "Test Set"}
-FIGURES = {"accuracy": "accuracy", "EER": "eer", "AUC": "auc"}  # title: key
+TITLES = {
+    "train": "Training Set",
+    "val": "Validation Set",
+    "test": "Test Set",
+}
+FIGURES = {  # title: key
+    "accuracy": "accuracy",
+    "EER": "eer",
+    "AUC": "auc",
+}
 AT_THRESHOLD = {
     "accuracy": "accuracy",
     "FPR, real called fake": "fpr",
@@ -60,6 +68,10 @@ def format_figure(metrics: dict, key: str) -> str:
     if interval is None:
         return f"{value} (one {metrics.get('unit', 'group')})"
     return f"{value} {format_interval(interval)}"
+
+
+def auc_and_eer(metrics: dict) -> tuple[str, str]:
+    return format_figure(metrics, "auc"), format_figure(metrics, "eer")
 
 
 def format_n(metrics: dict) -> str:
@@ -125,7 +137,8 @@ def figures_table(columns: dict[str, dict], titles: dict[str, str], fprs: Iterab
     rows = [headings("", columns, titles)]
     rows.append(("n, real + fake", *map(format_n, all_metrics)))
     for title, key in FIGURES.items():
-        rows.append((title, *(format_figure(metrics, key) for metrics in all_metrics)))
+        cells = [format_figure(metrics, key) for metrics in all_metrics]
+        rows.append((title, *cells))
     shares = [metrics["majority"] for metrics in all_metrics]
     if max(shares) > 0.5:
         rows.insert(3, ("majority", *map(percent, shares)))
@@ -172,7 +185,8 @@ def threshold_table(
     at_threshold = [metrics["at_threshold"] for metrics in columns.values()]
     rows = [headings("At T, ", columns, titles)]
     for title, key in AT_THRESHOLD.items():
-        rows.append((title, *(percent(rates[key]) for rates in at_threshold)))
+        cells = [percent(rates[key]) for rates in at_threshold]
+        rows.append((title, *cells))
     if thresholds.get("max_fpr") is not None:
         wanted = [f"at most {percent(thresholds['max_fpr'])}"] * len(columns)
         reached = [format_figure(rates, "fpr") for rates in at_threshold]
@@ -212,8 +226,7 @@ def methods_table(results: dict[str, dict], key: str = "methods") -> str:
     name = list(results)[-1]
     rows = [(f"{key.title()}, {TITLES[name]}", "fakes", "AUC".rjust(20), "EER".rjust(20))]
     for method, metrics in worst_first(results[name].get(key, {})):
-        auc, eer = format_figure(metrics, "auc"), format_figure(metrics, "eer")
-        rows.append((method or "not named", metrics["n_fake"], auc, eer))
+        rows.append((method or "not named", metrics["n_fake"], *auc_and_eer(metrics)))
     return format_table(rows) if len(rows) > 1 else ""
 
 
@@ -234,7 +247,7 @@ def set_row(name: str, metrics: dict) -> tuple:
     """A line of sets_table; of one class alone FPR or FNR stand where EER and AUC have no value."""
     n_fake, at_threshold = metrics["n_fake"], metrics["at_threshold"]
     accuracy = format_figure(at_threshold, "accuracy")
-    eer, auc = format_figure(metrics, "eer"), format_figure(metrics, "auc")
+    auc, eer = auc_and_eer(metrics)
     if n_fake in (0, metrics["n"]):
         rate = "fnr" if n_fake else "fpr"
         eer, auc = f"{rate.upper()} at T {format_figure(at_threshold, rate)}", "one class alone"
@@ -246,10 +259,10 @@ def unseen_table(rows: list[dict]) -> str:
     table = [("Left out", "split", "fakes", "AUC unseen", "EER unseen", "AUC seen", "AUC lost")]
     for row in rows:
         unseen = row["unseen"]
-        auc, eer = format_figure(unseen, "auc"), format_figure(unseen, "eer")
-        lost = format_difference(unseen | row["lost"], "auc")
         what = row["method"], row["split"], unseen["n_fake"]
-        table.append((*what, auc, eer, percent(row["seen"]["auc"]), lost))
+        seen = percent(row["seen"]["auc"])
+        lost = format_difference(unseen | row["lost"], "auc")
+        table.append((*what, *auc_and_eer(unseen), seen, lost))
     fewer = dict.fromkeys(f"{row['fewer']} without {row['method']}" for row in rows)
     less = f"Trained on fewer fakes: {', '.join(fewer)}."
     return f"{format_table(table)}\n{less} AUC lost is in points; in brackets: 95 % intervals."

@@ -13,6 +13,7 @@ from features import dataset as room
 from features.audit import count_shared, describe_training, find_shared
 from features.dataset import find_features, load_split
 from features.divide import hold_out
+from features.sets import load_splits
 
 
 def test_a_video_scores_the_mean_of_its_frames(tmp_path):
@@ -123,7 +124,7 @@ def test_one_class_alone_cannot_be_trained_on(tmp_path):
     remove("train_videos.csv")(tmp_path)
     change("labels", lambda a: a * 0)(tmp_path)
     with pytest.raises(InputError, match=r"80 real and 0 fake frames: training .* --evaluate"):
-        room.load_splits({"train": [path], "val": [], "test": []})
+        load_splits({"train": [path], "val": [], "test": []})
 
 
 def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
@@ -133,7 +134,7 @@ def test_a_labels_file_is_for_the_training_features_alone(tmp_path):
     own = tmp_path / "train_labels.npy"
     with pytest.raises(InputError, match=r"mine\.npy is not named \.\.\._features\.npy"):
         load_split(other)
-    splits = room.load_splits({"train": [other], "val": [], "test": []}, own)
+    splits = load_splits({"train": [other], "val": [], "test": []}, own)
     n_frames = {name: len(split.labels) for name, split in splits.items()}
     assert n_frames == {"train": 80, "val": 48} and not splits["train"].has_videos
 
@@ -167,7 +168,7 @@ def test_splits_extracted_differently_are_refused(tmp_path):
     files["val"] = [make_split(tmp_path / "other", "val", frames=2)]
     message = "train has --frames-per-video 4, val has --frames-per-video 2: extract them alike"
     with pytest.raises(InputError, match=message):
-        room.load_splits(files)
+        load_splits(files)
 
 
 def test_where_nobody_is_known_the_group_stands_in_place_of_a_person(tmp_path):
@@ -190,7 +191,7 @@ def test_where_nobody_is_known_the_group_stands_in_place_of_a_person(tmp_path):
 
 
 def load_sets(*paths, **more):
-    return room.load_splits({"train": list(paths), "val": [], "test": []} | more)
+    return load_splits({"train": list(paths), "val": [], "test": []} | more)
 
 
 def test_several_sets_are_one_split_whose_names_tell_the_set(tmp_path):
@@ -256,7 +257,7 @@ def test_sets_that_cannot_be_one_are_refused(tmp_path, capsys):
     for paths, labels_file in (((a, other), None), ((a, a), None), ((a, b), a)):
         files = {"train": list(paths), "val": [], "test": []}
         with pytest.raises(InputError, match=r"\+ .*: several sets need folders of different"):
-            room.load_splits(files, labels_file)
+            load_splits(files, labels_file)
     make_split(tmp_path / "b", frames=2)
     with pytest.raises(InputError, match=r"a/train_fe.* has --frames-per-video 4, .*b/train_feat"):
         load_sets(a, b)
