@@ -40,7 +40,7 @@ from features.audit import audit_leaks, audit_shortcuts, describe_training, shar
 from features.checkpoint import load_checkpoint
 from features.compare import compare_results
 from features.dataset import VIDEO_SCORES, Split, find_features
-from features.divide import LEFT_OUT, PARTS, Division, divide
+from features.divide import LEFT_OUT, PARTS, Division, divide_for_seeds
 from features.evaluate import evaluate_files
 from features.extraction import N_FEATURES, hash_code
 from features.figures import choose_threshold, evaluate, score_frames
@@ -271,16 +271,6 @@ def train(
 
 
 # --- A run, from the features to its files ---
-
-
-def divide_for_seeds(
-    splits: dict[str, Split], val_fraction: float, seeds: range, unit: str, test_fraction: float = 0
-) -> list[Division]:
-    """A division for each seed: if groups cannot be held out with one of them, people with all."""
-    divisions = [divide(splits, val_fraction, seed, unit, test_fraction) for seed in seeds]
-    if len({each.report["unit"] for each in divisions}) == 1:
-        return divisions
-    return [divide(splits, val_fraction, seed, "person", test_fraction) for seed in seeds]
 
 
 def train_and_evaluate(division: Division, training: Training, device: torch.device) -> Run:

@@ -228,6 +228,16 @@ def divide(
     return Division(parts, {LEFT_OUT: left_out} if len(left_out.rows) else {}, report)
 
 
+def divide_for_seeds(
+    splits: dict[str, Split], val_fraction: float, seeds: range, unit: str, test_fraction: float = 0
+) -> list[Division]:
+    """A division for each seed: if groups cannot be held out with one of them, people with all."""
+    divisions = [divide(splits, val_fraction, seed, unit, test_fraction) for seed in seeds]
+    if len({each.report["unit"] for each in divisions}) == 1:
+        return divisions
+    return [divide(splits, val_fraction, seed, "person", test_fraction) for seed in seeds]
+
+
 def describe_parts(
     choices: dict[str, Choice], parts: dict[str, Split], whole: Split, unit: str, for_what: bool
 ) -> str:

@@ -357,7 +357,7 @@ def test_all_seeds_hold_out_by_one_unit(monkeypatch):
     def divide(splits, val_fraction, seed, unit, test_fraction):
         return Division({}, {}, {"unit": "person" if seed == 1 else unit})
 
-    monkeypatch.setattr(ddm, "divide", divide)
+    monkeypatch.setattr("features.divide.divide", divide)
     for n_seeds, unit in ((1, "group"), (3, "person")):
         divisions = ddm.divide_for_seeds({}, 0.2, range(n_seeds), "group")
         assert [each.report["unit"] for each in divisions] == [unit] * n_seeds
