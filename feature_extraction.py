@@ -8,7 +8,7 @@ that the data set has:
     <split>_labels.npy    (N,) int64         1 = fake, 0 = real
     <split>_frames.npy    (N, 2) int32       row in <split>_videos.csv, number of the frame
     <split>_videos.csv    a line a video     identifier, label, method, group, size, ...
-    failed.csv            a line a video     what could not be used or was left out, and why
+    failed.csv                               what could not be used or was left out, and why
     extraction.json                          weights, sampling, versions, counts
     cache/                a file a video     lets a stopped run go on; safe to delete
 
@@ -241,8 +241,9 @@ def main(argv=None):
     narrowed = {"methods": methods, "max_videos": args.max_videos, "image_names": args.image_names}
     data_set = find_data_set(source, args.compression, **narrowed)
     videos = data_set.videos
-    faces = (args.face_margin, args.if_no_face, FACE_MODEL_SHA256) if args.crop_faces else ()
-    sampling = Sampling(args.frames_per_video, args.frame_step, *faces)
+    faces = {"face_margin": args.face_margin, "if_no_face": args.if_no_face}
+    faces = faces | {"face_model": FACE_MODEL_SHA256} if args.crop_faces else {}
+    sampling = Sampling(args.frames_per_video, args.frame_step, **faces)
     narrowed["compression"] = args.compression or "all"
     extraction = describe(source, data_set, sampling, **narrowed)
     folder = pick_folder(args.features_dir, extraction)

@@ -1,4 +1,4 @@
-"""What folders tell in their many words: real or fake; train, val or test; perhaps a method."""
+"""What the words of folders tell: real or fake; train, val or test."""
 
 import re
 from collections import defaultdict

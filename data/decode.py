@@ -1,4 +1,4 @@
-"""Evenly spaced frames of a video file or of a video made of images."""
+"""Chosen frames of a video file or of a video made of images, and the facts of the video."""
 
 import errno
 import mmap

@@ -1,4 +1,4 @@
-"""Read, write, replace and download files safely; the one error type."""
+"""Files read, written, locked and downloaded safely; the errors that a user can mend."""
 
 import csv
 import hashlib

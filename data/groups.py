@@ -1,4 +1,4 @@
-"""Who and what belongs together and must stay on one side of a split.
+"""Who and what a video shows, and what must therefore stay on one side of a split.
 
 What a data set or a list tells comes first. Of the others folders and names are asked, by the
 rules of data/README.md alone; what they do not settle is said, and told by features/originals.py

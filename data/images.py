@@ -1,4 +1,4 @@
-"""A video made of images: a folder of frames, frames loose among others, or a photo."""
+"""Videos made of images: frames in a folder or loose, photos; by what any video is known."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""From pixels to features and results."""
+"""From pixels to features and results. A notebook's backend for pictures is not inherited."""
 
 import os
 import sys

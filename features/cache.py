@@ -1,4 +1,4 @@
-"""A file for each finished video: a stopped run goes on, without a file that crashed it."""
+"""The work on one video, kept in a file: a stopped run goes on, without what crashed it."""
 
 import hashlib
 import io

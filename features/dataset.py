@@ -1,4 +1,4 @@
-"""The features that script 1 left, loaded and checked."""
+"""Splits: the features that feature_extraction.py left, loaded and checked."""
 
 import hashlib
 import os
@@ -122,7 +122,7 @@ class Split:
 def find_features(path: Path, split: str) -> Path:
     """The features file that a path means: of a folder the one of the split, or the only one.
 
-    Only to train on is val_features.npy or test_features.npy not what is meant.
+    To train on, a folder that holds val_features.npy or test_features.npy alone does not do.
     """
     if not path.is_dir():
         return path

@@ -1,4 +1,4 @@
-"""What is held out to validate and to test, by groups, people, videos, frames: by their names."""
+"""What is held out to validate and to test: whole groups, people, videos or frames."""
 
 import hashlib
 from collections import Counter, defaultdict

@@ -26,7 +26,8 @@ def choose_threshold(
 ) -> tuple[float, str]:
     """The threshold T by the (n,) scores of the validation frames, and where it comes from.
 
-    With `max_fpr`, the lowest one whose FPR is at most that.
+    The one where FPR and FNR are nearest; 0.5 with one class alone. With `max_fpr`, the lowest one
+    whose FPR is at most that.
     """
     _, labels, values = split.video_scores(scores)
     n_fake = labels.sum()

@@ -1,4 +1,4 @@
-"""Accuracy, EER, AUC and operating points of scores, 95 % intervals, and what two models differ."""
+"""Accuracy, EER, AUC and operating points of scores, 95 % intervals, the difference of two."""
 
 import math
 from collections.abc import Iterable

@@ -170,8 +170,8 @@ def join_matches(matches: list[tuple], rows: list[dict]) -> tuple[list[str], Joi
 
     The nearest come first. A match joins nothing across splits, and no two groups of which both
     have people that the data set tells: it would have joined them. To what names have joined,
-    matches add at most a tenth of the videos. The group of a real video keeps its name, of two
-    reals the first one.
+    matches add at most MOST_ADDED videos, or a tenth of all if that is more. The group of a real
+    video keeps its name, of two reals the first one.
     """
     joined, outcomes = Joined(), []
     size = Counter(row["key"] for row in rows)

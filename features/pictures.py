@@ -240,7 +240,7 @@ def plot_prediction(
 
 
 def plot_originals(found: Originals, most: int = 8) -> Figure:
-    """The nearest pairs of a fake and the real video that it seems to show, their middle frames.
+    """The nearest pairs of a video and the real one that it looks like, their middle frames.
 
     Raises InputError where there are none, or where a video cannot be read again.
     """

@@ -150,13 +150,13 @@ def compute_features(backbone: nn.Module, frames: torch.Tensor) -> np.ndarray:
 
 
 def extract_video(
-    path: Path, backbone: nn.Module, sampling: Sampling, threads: int = 1, keep_whole: bool = False
+    path: Path, backbone: nn.Module, sampling: Sampling, threads: int = 1
 ) -> tuple[np.ndarray, SampledVideo]:
     """(n, 1000) float32 features of a video's sampled frames, and the frames.
 
     Raises InputError with the reason where there are none.
     """
-    sampled = sample_video(path, sampling, threads, keep_whole)
+    sampled = sample_video(path, sampling, threads)
     features = compute_features(backbone, sampled.frames)
     if not np.isfinite(features).all():
         raise InputError("the network's features are not finite")

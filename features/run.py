@@ -64,7 +64,7 @@ def use_full_precision() -> None:
 
 
 def free_gpu_memory(device: torch.device) -> int:
-    """Bytes that a GPU can still give: those of others, and what torch holds but does not use."""
+    """Bytes that a GPU can still give: what is free, and what torch holds but does not use."""
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
 

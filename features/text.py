@@ -244,7 +244,7 @@ def sets_table(evaluated: dict[str, dict], shared: set[str]) -> str:
 
 
 def set_row(name: str, metrics: dict) -> tuple:
-    """A line of sets_table; of one class alone FPR or FNR stand where EER and AUC have no value."""
+    """A line of sets_table; of one class alone FPR or FNR stands in place of the EER."""
     n_fake, at_threshold = metrics["n_fake"], metrics["at_threshold"]
     accuracy = format_figure(at_threshold, "accuracy")
     auc, eer = auc_and_eer(metrics)

@@ -135,10 +135,9 @@ def test_imagenet_weights_are_downloaded_once(tmp_path, random_weights, torch_ho
 def test_the_features_of_a_video_are_those_of_its_frames(tmp_path):
     path = write_video(tmp_path / "clip.mp4", n=12)
     model, _ = load_backbone("random")
-    features, sampled = extract_video(path, model, Sampling(3), keep_whole=True)
+    features, sampled = extract_video(path, model, Sampling(3))
     assert features.shape == (3, 1000) and features.dtype == np.float32
     assert sampled.numbers.tolist() == [2, 6, 10] and sampled.facts["frames"] == 12
-    assert len(sampled.whole) == 3
     frames = sample_video(path, Sampling(3)).frames
     assert features.tobytes() == compute_features(model, frames).tobytes()
 
