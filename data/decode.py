@@ -17,7 +17,7 @@ from data.images import find_fingerprint, is_made_of_images, list_images, read_i
 from data.upright import is_mirrored, turn_upright
 
 ONE_PICTURE = (
-    "all its frames are one picture: a still (use an image instead), or video that this "
+    "all frames taken are one picture: a still (use an image instead), or video that this "
     "OpenCV cannot convert, such as interlaced: `ffmpeg -i in -vf yadif out.mp4`"
 )
 NO_MEMORY = ("Insufficient memory", "can not be created")  # OpenCV's own, and of its numpy arrays
@@ -345,6 +345,8 @@ class Taken:
             self.capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             if self.capture.grab() and self.convert() and np.array_equal(self.last, self.first):
                 self.take(0)
+        if self.wanted == {0} and not self.frames and not np.array_equal(self.last, self.first):
+            raise InputError("frame 0 alone is wanted, and it cannot be proven: take more frames")
         if not self.frames:
             raise InputError(ONE_PICTURE)
         promised = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))

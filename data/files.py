@@ -117,8 +117,8 @@ def hold_folder(folder: Path, lock: Path) -> Iterator[None]:
 def read_json(path: Path, kind: type = dict):
     """The content of a JSON file, a dict or another `kind`. Raises InputError and OSError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # also where it is no UTF-8
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also where it is no UTF-8
         raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, kind):
         raise InputError(f"{path} holds a {type(content).__name__}, expected a {kind.__name__}")

@@ -235,6 +235,8 @@ def relate_fake(video: Video, known: dict, names: set[Words]) -> None:
     if video.person:
         places = [(video.split, video.person), people]
     found = find_names(video.words, names)
+    if video.clip:  # a list tells its original: an equal name alone is nobody's
+        found = [name for name in found if name != video.words]
     found += [name for name in map(split_name, video.folders) if name in names]
     for name in found:
         place = next((place for place in places if (*place, name) in known), None)

@@ -65,12 +65,11 @@ def recognise(
     filled = [each for each in folders if (each.videos or each.images) and not each.skipped]
     votes = []
     for folder in filled[:: len(filled) // 1000 + 1]:
-        places = [tidy(folder.join(name)) for name in folder.videos[:5]]
+        votes += [[tidy(folder.join(name))] for name in folder.videos[:5]]
         if folder.images and not folder.videos:
             first = Folder(folder.path, images=folder.images[:1])
             places = [item.place for item in read_images(first, None, image_names)[0]]
-            places.append(tidy(folder.path, is_folder=True))
-        votes.append(places)
+            votes.append([*places, tidy(folder.path, is_folder=True)])
     sets = find_sets(votes, [tidy(folder.join("x")).rpartition("/")[0] for folder in filled])
     if len(sets) > 1:
         found = ", ".join(f"{base} ({row.name})" for base, row in sets[:5])

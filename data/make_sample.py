@@ -273,6 +273,7 @@ def parse_args(argv):
     )
     known = hasattr(os, "sched_getaffinity")  # in a container not all cores are there
     cores = len(os.sched_getaffinity(0)) if known else os.cpu_count()
+    cores = min(cores, 61)  # Windows waits for no more processes
     where = "folder to write to (default: sample, beside this script)"
     parser.add_argument("--output-dir", metavar="DIR", type=Path, default=SAMPLE_DIR, help=where)
     add = partial(parser.add_argument, metavar="N", type=int)

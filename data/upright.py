@@ -30,6 +30,8 @@ def find_boxes(data: mmap.mmap, name: bytes, start: int, end: int) -> Iterator[t
         size, header = int.from_bytes(data[start : start + 4]), 8
         if size == 1:
             size, header = int.from_bytes(data[start + 8 : start + 16]), 16
+        elif size == 0:  # the last one
+            size = end - start
         if size < header:
             return
         if data[start + 4 : start + 8] == name:

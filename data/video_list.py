@@ -46,7 +46,7 @@ def read_rows(file: Path, expected: str) -> tuple[list[Row], list[str]]:
     (where, header), *lines = lines
     columns = find_columns(header)
     if not is_header(header):
-        raise InputError(f"{where}: {header}, expected {expected}")
+        raise InputError(f"{where}: {header[:9]}, expected {expected}")
     rows = []
     for where, cells in lines:
         if any(cells[len(columns) :]):
@@ -68,8 +68,7 @@ def read_entries(file: Path) -> list[Line]:
     names = list(dict.fromkeys(name for entry in entries for name in entry))
     lines = [(str(file), names)]
     for n, entry in enumerate(entries, 1):
-        values = (entry.get(name) for name in names)
-        cells = ["" if value is None else str(value).strip() for value in values]
+        cells = [as_cell(entry.get(name)) for name in names]
         where = f"{file}, entry {n}"
         lines.append((where, cells))
     return lines
@@ -79,6 +78,12 @@ def as_dict(entry) -> dict:
     return entry if isinstance(entry, dict) else {"label": entry}
 
 
+def as_cell(value) -> str:
+    """A value of a JSON as text; `;` between several."""
+    values = value if isinstance(value, list) else [value]
+    return ";".join(str(each).strip() for each in values if each is not None)
+
+
 def read_lines(file: Path) -> list[Line]:
     """The lines of a CSV or a text that are not empty; the first has the names of columns."""
     try:
@@ -86,12 +91,13 @@ def read_lines(file: Path) -> list[Line]:
     except UnicodeDecodeError as error:
         n = error.object[: error.start].count(b"\n") + 1
         raise InputError(f"{file}, line {n}: not a CSV in UTF-8 ({error})") from error
-    plain = [line.strip() for line in text.split("\n")]
+    plain = [line.strip() for line in re.split(r"\r\n?|\n", text)]
     first = next(filter(None, plain), "")
     headers = {sign: next(csv.reader([first[:9999]], delimiter=sign)) for sign in ",;\t"}
     sign = next((sign for sign, header in headers.items() if is_header(header)), "")
     *_, last = re.split(LAST_WORD, first)
-    if not sign and last.lower() in LABELS:
+    is_path = re.search(r"[./\\\d]", first)  # not of a header: name,real
+    if not sign and is_path and last.lower() in LABELS:
         lines = [(0, ["path", "label"])]
         for n, line in enumerate(plain, 1):
             lines.append((n, re.split(LAST_WORD, line)))
@@ -126,7 +132,7 @@ def read_told(row: dict[str, str], where: str) -> dict:
     label = LABELS.get(row["label"].lower())
     split = SPLIT_WORDS.get(row["split"].lower())
     if label is None:
-        raise InputError(f"{where} has no label REAL or FAKE, 0 or 1, but {row['label']!r}")
+        raise InputError(f"{where} has no label REAL or FAKE, 0 or 1, but {row['label'][:99]!r}")
     if row["split"] and not split:
         raise InputError(f"{where} has split {row['split']!r}, not train, val, test")
     people = map(str.strip, normalize("NFC", row["group"].lower()).split(";"))

@@ -100,6 +100,15 @@ TREES = {
         # no official split found: looked for train.json and splits/train.json and dataset/splits/train.json, and so for val and test
         # each folder of images is read as a video (videos: 2, frames: 10)
     """,
+    "one name as in FaceForensics++ among others": """
+        class folders
+        original/000.mp4             real train a train_000
+        original/anna.mp4            real train b train_anna
+        original/ben.mp4             real train c train_ben
+        Deepfakes/000_003.mp4        .    train a train_000
+        Deepfakes/anna_x.mp4         .    train b train_anna
+        Deepfakes/ben_x.mp4          .    train c train_ben
+    """,
     "FaceForensics++ in compressions that tell the class": """
         FaceForensics++
         original_sequences/youtube/c40/videos/000.mp4            real train a FaceForensics++_000

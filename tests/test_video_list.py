@@ -104,6 +104,8 @@ FORMS = {
     "text with commas": "my clips/a.mp4, false\nb.mp4, True",
     "a list": json.dumps(ENTRIES),
     "by path": json.dumps({"my clips/a.mp4": {"is_fake": False}, "b.mp4": {"is_fake": True}}),
+    "old Mac": "path,label\rmy clips/a.mp4,0\rb.mp4,1\r",
+    "people in lists": json.dumps([*ENTRIES[:1], ENTRIES[1] | {"group": ["ann", "bo"]}]),
     "labels by path": json.dumps({"my clips/a.mp4": 0, "b.mp4": "FAKE"}),
 }
 
@@ -112,12 +114,12 @@ FORMS = {
 def test_forms_of_a_list(tmp_path, form):
     touch(tmp_path, "my clips/a.mp4", "b.mp4")
     file = tmp_path / ("list.json" if FORMS[form][0] in "[{" else "list.txt")
-    file.write_text(FORMS[form], encoding="utf-8-sig" * (file.suffix == ".txt") or "utf-8")
+    file.write_text(FORMS[form], encoding="utf-8-sig", newline="")
     data_set = find_data_set(file)
     found = [(video.video, video.label, video.people) for video in data_set.videos]
-    people = ("@ann", "@bo") if form == "semicolons" else ()
+    people = ("@ann", "@bo") if form in ("semicolons", "people in lists") else ()
     assert found == [("b.mp4", 1, people), ("my clips/a.mp4", 0, ())]
-    unused = ["columns not used: fps"] if form == "a list" else []
+    unused = ["columns not used: fps"] if "fps" in FORMS[form] else []
     assert [note for note in data_set.notes if "column" in note] == unused
 
 
@@ -184,6 +186,12 @@ def test_originals_are_paths_or_names_of_reals(tmp_path):
     assert "originals that the list does not name, or twice: 3, b.mp4 for one" in data_set.notes
 
 
+def test_a_name_that_equals_a_reals_tells_nobody_beside_an_original(tmp_path):
+    lines = ["real/0.mp4,0,", "real/1.mp4,0,", "fake/0.mp4,1,real/1.mp4", "fake/1.mp4,1,real/0.mp4"]
+    videos = find_videos(write(tmp_path, "path,label,original", *lines, there="real/0.mp4"))
+    assert groups_of(videos) == [["fake/0.mp4", "real/1.mp4"], ["fake/1.mp4", "real/0.mp4"]]
+
+
 @pytest.mark.parametrize("split", ["split", "set", "set_name", "Subset"])
 @pytest.mark.parametrize("person", ["groups", "person", "Subject", "subject_id"])
 def test_people_and_splits_by_other_names(tmp_path, split, person):
@@ -244,6 +252,7 @@ def test_names_from_a_mac(tmp_path, on_disk, in_list):
         ("path;label\na.mp4,0", r"line 2 has no label REAL or FAKE, 0 or 1, but ''"),
         ("a.mp4 0\nb.mp4 2", r"line 2 has no label REAL or FAKE, 0 or 1, but '2'"),
         pytest.param("x" * 200_000, r"after line \d: not a CSV \(field larger", id="no list"),
+        ("video_name,real\nb.mp4,1", r"line 1: \['video_name', 'real'\], expected"),
         ("a.mp4 maybe", r"line 1: \['a.mp4 maybe'\], expected .* a path and real or fake in each"),
         ("path,label\na.mp4,0,anna", r"line 2: 3 values for 2 columns: name all columns"),
     ],
