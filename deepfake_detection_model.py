@@ -254,8 +254,10 @@ def train(
     with tqdm(epochs, desc="training", unit="epoch", disable=training.quiet or None) as bar:
         for epoch in bar:
             torch.set_num_threads(choose_threads(batch_size))  # few: others may use the cores too
-            loss = train_epoch(model, optimizer, split, features, targets, batch_size)
-            torch.set_num_threads(threads)
+            try:
+                loss = train_epoch(model, optimizer, split, features, targets, batch_size)
+            finally:
+                torch.set_num_threads(threads)
             record = measure_epoch(model, splits, epoch, loss)
             history.append(record)
             if not training.quiet:

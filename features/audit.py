@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from data.files import InputError
 from data.groups import BY_LIST, BY_NAME
 from data.public_sets import PUBLIC, SHARES_PEOPLE
-from features.dataset import Split, own_name
+from features.dataset import Split
 from features.metrics import compute_intervals
 
 # --- Leaks: videos, people and clips on both sides ---
@@ -45,6 +45,15 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
             if is_public and not people:
                 keys["people"][person].add(own(clip))
     return keys
+
+
+def own_name(row: dict, name: str) -> str:
+    """What a video, group, clip or person is called in its set alone: see sets.join_sets."""
+    mark = name[:1] if name.startswith((BY_NAME, BY_LIST)) else ""
+    for prefix in (mark + row["set"], mark + row["home"]):
+        if prefix != mark and name.startswith(prefix):
+            return mark + name.removeprefix(prefix)
+    return name
 
 
 def describe_training(splits: list[Split]) -> dict[str, list[str]]:
@@ -147,12 +156,13 @@ def audit_shortcuts(split: Split) -> dict[str, dict]:
     """
     index, labels, _ = split.video_scores(split.labels)
     rows = [split.row(i) for i in index]
-    is_known = set(TRIVIAL_COLUMNS) <= set(rows[0])
+    told = set.intersection(*map(set, rows))  # by all sets
+    is_known = set(TRIVIAL_COLUMNS) <= told
     if not is_known or labels.min() == labels.max():
         return {}
     columns = {}
     for name in (*TRIVIAL_COLUMNS, "face_share"):  # the last one is of face crops
-        if name in rows[0]:
+        if name in told:
             columns[name] = np.array([row[name] or -1 for row in rows], np.float64)
     pixels = columns["width"] * columns["height"] * columns["frames"]
     bits = 8 * columns["size"]

@@ -29,6 +29,7 @@ def read_predictions(folder: Path) -> tuple[dict[str, Rows], dict]:
     table, report = read_csv(folder / "predictions.csv"), read_json(folder / "metrics.json")
     splits = {}
     try:
+        float(report["thresholds"]["used"])
         known = [name for name, result in report["splits"].items() if "frames" in result]
         for row in table:
             if row["seed"] == table[0]["seed"] and row["split"] in known:
@@ -52,9 +53,9 @@ def read_scored(folder: Path) -> Scored:
     splits, report = read_predictions(folder)
     if not splits:
         raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
-    threshold, sha256 = report["thresholds"]["used"], report["sha256"]
-    notes = []
-    for pair, counts in report["split"]["shared"].items():
+    threshold, sha256 = report["thresholds"]["used"], report.get("sha256")
+    divided, notes = report.get("split", {}), []  # of an evaluated set there is none
+    for pair, counts in divided.get("shared", {}).items():
         if any(counts.values()):
             notes.append(f"WARNING: {pair} of {folder} share people")
     bare = " and ".join(name for name in report["splits"] if name not in splits)
@@ -66,13 +67,13 @@ def read_scored(folder: Path) -> Scored:
         rows, of_set = read_predictions(file.parent)
         if not rows:
             notes.append(f"left out {file.parent}: {UNKNOWN}")
-        elif (of_set["thresholds"]["used"], of_set["sha256"]) != (threshold, sha256):
+        elif (of_set["thresholds"]["used"], of_set.get("sha256")) != (threshold, sha256):
             notes.append(f"left out {file.parent}: of another model or T, evaluate again")
-        elif of_set["shared"]:
+        elif of_set.get("shared"):
             notes.append(f"left out {file.parent}: the training has seen some of it")
         else:
             splits[file.parent.name] = rows["test"]
-    held_out, unit, flags = "as extracted", report["split"]["unit"], report["settings"]
+    held_out, unit, flags = "as extracted", divided.get("unit"), report.get("settings", {})
     if unit:
         fraction = f"--val-fraction {flags['val_fraction']}"
         if flags.get("test_fraction"):

@@ -170,7 +170,8 @@ def load_split(features_file: Path, labels_file: Path | None = None) -> Split:
     # a hash: a checkpoint keeps it, which need not tell where somebody's videos lie
     root = hashlib.sha256(folder.encode()).hexdigest()[:8] if extraction else ""
     for row in videos:
-        row |= {"set": "", "root": root, "layout": layout, "file": Path(folder, row["video"])}
+        row |= {"set": "", "home": "", "root": root, "layout": layout}  # see sets.join_sets
+        row["file"] = Path(folder, row["video"])
     split = Split(features, rows, labels, video_index, numbers, videos, extraction, missing)
     for chunk, part in split.chunks():
         is_finite = part.isfinite().all(dim=1)
@@ -240,8 +241,3 @@ def complete_people(videos: list[dict]) -> None:
 def name_set(features_file: Path) -> str:
     """The name of a set: that of the folder of its features."""
     return Path(os.path.abspath(features_file)).parent.name
-
-
-def own_name(row: dict, name: str) -> str:
-    """What a video, group, clip or person is called in its set alone."""
-    return name.replace(row["set"], "", 1)

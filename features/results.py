@@ -59,12 +59,12 @@ def pick_output(output_dir: Path | None, features_files: list[Path]) -> Path:
     """
     if output_dir:
         return output_dir
-    files = list(map(os.path.abspath, features_files))
+    files = " + ".join(map(os.path.relpath, features_files))  # as metrics.json has them
     folder = Path("results", "+".join(map(name_set, features_files)))
-    earlier = " + ".join(files)
+    earlier = files
     with suppress(FileNotFoundError, InputError, LookupError, TypeError):  # of another version
         earlier = read_json(folder / "metrics.json")["settings"]["train_features_file"]
-    if list(map(os.path.abspath, earlier.split(" + "))) != files:
+    if earlier != files:
         found = f"{folder} holds results of {earlier}"
         raise InputError(f"{found}: name another folder, or this one, with --output-dir")
     return folder

@@ -1,6 +1,5 @@
 """The splits of a training: of one extracted set, or of several that become one."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +8,10 @@ import numpy as np
 
 from data.files import InputError
 from data.groups import BY_LIST, BY_NAME
+from data.public_sets import PUBLIC
 from data.words import SPLITS
 from features.dataset import Split, load_split, name_set
 from features.extraction import AGAIN, Extraction, check_alike
-
-OF_ONE_SET = re.compile(f"(?<![^;])[{BY_NAME}{BY_LIST}]")  # how people begin whom one set knows
 
 
 def load_splits(
@@ -38,7 +36,8 @@ def load_splits(
         for file, split in loaded.items():
             made[name if is_one else str(file)] = split.extraction
         if found:
-            split = loaded[found[0]] if is_one else join_sets(loaded)
+            is_alone = len(sets) == len(found) == 1
+            split = loaded[found[0]] if is_alone else join_sets(loaded)
             splits[name] = replace(split, video_score=video_score)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
     if not n_real or not n_fake:
@@ -70,18 +69,23 @@ class Stack:
 def join_sets(loaded: dict[Path, Split]) -> Split:
     """One split of those of several sets, {features file: split}.
 
-    What is known in one set alone gets the name of the set in front.
+    Names of videos get that of their set in front. So do groups, clips, and people whom one set
+    alone knows; of sets of one folder of videos, or of one public set, these are the same, and get
+    the name of the first.
     """
-    videos, index = [], []
+    videos, index, homes = [], [], {}
     for file, split in loaded.items():
         if not split.videos or not split.extraction:
             raise InputError(f"{file}: several sets need extraction.json and _videos.csv: {AGAIN}")
         index.append(split.video_index + len(videos))
         prefix = f"{name_set(file)}/"
         for row in split.videos:
-            row |= {key: row[key] and prefix + row[key] for key in ("video", "group", "clip")}
-            row["people"] = OF_ONE_SET.sub(rf"\g<0>{prefix}", row["people"])
-            row["set"] = prefix
+            origin = row["layout"] if row["layout"] in PUBLIC else row["root"]
+            home = homes.setdefault(origin, prefix)
+            people = [name_person(home, person) for person in row["people"].split(";")]
+            row |= {key: row[key] and home + row[key] for key in ("group", "clip")}
+            row |= {"video": prefix + row["video"], "people": ";".join(people)}
+            row |= {"set": prefix, "home": home}
         videos += split.videos
     parts = list(loaded.values())
     names = join_words(map(name_set, loaded))
@@ -93,15 +97,22 @@ def join_sets(loaded: dict[Path, Split]) -> Split:
     return Split(features, rows, labels, np.concatenate(index), numbers, videos, extraction)
 
 
+def name_person(home: str, person: str) -> str:
+    """A person among several sets: who is known in one set alone gets the name of its home."""
+    is_of_one = person.startswith((BY_NAME, BY_LIST))
+    return person[0] + home + person[1:] if is_of_one else person
+
+
 def join_extractions(names: str, made: list[Extraction]) -> Extraction:
     """The first extraction with the notes and the counts of all."""
-    counts = Counter()
+    counts, n_frames = Counter(), Counter()
     for each in made:
         counts.update({key: n for key, n in each.counts.items() if key != "frames"})
+        n_frames.update(each.counts.get("frames", {}))
     return replace(
         made[0],
         name=names,
         notes=[note for each in made for note in each.notes],
-        counts=dict(counts),
+        counts=dict(counts) | {"frames": dict(n_frames)},
         sample=made[0].sample if all(each.sample for each in made) else None,
     )

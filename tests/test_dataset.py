@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import make_split, read_table, train
+from conftest import edit_json, make_split, read_table, train
 
 from data.files import InputError, write_csv
 from features import dataset as room
-from features.audit import count_shared, describe_training, find_shared
+from features.audit import audit_leaks, count_shared, describe_training, find_shared
 from features.dataset import find_features, load_split
-from features.divide import hold_out
+from features.divide import divide, hold_out
 from features.sets import load_splits
 
 
@@ -201,6 +201,7 @@ def test_several_sets_are_one_split_whose_names_tell_the_set(tmp_path):
         rows[0]["people"], rows[1]["people"] = "~x;@y;FF 1", "FF 2;~z"
         rows[1]["clip"] = ""
         write_csv(path.with_name("train_videos.csv"), rows[0], rows)
+        edit_json(path.with_name("extraction.json"), videos_dir=f"videos of {path.parent.name}")
     split, both = load_sets(*paths)["train"], np.concatenate([np.load(path) for path in paths])
     for rows in (np.arange(40), np.array([3, 23, 24, 39]), np.array([30]), np.array([], int)):
         np.testing.assert_array_equal(split.gather(rows), both[rows])
@@ -210,7 +211,7 @@ def test_several_sets_are_one_split_whose_names_tell_the_set(tmp_path):
     assert (first["video"], first["group"]) == ("b/train/fake/000.mp4", "b/train000.mp4")
     assert (first["clip"], second["clip"]) == ("b/train/fake/000.mp4", "")
     assert first["people"] == "~b/x;@b/y;FF 1" and second["people"] == "FF 2;~b/z"
-    assert str(first["file"]) == "gone/train/fake/000.mp4"
+    assert str(first["file"]) == "videos of b/train/fake/000.mp4"
     assert split.labels.tolist() == [*[1] * 12, *[0] * 12, *[1] * 8, *[0] * 8]
     assert split.extraction.name == "a + b"
 
@@ -222,10 +223,7 @@ def test_what_is_known_of_a_set_is_known_where_it_is_one_of_several(tmp_path):
         for row in rows:
             row |= {"fingerprint": "", "people": f"~{row['group']}"}
         write_csv(folder / "train_videos.csv", rows[0], rows)
-        text = (folder / "extraction.json").read_text()
-        (folder / "extraction.json").write_text(
-            text.replace('"gone"', f'"videos of {folder.name}"')
-        )
+        edit_json(folder / "extraction.json", videos_dir=f"videos of {folder.name}")
     known = describe_training([load_sets(*paths)["train"]])
     assert len(known["videos"]) == 12 and len(known["people"]) == 6 + 12
     for path in paths:
@@ -267,3 +265,25 @@ def test_sets_that_cannot_be_one_are_refused(tmp_path, capsys):
     (tmp_path / "b/train_videos.csv").unlink()
     with pytest.raises(InputError, match=r"b/train_features.npy: several sets need extraction"):
         load_sets(a, b)
+
+
+def test_sets_of_one_folder_or_of_one_public_set_share_what_it_names(tmp_path):
+    paths = [make_split(tmp_path / name, n_groups=20, seed=i) for i, name in enumerate("ab")]
+    for layout, folders in (("class folders", ("v", "v")), ("DFDC", ("v", "w"))):
+        for path, folder in zip(paths, folders, strict=True):
+            edit_json(path.with_name("extraction.json"), videos_dir=folder, layout=layout)
+        splits = divide(load_sets(*paths), 0.2, 0, "group").splits
+        assert not any(audit_leaks(splits)["train-val"].values())
+        both = [row["group"] for row in splits["train"].videos]
+        assert set(both) == {f"a/train{i:03d}.mp4" for i in range(20)}
+
+
+def test_what_failed_in_one_set_and_what_is_gone_is_known_of_all(tmp_path):
+    paths = [make_split(tmp_path / name, n_groups=3, seed=i) for i, name in enumerate("ab")]
+    counts = {"found": 7, "used": 6, "failed": 1, "failed_real": 1, "failed_fake": 0}
+    for path in paths:
+        extra = {"frames": {"train": 24, "val": 9}}
+        edit_json(path.with_name("extraction.json"), counts=counts | extra, videos_dir=str(path))
+    found = load_sets(*paths)["train"].extraction.counts
+    assert (found["failed_real"], found["failed_fake"]) == (2, 0)
+    assert found["frames"] == {"train": 48, "val": 18}
