@@ -184,6 +184,8 @@ def fetch(url: str, sha256: str, otherwise: str, copy: Path | None = None) -> Pa
     the file cannot be had, InputError where it is damaged.
     """
     file = cache_folder() / url.rpartition("/")[2]
+    if copy and not copy.is_file():
+        raise InputError(f"{copy}: no such file; expected a copy of {url}")
     if copy:
         check_hash(copy, sha256, "name another file")
         COPIES[sha256] = copy

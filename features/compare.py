@@ -53,8 +53,10 @@ def read_scored(folder: Path) -> Scored:
     splits, report = read_predictions(folder)
     if not splits:
         raise InputError(f"--compare {folder}: {UNKNOWN}: extract, and train again")
-    threshold, sha256 = report["thresholds"]["used"], report.get("sha256")
-    divided, notes = report.get("split", {}), []  # of an evaluated set there is none
+    threshold = report["thresholds"]["used"]
+    sha256 = report.get("sha256")
+    divided = report.get("split", {})  # of an evaluated set there is none
+    notes = []
     for pair, counts in divided.get("shared", {}).items():
         if any(counts.values()):
             notes.append(f"WARNING: {pair} of {folder} share people")

@@ -102,6 +102,11 @@ class Split:
         return self.row(index)["method"]
 
     @property
+    def sets(self) -> set[str]:
+        """The names of the sets that the videos are of, where several became one."""
+        return {self.row(i).get("set", "") for i in np.unique(self.video_index)} - {""}
+
+    @property
     def unit(self) -> str:
         """What videos are counted by: people, or groups where nobody is known."""
         return "person" if any(row["people"] for row in self.videos) else "group"

@@ -48,7 +48,8 @@ def list_features(paths: list[Path]) -> dict[str, Path]:
             of_splits = [path / f"{split}_features.npy" for split in SPLITS]
             found = [file for file in of_splits if file.is_file()]
             if not found:
-                raise InputError(f"--evaluate {path}: no <split>_features.npy in this folder")
+                problem = f"--evaluate {path}: no <split>_features.npy there"
+                raise InputError(f"{problem}: extract the set first")
             if of_splits[-1] in found and len(found) > 1:
                 found = [file for file in found if file != of_splits[0]]
             print(f"Evaluates  {path}: {', '.join(file.name for file in found)}")

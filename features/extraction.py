@@ -180,8 +180,9 @@ def describe_extraction(extraction: Extraction | None) -> str:
     """Data set and weights in a few words, for headers and the footers of pictures."""
     if extraction is None:
         return "unknown videos, unknown weights"
-    is_sample = extraction.sample and " + " not in extraction.name
-    videos = "the sample set" if is_sample else extraction.name
+    videos = extraction.name
+    if extraction.sample and " + " not in videos:
+        videos = "the sample set" if videos == "sample" else f"the drawn set {videos}"
     margin = extraction.sampling.face_margin
     faces = f", faces with margin {margin:g}" if margin else ""
     return f"{videos}{faces}, ResNet-18 weights: {Path(extraction.weights['name']).name}"

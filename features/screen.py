@@ -157,6 +157,10 @@ def print_training(
         counts = f"{len(labels) - labels.sum()} real and {labels.sum()} fake {split.of}"
         frames = f", {len(split.labels)} frames" if split.has_videos else ""
         print(f"{TITLES[name]:<14} {counts}{frames}")
+    for name, split in splits.items():
+        if split.sets < train.sets:
+            there = " and ".join(sorted(each[:-1] for each in split.sets))
+            print(f"WARNING: {name} is of {there} alone")
     print(f"Split      {divided['by']}")
     for warning in divided["warnings"]:
         print(f"WARNING: {warning}")

@@ -27,11 +27,10 @@ def load_splits(
         beside = [file.with_name(f"{name}_features.npy") for file in sets]
         found = files[name] or [file for file in beside if file.is_file()]
         labels = labels_file if name == "train" else None
-        if len(set(map(name_set, found))) < len(found) or (labels and not is_one):
-            needs = "folders of different names, with their labels (no --train-labels-file)"
-            raise InputError(f"{join_words(found)}: several sets need {needs}")
-        if 0 < len(found) < len(sets):
-            print(f"WARNING: {name} is of {' and '.join(map(name_set, found))} alone")
+        if len(set(map(name_set, found))) < len(found):
+            raise InputError(f"{join_words(found)}: several sets need folders of different names")
+        if labels and not is_one:
+            raise InputError(f"--train-labels-file {labels} is for one set, not for several")
         loaded = {file: load_split(file, labels) for file in found}
         for file, split in loaded.items():
             made[name if is_one else str(file)] = split.extraction

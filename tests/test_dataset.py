@@ -250,18 +250,20 @@ def test_people_of_public_sets_are_the_same_in_all(tmp_path):
         assert not known[0] & known[1] and len(known[1]) == 2
 
 
-def test_sets_that_cannot_be_one_are_refused(tmp_path, capsys):
+def test_sets_that_cannot_be_one_are_refused(tmp_path):
     a, b, other = (make_split(tmp_path / name) for name in ("a", "b", "other/a"))
-    for paths, labels_file in (((a, other), None), ((a, a), None), ((a, b), a)):
-        files = {"train": list(paths), "val": [], "test": []}
-        with pytest.raises(InputError, match=r"\+ .*: several sets need folders of different"):
-            load_splits(files, labels_file)
+    for paths, labels_file, problem in (
+        ((a, other), None, r"\+ .*: several sets need folders of different names"),
+        ((a, a), None, r"\+ .*: several sets need folders of different names"),
+        ((a, b), a, "--train-labels-file .* is for one set"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            load_splits({"train": list(paths), "val": [], "test": []}, labels_file)
     make_split(tmp_path / "b", frames=2)
     with pytest.raises(InputError, match=r"a/train_fe.* has --frames-per-video 4, .*b/train_feat"):
         load_sets(a, b)
     make_split(tmp_path / "b", "val")
-    load_sets(a, make_split(tmp_path / "b"), val=[])
-    assert capsys.readouterr().out == "WARNING: val is of b alone\n"
+    assert load_sets(a, make_split(tmp_path / "b"), val=[])["val"].sets == {"b/"}
     (tmp_path / "b/train_videos.csv").unlink()
     with pytest.raises(InputError, match=r"b/train_features.npy: several sets need extraction"):
         load_sets(a, b)
