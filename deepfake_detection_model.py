@@ -405,11 +405,12 @@ def train_all(flags: dict, given: list[str]) -> None:
     `flags` are the values of all flags, `given` the names of those that are not at their default.
     """
     device = pick_device(flags["device"])
-    files = {}
+    files, named = {}, {}
     for name in SPLITS:
-        files[name] = [find_features(path, name) for path in flags[f"{name}_features_file"]]
-    names = {name: " + ".join(map(os.path.relpath, files[name])) or None for name in SPLITS}
-    settings = describe_settings(flags | {f"{name}_features_file": names[name] for name in SPLITS})
+        flag = f"{name}_features_file"
+        files[name] = [find_features(path, name) for path in flags[flag]]
+        named[flag] = " + ".join(map(os.path.relpath, files[name])) or None
+    settings = describe_settings(flags | named)
     found, divisions = load_and_divide(files, flags, given)
     output = pick_output(flags["output_dir"], files["train"])
     methods = pick_methods(found.splits["train"], flags["leave_out"])
@@ -417,8 +418,8 @@ def train_all(flags: dict, given: list[str]) -> None:
     splits = divisions[0].splits
     screen.print_training(splits, of_split, of_split["shared"], settings, str(device))
     screen.print_originals(found)
-    names = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"
-    training = Training(**{name: flags[name] for name in names})
+    parameters = "batch_size", "num_epochs", "lr", "seed", "select", "max_fpr"
+    training = Training(**{name: flags[name] for name in parameters})
     trained_on = describe_training([splits["train"], splits["val"]])
     code = hash_code(dedent(inspect.getsource(DeepfakeMLP)))  # now: it may be edited meanwhile
     make_folder(output, "--output-dir")
