@@ -305,7 +305,7 @@ def explain_impossible(split: Split, unit: str) -> str:
     shown = collect(*find_units(split, unit))  # {label: units}
     reals, fakes = (count_units(len(shown[label]), unit) for label in (0, 1))
     needs = "what is held out and training need both classes each, of people of their own"
-    found = f"there are {reals} with reals, {fakes} with fakes"
+    found = f"reals are of {reals}, fakes of {fakes}"
     hint = ", or try --split-unit video, which leaks" if unit in ("group", "person") else ""
     return f"{needs}; {found}: add videos, give --val-features-file{hint}"
 

@@ -246,7 +246,7 @@ def test_where_nobody_is_known_groups_are_held_out_though_they_are_large(tmp_pat
         np.testing.assert_array_equal(val.labels, whole.labels[val.rows])
     for row in whole.videos[6:]:
         row["group"] = "one set of reals"
-    with pytest.raises(InputError, match=r"there are 1 group with reals, 6 groups with fakes: add"):
+    with pytest.raises(InputError, match=r"reals are of 1 group, fakes of 6 groups: add"):
         divide({"train": whole}, 0.2, 0, "group")
 
 
