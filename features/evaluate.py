@@ -132,6 +132,8 @@ def evaluate_split(
         "sample_frames.png": partial(plot_samples, samples, split.extraction),
     }
     footer = f"{describe_extraction(split.extraction)}; model: {checkpoint['file']}"
+    if whose == "seen":
+        footer = f"NOT UNSEEN PEOPLE: training has or may have seen some of these; {footer}"
     drawn = draw_pictures(folder, shown, footer, pictures)
     print(f"Written    {folder}: {', '.join(['metrics.json', 'predictions.csv', *drawn])}\n")
 

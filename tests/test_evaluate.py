@@ -124,7 +124,11 @@ def test_the_score_of_a_video_and_a_threshold_by_hand_are_used_and_kept_apart(tm
     assert "Left out   features_val: of another model or T" in capsys.readouterr().out
 
 
-def test_a_set_that_the_training_has_seen_is_marked(model, capsys):
+def test_a_set_that_the_training_has_seen_is_marked(model, capsys, monkeypatch):
+    footers = []
+    monkeypatch.setattr(
+        "features.evaluate.draw_pictures", lambda *arguments: footers.append(arguments[2]) or []
+    )
     new = make_split(model / "new", "test", seed=3)
     rows = evaluate_sets(model, model / "features/train_features.npy", new)
     assert [row["shared"] for row in rows] == ["True", "False"]
@@ -134,6 +138,7 @@ def test_a_set_that_the_training_has_seen_is_marked(model, capsys):
     for warning in ("THE FIGURES OF UNSEEN PEOPLE", "als for other people", "als, not for other"):
         assert printed.count(warning) == 1
     assert "features_train *" in printed and "new_test *" not in printed
+    assert [footer.startswith("NOT UNSEEN PEOPLE") for footer in footers] == [True, False]
 
 
 def test_copies_that_were_compressed_again_are_known_by_their_names(model, capsys):
