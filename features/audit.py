@@ -50,8 +50,8 @@ def find_keys(split: Split) -> dict[str, dict[str, set[str]]]:
 def own_name(row: dict, name: str) -> str:
     """What a video, group, clip or person is called in its set alone: see sets.join_sets."""
     mark = name[:1] if name.startswith((BY_NAME, BY_LIST)) else ""
-    for prefix in (mark + row["set"], mark + row["home"]):
-        if prefix != mark and name.startswith(prefix):
+    for prefix in (f"{mark}{row['set']}/", mark + row["home"]) if row["set"] else ():
+        if name.startswith(prefix):
             return mark + name.removeprefix(prefix)
     return name
 

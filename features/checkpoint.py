@@ -33,7 +33,8 @@ def load_checkpoint(path: str | Path, model: nn.Module) -> dict:
     """What save_checkpoint wrote; its weights go into the model.
 
     "extraction" is an Extraction, or None where it is not known; "file" is the path, "sha256" that
-    of the weights. Raises InputError for a file that is not a checkpoint of this format.
+    of the weights, "video_score" a key of dataset.VIDEO_SCORES. Raises InputError for a file that
+    is not a checkpoint of this format.
     """
     if Path(path).is_dir():
         raise InputError(f"{path} is a folder: name the file in it, {Path(path) / 'model.pt'}")

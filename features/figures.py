@@ -75,7 +75,7 @@ def evaluate(split: Split, scores: np.ndarray, threshold: float, intervals: bool
         result["frames"] = compute_metrics(split.labels, scores, threshold)
     sets = np.array([split.row(i).get("set", "") for i in index])
     if any(sets):  # several
-        result["sets"] = {name[:-1]: measure(sets == name) for name in np.unique(sets).tolist()}
+        result["sets"] = {name: measure(sets == name) for name in np.unique(sets).tolist()}
     return result | {"methods": by_method}
 
 

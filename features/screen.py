@@ -159,8 +159,7 @@ def print_training(
         print(f"{TITLES[name]:<14} {counts}{frames}")
     for name, split in splits.items():
         if split.sets < train.sets:
-            there = " and ".join(sorted(each[:-1] for each in split.sets))
-            print(f"WARNING: {name} is of {there} alone")
+            print(f"WARNING: {name} is of {' and '.join(sorted(split.sets))} alone")
     print(f"Split      {divided['by']}")
     for warning in divided["warnings"]:
         print(f"WARNING: {warning}")

@@ -22,20 +22,19 @@ def load_splits(
     Raises InputError where one cannot be used, and where features were made otherwise.
     """
     sets, splits, made = files["train"], {}, {}
-    is_one = all(len(some) < 2 for some in files.values())
     for name in SPLITS:
         beside = [file.with_name(f"{name}_features.npy") for file in sets]
         found = files[name] or [file for file in beside if file.is_file()]
         labels = labels_file if name == "train" else None
         if len(set(map(name_set, found))) < len(found):
             raise InputError(f"{join_words(found)}: several sets need folders of different names")
-        if labels and not is_one:
+        if labels and len(sets) > 1:
             raise InputError(f"--train-labels-file {labels} is for one set, not for several")
         loaded = {file: load_split(file, labels) for file in found}
+        is_alone = len(sets) == len(found) == 1
         for file, split in loaded.items():
-            made[name if is_one else str(file)] = split.extraction
+            made[name if is_alone else str(file)] = split.extraction
         if found:
-            is_alone = len(sets) == len(found) == 1
             split = loaded[found[0]] if is_alone else join_sets(loaded)
             splits[name] = replace(split, video_score=video_score)
     n_real, n_fake = np.bincount(splits["train"].labels, minlength=2)
@@ -77,14 +76,14 @@ def join_sets(loaded: dict[Path, Split]) -> Split:
         if not split.videos or not split.extraction:
             raise InputError(f"{file}: several sets need extraction.json and _videos.csv: {AGAIN}")
         index.append(split.video_index + len(videos))
-        prefix = f"{name_set(file)}/"
+        name = name_set(file)
         for row in split.videos:
             origin = row["layout"] if row["layout"] in PUBLIC else row["root"]
-            home = homes.setdefault(origin, prefix)
+            home = homes.setdefault(origin, f"{name}/")
             people = [name_person(home, person) for person in row["people"].split(";")]
             row |= {key: row[key] and home + row[key] for key in ("group", "clip")}
-            row |= {"video": prefix + row["video"], "people": ";".join(people)}
-            row |= {"set": prefix, "home": home}
+            row |= {"video": f"{name}/{row['video']}", "people": ";".join(people)}
+            row |= {"set": name, "home": home}
         videos += split.videos
     parts = list(loaded.values())
     names = join_words(map(name_set, loaded))

@@ -263,7 +263,7 @@ def test_sets_that_cannot_be_one_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"a/train_fe.* has --frames-per-video 4, .*b/train_feat"):
         load_sets(a, b)
     make_split(tmp_path / "b", "val")
-    assert load_sets(a, make_split(tmp_path / "b"), val=[])["val"].sets == {"b/"}
+    assert load_sets(a, make_split(tmp_path / "b"), val=[])["val"].sets == {"b"}
     (tmp_path / "b/train_videos.csv").unlink()
     with pytest.raises(InputError, match=r"b/train_features.npy: several sets need extraction"):
         load_sets(a, b)
